@@ -1,0 +1,84 @@
+// The live state of one Model that workers and the control thread share: replicas with their slots, demand counters and
+// learned figures. Survives reloads (found by name). Exactness by single atomics, each on its own cache line; no mutex, no
+// blocking. Protocol (seq_cst on `in_flight`, `state`, `waiting`):
+//   worker, request ready:  try_acquire(); on failure waiting += 1, then post Wait to the controller.
+//   worker, request ended:  release(i); if it returns true somebody waits: post SlotFree to the controller.
+//   controller, on Wait:    always tries the queue itself, so a slot freed between the two steps is never missed.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "replica/backend.hpp"
+
+namespace tg::replica {
+
+inline constexpr int kMaxReplicas = 64;
+
+struct alignas(64) ReplicaEntry {
+  enum State : int { empty, starting, ready, draining };
+  std::atomic<int> in_flight{0};
+  std::atomic<int> state{empty};
+  std::atomic<int> slots{0};
+  // Set by the controller before `state` becomes ready; kept until in_flight is 0 again. A worker that holds a slot may
+  // read it without further care.
+  std::shared_ptr<const Endpoint> endpoint;
+  ReplicaId id = 0;
+};
+
+// Counters one worker writes (plain load + store) and the controller sums.
+struct alignas(64) DemandShard {
+  std::atomic<std::int64_t> arrivals{0};        // admitted requests
+  std::atomic<std::int64_t> prompt_tokens{0};   // their estimated prompt tokens
+  std::atomic<std::int64_t> finished{0};        // answered requests
+  std::atomic<std::int64_t> output_tokens{0};   // reported or estimated, of finished ones
+  std::atomic<std::int64_t> reported_prompt_tokens{0};
+  std::atomic<std::int64_t> prompt_code_points{0};      // of finished ones with reported usage: for code points per token
+  std::atomic<std::int64_t> first_token_ns{0};          // sum over finished streams, from dispatch
+  std::atomic<std::int64_t> first_tokens{0};
+  std::atomic<std::int64_t> decode_ns{0};               // sum of (last − first token) over finished streams
+  std::atomic<std::int64_t> decode_tokens{0};
+};
+
+class Table {
+ public:
+  Table(std::string name, std::size_t workers) : name_(std::move(name)), shards_(workers) {}
+
+  const std::string& name() const { return name_; }
+
+  // Takes a slot of the least busy ready replica, or returns -1. Returns -1 also while somebody waits, so that nobody
+  // overtakes; the controller passes `even_if_waiting`.
+  int try_acquire(bool even_if_waiting = false);
+  // Gives the slot back. True: somebody waits, so tell the controller.
+  bool release(int index);
+
+  ReplicaEntry& entry(int index) { return entries_[static_cast<std::size_t>(index)]; }
+  DemandShard& shard(std::size_t worker) { return shards_[worker]; }
+  const std::vector<DemandShard>& shards() const { return shards_; }
+
+  std::atomic<int>& waiting() { return waiting_; }
+  std::uint64_t next_ticket() { return tickets_.fetch_add(1, std::memory_order_relaxed); }
+
+  // Learned figures, written by the controller each second, read by workers (relaxed).
+  std::atomic<double> code_points_per_token{4.0};
+  std::atomic<std::int64_t> output_p90{256};       // tokens
+  std::atomic<double> decode_rate{40};             // tokens per second and sequence
+  std::atomic<Nanos> expected_ready_in{0};         // for Retry-After; 0 = a replica is ready
+
+  // Sums for the controller.
+  int in_flight() const;
+  int ready_replicas() const;
+
+ private:
+  std::string name_;
+  std::array<ReplicaEntry, kMaxReplicas> entries_;
+  alignas(64) std::atomic<int> waiting_{0};
+  alignas(64) std::atomic<std::uint64_t> tickets_{0};
+  std::vector<DemandShard> shards_;
+};
+
+}  // namespace tg::replica
