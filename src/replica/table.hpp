@@ -2,8 +2,10 @@
 // learned figures. Survives reloads (found by name). Exactness by single atomics, each on its own cache line; no mutex, no
 // blocking. Protocol (seq_cst on `in_flight`, `state`, `waiting`):
 //   worker, request ready:  try_acquire(); on failure waiting += 1, then post Wait to the controller.
-//   worker, request ended:  release(i); if it returns true somebody waits: post SlotFree to the controller.
+//   worker, request ended:  release(i); if it returns true the controller has work: post SlotFree.
 //   controller, on Wait:    always tries the queue itself, so a slot freed between the two steps is never missed.
+//   controller, draining:   state = draining, then reads in_flight; a worker raises in_flight, then reads state. One of the
+//                           two sees the other, so a replica that is draining with in_flight 0 gets no request any more.
 #pragma once
 
 #include <array>
@@ -11,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "replica/backend.hpp"
@@ -50,17 +53,22 @@ class Table {
 
   const std::string& name() const { return name_; }
 
-  // Takes a slot of the least busy ready replica, or returns -1. Returns -1 also while somebody waits, so that nobody
-  // overtakes; the controller passes `even_if_waiting`.
+  // Any thread. Takes a slot of the least busy ready replica, or returns -1. Returns -1 also while somebody waits, so that
+  // nobody overtakes; the controller passes `even_if_waiting`. May return -1 although a slot is free when a replica changed
+  // its state in between: the caller waits and the controller, which tries again, grants at once.
   int try_acquire(bool even_if_waiting = false);
-  // Gives the slot back. True: somebody waits, so tell the controller.
+  // Any thread. Gives the slot back. True: somebody waits, or this was the last request of a draining replica, so tell the
+  // controller (SlotFree).
   bool release(int index);
 
   ReplicaEntry& entry(int index) { return entries_[static_cast<std::size_t>(index)]; }
+  const ReplicaEntry& entry(int index) const { return entries_[static_cast<std::size_t>(index)]; }
   DemandShard& shard(std::size_t worker) { return shards_[worker]; }
   const std::vector<DemandShard>& shards() const { return shards_; }
 
   std::atomic<int>& waiting() { return waiting_; }
+  // Rises by one with each call. Taken once per request, when its body is complete, also by a request that then finds a free
+  // slot: sent again, it waits by this old ticket, before all younger ones.
   std::uint64_t next_ticket() { return tickets_.fetch_add(1, std::memory_order_relaxed); }
 
   // Learned figures, written by the controller each second, read by workers (relaxed).
@@ -73,11 +81,22 @@ class Table {
   int in_flight() const;
   int ready_replicas() const;
 
+  // ---- Control thread only ----
+  // An empty place for a replica that starts, or -1 when all kMaxReplicas are in use.
+  int add(ReplicaId id);
+  // The replica takes requests from here on. Its place has in_flight 0 and is not ready.
+  void set_ready(int index, std::shared_ptr<const Endpoint> endpoint, int slots);
+  // Between starting (takes none for a while), ready (again) and draining.
+  void set_state(int index, ReplicaEntry::State state);
+  // The place is free when no worker holds a slot of it any more; until then it stays draining. True: it is free now.
+  bool clear(int index);
+
  private:
   std::string name_;
   std::array<ReplicaEntry, kMaxReplicas> entries_;
   alignas(64) std::atomic<int> waiting_{0};
   alignas(64) std::atomic<std::uint64_t> tickets_{0};
+  alignas(64) std::atomic<int> used_{0};  // places ever used are below this index: bounds the search
   std::vector<DemandShard> shards_;
 };
 

@@ -1,0 +1,70 @@
+#include "http/sse.hpp"
+
+#include <cstring>
+
+namespace tg::http {
+
+namespace {
+// First LF or CR at or after `from`.
+std::size_t find_line_end(std::string_view bytes, std::size_t from) {
+  const char* begin = bytes.data() + from;
+  const std::size_t n = bytes.size() - from;
+  const auto* lf = static_cast<const char*>(std::memchr(begin, '\n', n));
+  const std::size_t limit = lf == nullptr ? n : static_cast<std::size_t>(lf - begin);
+  const auto* cr = static_cast<const char*>(std::memchr(begin, '\r', limit));
+  if (cr != nullptr) return from + static_cast<std::size_t>(cr - begin);
+  return lf == nullptr ? std::string_view::npos : from + limit;
+}
+}  // namespace
+
+std::size_t SseSplitter::event_end(std::string_view bytes) {
+  std::size_t at = 0;
+  if (after_cr_ && !bytes.empty()) {
+    after_cr_ = false;
+    // The LF of a CRLF that was cut: it belongs to the line, and to the event, that the CR ended.
+    if (bytes[0] == '\n') {
+      if (at_boundary_) return 1;
+      at = 1;
+    }
+  }
+  while (at < bytes.size()) {
+    const std::size_t end = find_line_end(bytes, at);
+    if (end == std::string_view::npos) {
+      line_empty_ = false;
+      at_boundary_ = false;
+      return std::string_view::npos;
+    }
+    const bool empty = line_empty_ && end == at;
+    std::size_t next = end + 1;
+    if (bytes[end] == '\r') {
+      if (next < bytes.size()) {
+        if (bytes[next] == '\n') ++next;
+      } else {
+        after_cr_ = true;
+      }
+    }
+    line_empty_ = true;
+    at_boundary_ = empty;
+    if (empty) return next;
+    at = next;
+  }
+  return std::string_view::npos;
+}
+
+std::string_view sse_data(std::string_view event) {
+  std::size_t at = 0;
+  while (at < event.size()) {
+    std::size_t end = find_line_end(event, at);
+    if (end == std::string_view::npos) end = event.size();
+    std::string_view line = event.substr(at, end - at);
+    if (line.starts_with("data:")) {
+      line.remove_prefix(5);
+      if (line.starts_with(' ')) line.remove_prefix(1);
+      return line;
+    }
+    at = end + 1;
+  }
+  return {};
+}
+
+}  // namespace tg::http

@@ -1,0 +1,181 @@
+#include "scale/learn.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace tg::scale {
+
+namespace {
+constexpr Nanos kPriorColdStart = 60 * kSecond;
+constexpr EngineSpeed kPrior{};
+double seconds(std::int64_t ns) { return static_cast<double>(ns) / static_cast<double>(kSecond); }
+}  // namespace
+
+void Durations::add(Nanos duration) {
+  if (values_.size() == kKeep) values_.erase(values_.begin());
+  values_.push_back(std::max<Nanos>(0, duration));
+}
+
+Nanos Durations::quantile(double q, Nanos none) const {
+  if (values_.empty()) return none;
+  auto sorted = values_;
+  std::sort(sorted.begin(), sorted.end());
+  const auto rank = static_cast<std::size_t>(std::ceil(q * static_cast<double>(sorted.size())));
+  return sorted[std::clamp<std::size_t>(rank, 1, sorted.size()) - 1];
+}
+
+void Durations::assign(std::vector<Nanos> values) {
+  if (values.size() > kKeep) values.erase(values.begin(), values.end() - static_cast<std::ptrdiff_t>(kKeep));
+  values_ = std::move(values);
+  for (auto& v : values_) v = std::max<Nanos>(0, v);
+}
+
+void ColdStarts::seen(Nanos fetch_time, bool fetched, Nanos load_time, std::int64_t waiting) {
+  if (fetched) fetch.add(fetch_time);
+  load.add(load_time);
+  const double n = static_cast<double>(waiting);
+  waiting_mean = starts == 0 ? n : 0.8 * waiting_mean + 0.2 * n;
+  ++starts;
+}
+
+Nanos ColdStarts::expected(double q, bool fetch_needed) const {
+  if (load.count() == 0) return kPriorColdStart;
+  return load.quantile(q, 0) + (fetch_needed ? fetch.quantile(q, kPriorColdStart) : 0);
+}
+
+void Learner::observe(const Seen& s) {
+  if (s.reported_prompt_tokens > 0 && s.prompt_code_points > 0) {
+    code_points += static_cast<double>(s.prompt_code_points);
+    tokens += static_cast<double>(s.reported_prompt_tokens);
+    if (tokens > 1e6) {
+      code_points /= 2;
+      tokens /= 2;
+    }
+  }
+  if (s.arrivals > 0 && s.prompt_tokens >= 0) {
+    const double k = static_cast<double>(s.arrivals);
+    const double keep = std::pow(0.99, k);
+    prompt_mean = keep * prompt_mean + (1 - keep) * static_cast<double>(s.prompt_tokens) / k;
+  }
+  if (s.finished > 0 && s.output_tokens >= 0) {
+    const double k = static_cast<double>(s.finished);
+    const double mean = static_cast<double>(s.output_tokens) / k;
+    // Until 100 requests were seen the plain mean learns faster than the decay; the prior counts as one request.
+    const double rate = std::max(0.01, 1 / (requests + 2));
+    const double keep = std::pow(1 - rate, k);
+    const double off = mean - output_mean;
+    output_var = keep * output_var + (1 - keep) * std::min(k * off * off, 1e12);
+    output_mean = keep * output_mean + (1 - keep) * mean;
+    requests = std::min(1e9, requests + k);
+  }
+  const double concurrency = s.ready > 0 ? std::max(1.0, static_cast<double>(s.in_flight) / s.ready) : 1;
+  if (s.decode_tokens > 0 && s.decode_ns > 0) {
+    const double n = std::min(static_cast<double>(s.decode_tokens), 500.0);
+    const double y = seconds(s.decode_ns) / static_cast<double>(s.decode_tokens);
+    const double keep = std::pow(0.9995, n);
+    w = keep * w + n;
+    wc = keep * wc + n * concurrency;
+    wcc = keep * wcc + n * concurrency * concurrency;
+    wy = keep * wy + n * y;
+    wcy = keep * wcy + n * concurrency * y;
+    decode_seconds = keep * decode_seconds + n * y;
+    decoded = keep * decoded + n;
+  }
+  if (s.first_tokens > 0 && s.first_token_ns > 0) {
+    const double n = static_cast<double>(s.first_tokens);
+    const double first = seconds(s.first_token_ns) / n;
+    const double prompt = s.reported_prompt_tokens > 0 && s.finished > 0
+                              ? static_cast<double>(s.reported_prompt_tokens) / static_cast<double>(s.finished)
+                              : prompt_mean;
+    const double weight = std::min(n, 50.0) / (concurrency * concurrency);
+    const double rest = std::max(0.0, first - 2 * engine().alpha);
+    bp = 0.995 * bp + weight * prompt * rest;
+    bpp = 0.995 * bpp + weight * prompt * prompt;
+  }
+  // A replica shows its real speed only while it has all it can take: all slots busy now and a second ago, and somebody waits.
+  const bool saturated = s.ready > 0 && s.held > 0 && s.in_flight >= static_cast<std::int64_t>(s.ready) * s.slots;
+  if (saturated && was_saturated && s.elapsed > 0) {
+    Spec spec;
+    spec.slots = s.slots;
+    Learned l;
+    l.engine = engine();
+    l.output = s.finished > 0 ? static_cast<double>(s.output_tokens) / static_cast<double>(s.finished) : 0;
+    const double prompt = s.reported_prompt_tokens > 0 ? static_cast<double>(s.reported_prompt_tokens)
+                                                       : static_cast<double>(s.finished) * prompt_mean;
+    const double done = work_of(static_cast<double>(s.finished), prompt, spec, l);
+    const double replica_seconds = s.elapsed * s.ready;
+    const double keep = std::exp(-replica_seconds / 1200);
+    rho_work = keep * rho_work + done;
+    rho_seconds = keep * rho_seconds + replica_seconds;
+  }
+  was_saturated = saturated;
+}
+
+double Learner::code_points_per_token() const { return std::clamp(code_points / std::max(1.0, tokens), 0.5, 16.0); }
+
+std::int64_t Learner::output_p90() const {
+  const double m = std::max(1.0, output_mean);
+  const double log_var = std::log1p(std::max(0.0, output_var) / (m * m));
+  const double p90 = std::exp(std::log(m) - log_var / 2 + 1.2816 * std::sqrt(log_var));
+  return static_cast<std::int64_t>(std::clamp(std::ceil(p90), 1.0, 1e9));
+}
+
+double Learner::decode_rate() const {
+  if (decoded < 1 || decode_seconds <= 0) return 1 / (kPrior.alpha + kPrior.gamma);
+  return std::clamp(decoded / decode_seconds, 0.01, 1e6);
+}
+
+EngineSpeed Learner::engine() const {
+  if (w < 1) return kPrior;
+  // Prior: gamma is 3 % of a token's time, worth 50 tokens; alpha has none, for y itself was measured.
+  const double mean_y = wy / w;
+  const double g0 = 0.03 * mean_y;
+  const double pg = 50;
+  // minimise Σ w (y − a − g c)² + pg (g − g0)²: two linear equations.
+  const double det = w * (wcc + pg) - wc * wc;
+  double a = mean_y, g = g0;
+  if (det > 1e-12) {
+    a = (wy * (wcc + pg) - wc * (wcy + pg * g0)) / det;
+    g = (w * (wcy + pg * g0) - wc * wy) / det;
+  }
+  if (g < 0) {
+    g = 0;
+    a = mean_y;
+  }
+  if (a < 0.1 * mean_y) {  // concurrency cannot explain a token alone: there is always a base
+    a = 0.1 * mean_y;
+    g = std::max(0.0, (mean_y - a) * w / std::max(wc, 1e-9));
+  }
+  EngineSpeed e;
+  e.alpha = std::clamp(a, 1e-5, 100.0);
+  e.gamma = std::clamp(g, 0.0, 100.0);
+  constexpr double kPriorPrompt = 200.0 * 200.0;  // one request of 200 tokens
+  e.beta = std::clamp((bp + kPriorPrompt * kPrior.beta) / (bpp + kPriorPrompt), 1e-6, 10.0);
+  return e;
+}
+
+double Learner::rho() const { return std::clamp(rho_work / std::max(1e-9, rho_seconds), 0.3, 3.0); }
+
+Learned Learner::figures(bool fetch_needed) const {
+  Learned l;
+  l.cold_start = cold.expected(0.9, fetch_needed);
+  l.waiting_per_start = cold.waiting_mean;
+  l.rho = rho();
+  l.output = output_mean;
+  l.prompt = prompt_mean;
+  l.engine = engine();
+  return l;
+}
+
+void Learner::forget_engine() {
+  Learner fresh;
+  fresh.code_points = code_points;
+  fresh.tokens = tokens;
+  fresh.output_mean = output_mean;
+  fresh.output_var = output_var;
+  fresh.prompt_mean = prompt_mean;
+  fresh.requests = requests;
+  *this = fresh;
+}
+
+}  // namespace tg::scale
