@@ -1,0 +1,42 @@
+// What the gateway must know of an answer: usage, errors, how much text it carried. Works on one JSON text: a whole answer or
+// the data of one event.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "text/json_scan.hpp"
+
+namespace tg::gateway {
+
+struct Usage {
+  std::int64_t prompt_tokens = -1;  // -1 = not told
+  std::int64_t completion_tokens = -1;
+  std::int64_t cached_tokens = 0;
+  bool told() const { return prompt_tokens >= 0 || completion_tokens >= 0; }
+};
+
+struct AnswerFacts {
+  bool valid = false;          // it is JSON
+  Usage usage;
+  bool usage_only = false;     // usage with an empty list of choices: the event that include_usage asks for
+  bool error = false;          // a top-level "error" that is not null
+  std::int64_t code_points = 0;  // of content, reasoning, refusals, tool arguments and completion text
+};
+
+class AnswerScanner final : private text::JsonVisitor {
+ public:
+  AnswerFacts scan(std::string_view json);
+
+ private:
+  void on_value(const text::JsonToken& token) override;
+  void on_close(const text::JsonToken& token) override;
+  text::JsonScanner scanner_;
+  AnswerFacts facts_;
+  bool in_usage_ = false;
+  bool in_choices_ = false;
+  bool choices_seen_ = false;
+  bool choices_empty_ = false;
+};
+
+}  // namespace tg::gateway

@@ -1,0 +1,78 @@
+#include "gateway/headers.hpp"
+
+namespace tg::gateway {
+
+using http::Field;
+using http::FieldId;
+
+namespace {
+
+void append(const Field& f, std::string& out) {
+  out.append(f.name).append(": ").append(f.value).append("\r\n");
+}
+
+bool hop_by_hop(FieldId id) {
+  switch (id) {
+    case FieldId::connection:
+    case FieldId::keep_alive:
+    case FieldId::proxy:
+    case FieldId::te:
+    case FieldId::trailer:
+    case FieldId::transfer_encoding:
+    case FieldId::upgrade:
+    case FieldId::content_length: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+void append_request_fields(const http::RequestHead& head, std::string& out) {
+  const bool named = head.has(FieldId::connection);
+  for (const Field& f : head) {
+    if (hop_by_hop(f.id)) continue;
+    switch (f.id) {
+      case FieldId::authorization:
+      case FieldId::x_api_key:
+      case FieldId::api_key:
+      case FieldId::x_goog_api_key:
+      case FieldId::cookie:
+      case FieldId::openai_organization:
+      case FieldId::openai_project:
+      case FieldId::forwarded:
+      case FieldId::x_forwarded:
+      case FieldId::host:
+      case FieldId::tidegate:
+      case FieldId::accept_encoding:
+      case FieldId::expect: continue;
+      default: break;
+    }
+    if (named && head.named_in_connection(f.name)) continue;
+    append(f, out);
+  }
+}
+
+void append_response_fields(const http::ResponseHead& head, bool own_limits, std::string& out) {
+  const bool named = head.has(FieldId::connection);
+  for (const Field& f : head) {
+    if (hop_by_hop(f.id)) continue;
+    if (f.id == FieldId::set_cookie || f.id == FieldId::server || f.id == FieldId::alt_svc || f.id == FieldId::tidegate) continue;
+    if (own_limits && f.id == FieldId::x_ratelimit) continue;
+    if (named && head.named_in_connection(f.name)) continue;
+    append(f, out);
+  }
+}
+
+std::string query_without_key(std::string_view query) {
+  std::string out;
+  while (!query.empty()) {
+    const std::size_t end = query.find('&');
+    const std::string_view pair = query.substr(0, end);
+    if (pair != "key" && !pair.starts_with("key=")) out.append(out.empty() ? "?" : "&").append(pair);
+    if (end == std::string_view::npos) break;
+    query.remove_prefix(end + 1);
+  }
+  return out;
+}
+
+}  // namespace tg::gateway

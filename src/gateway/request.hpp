@@ -1,0 +1,142 @@
+// One request from its head to its settle record. Belongs to one worker and runs on its thread; owned by itself until it
+// retires into the worker.
+//
+//   body complete → admission → choose a backend → [wait for a slot] → dispatch → answer relayed → settled
+//                                     ↑                                  │ failed, and may be sent again
+//                                     └──────────────────────────────────┘
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/errors.hpp"
+#include "gateway/event_relay.hpp"
+#include "gateway/worker.hpp"
+
+namespace tg::gateway {
+
+class Request final : public http::Exchange, public http::ClientEvents, private net::Timer {
+ public:
+  Request(Worker& worker, http::ServerStream& stream, const http::RequestHead& head, const UlidBytes& id, ledger::KeyEntry& key,
+          std::string_view operation);
+  ~Request();
+
+  void on_body(net::Buffer body) override;
+  void on_gone() override;
+  void on_writable() override;
+
+  void on_head(const http::ResponseHead& head) override;
+  void on_data(const http::BodyPart& part) override;
+  void on_failure(http::Failure failure, std::string_view detail) override;
+
+  void on_grant(const replica::Grant& grant);
+
+ private:
+  enum class State : std::uint8_t { body, waiting, sent, holding, relaying, finished };
+
+  // Admission.
+  bool find_route();
+  bool admit();
+  std::int64_t estimate_tokens(std::int64_t code_points) const;
+
+  // Attempts.
+  void attempt();
+  const Backend* choose();
+  void wait_for_slot(bool again);
+  void dispatch();
+  std::size_t body_parts(std::array<std::string_view, 24>& parts, std::size_t count);
+  bool try_other(bool may_have_been_charged);
+  void release_slot();
+  void end_attempt();
+
+  // Answers.
+  void hold_answer(const http::BodyPart& part);
+  void answer_held(std::string_view body);
+  void find_usage_in_tail();
+  void learn(const ledger::AnswerInfo& info);
+  bool answer_asks_to_drop_usage(std::string_view body);
+  void start_relay(const http::ResponseHead& head);
+  void relay(const http::BodyPart& part);
+  void finish_stream();
+  void commit();  // keep-alive comments begin: 200 with our framing
+  std::string own_headers() const;
+  std::string limit_headers() const;
+
+  // Ends.
+  void fail(const ApiError& error, ledger::Outcome outcome);
+  void cut(const ApiError& error);
+  void settle(ledger::Outcome outcome, int status, std::string_view reason);
+  void retire();
+
+  void on_timer(Nanos now) override;
+  void arm();
+
+  Worker& worker_;
+  http::ServerStream* stream_;         // null once the client's side is over
+  ledger::KeyEntry& key_;
+  SnapshotUse* use_ = nullptr;
+  const Route* route_ = nullptr;
+  const Tenant* tenant_ = nullptr;
+  const Backend* backend_ = nullptr;
+  http::ClientConnection* connection_ = nullptr;
+
+  UlidBytes id_;
+  std::string fields_;                 // header lines that go upstream
+  std::string target_;                 // path behind /v1, with its query
+  net::Buffer body_;
+  BodyFacts facts_;                    // views into body_; model is kept in `model_`
+  std::string line_;                   // request line and our header fields of the running attempt
+  std::string model_value_;            // replacement for the model's value
+  std::string usage_text_;             // what is spliced in to ask for usage
+  std::string_view operation_;
+
+  std::unique_ptr<EventRelay> events_;
+  net::Buffer held_;                   // an answer that is held to its end
+  std::string answer_fields_;          // header lines of the answer, while it is held
+  int answer_status_ = 0;
+  bool answer_json_ = false;
+
+  ledger::Admission admission_;
+  std::int64_t token_estimate_ = 0;    // prompt + output, as admitted
+  std::int64_t prompt_estimate_ = 0;
+  std::int64_t answer_code_points_ = 0;
+  Usage usage_;
+  ledger::Ticket ticket_ = 0;
+  std::uint64_t queue_ticket_ = 0;
+  std::uint64_t handle_ = 0;
+  std::uint64_t bytes_out_ = 0;
+  std::uint64_t body_bytes_ = 0;
+  std::uint64_t answer_length_ = 0;     // Content-Length of a long answer
+  std::string tail_;                    // the last bytes of a long answer, for its usage
+  static constexpr std::size_t kTail = 8 * 1024;
+  std::uint32_t tried_ = 0;            // bit per backend of the route: `to` first, then `fallback`
+
+  Nanos arrived_ = 0;
+  Nanos dispatched_ = 0;
+  Nanos first_byte_ = 0;               // 0 = none yet
+  Nanos last_data_ = 0;
+  Nanos next_comment_ = 0;
+
+  int replica_ = -1;
+  std::shared_ptr<const replica::Endpoint> endpoint_;
+  std::uint8_t attempts_ = 0;
+  std::uint8_t retries_ = 0;
+  State state_ = State::body;
+  bool admitted_ = false;
+  bool ask_usage_ = false;             // usage was spliced into this attempt's body
+  bool no_usage_ = false;              // the upstream refused that: ask without
+  bool fresh_ = false;                 // next attempt on a fresh connection
+  bool reused_ = false;                // the running attempt went out on a pooled connection
+  bool committed_ = false;
+  bool relayed_ = false;               // an upstream byte went to the client
+  bool compressed_ = false;
+  bool settled_ = false;
+  bool long_answer_ = false;           // JSON beyond the holding bound, relayed as it comes
+  bool chunked_answer_ = false;
+  bool http11_ = true;
+};
+
+}  // namespace tg::gateway

@@ -1,0 +1,122 @@
+// One worker: a loop on its own thread with its own listener, upstream pools, scanners, journal and metrics shard. A request
+// that finds a free slot never leaves its worker. The control thread is reached through ControlPort only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/id.hpp"
+#include "base/metrics.hpp"
+#include "gateway/answer_scan.hpp"
+#include "gateway/body_scan.hpp"
+#include "gateway/snapshot.hpp"
+#include "http/client.hpp"
+#include "http/server.hpp"
+#include "ledger/journal.hpp"
+#include "ledger/keys.hpp"
+#include "replica/controller.hpp"
+
+namespace tg::gateway {
+
+class Request;
+
+// Messages to the control thread; each may be called on any worker's thread.
+struct ControlPort {
+  std::function<void(const replica::Wait&)> wait;
+  std::function<void(const replica::GoneWaiter&)> gone;
+  std::function<void(const std::shared_ptr<replica::Table>&)> slot_free;
+  std::function<void(const std::shared_ptr<replica::Table>&, int replica)> suspect;
+};
+
+struct WorkerOptions {
+  std::size_t index = 0;
+  http::ServerOptions server;
+  std::size_t max_requests = 100'000;  // requests in progress; beyond, 503 `too_many_requests_open`
+};
+
+// A snapshot with the number of this worker's requests that run under it: a plain integer, so no atomic is touched per request.
+struct SnapshotUse {
+  std::shared_ptr<const Snapshot> snapshot;
+  std::int64_t requests = 0;
+};
+
+class Worker final : public http::Service {
+ public:
+  Worker(net::Loop& loop, WorkerOptions options, ledger::KeyRegistry& keys, ledger::JournalWriter& journal, Metrics& metrics,
+         net::Resolver& resolver, ControlPort control);
+  ~Worker() override;
+
+  // The rest: on the loop's thread.
+  void set_snapshot(std::shared_ptr<const Snapshot> snapshot);
+  void listen(Fd listener) { server_.listen(std::move(listener)); }
+  void on_grant(const replica::Grant& grant);
+  void set_ready(bool ready) { ready_ = ready; }
+  // Stops accepting and lets open requests finish; `done` runs once the last connection is gone.
+  void drain(std::function<void()> done);
+  void close_all() { server_.close_all(); }
+
+  http::Exchange* on_request(http::ServerStream& stream, const http::RequestHead& head) override;
+  void on_bad_request(int status, std::string_view reason, http::HeaderText& headers, std::string& body) override;
+
+  // For Request (same thread).
+  net::Loop& loop() { return loop_; }
+  http::Upstreams& upstreams() { return upstreams_; }
+  BodyScanner& body_scanner() { return body_scanner_; }
+  AnswerScanner& answer_scanner() { return answer_scanner_; }
+  ledger::JournalWriter& journal() { return journal_; }
+  ControlPort& control() { return control_; }
+  std::size_t index() const { return options_.index; }
+  SnapshotUse& use_snapshot();
+  void leave_snapshot(SnapshotUse& use);
+  std::uint64_t random();  // for weighted choice; not for secrets
+  // True if the route may send one more request again (retry budget over this worker's requests).
+  bool take_retry(const Route& route);
+  void count_request(const Route& route);
+  std::shared_ptr<const http::Target> target_of(const std::shared_ptr<const replica::Endpoint>& endpoint, const spec::Timeouts& timeouts);
+  std::uint64_t await_grant(Request& request);  // the handle
+  void forget_grant(std::uint64_t handle) { waiting_.erase(handle); }
+  void retire(Request* request);
+  std::int64_t utc_now();
+
+  struct GatewayMetrics {
+    Counter bad_requests, unauthorized, unknown_model, client_gone_before_dispatch;
+  };
+  const GatewayMetrics& metrics() const { return metrics_; }
+
+ private:
+  void list_models(http::ServerStream& stream, const ledger::KeyEntry& key, std::string_view only);
+  ledger::KeyEntry* authenticate(const http::RequestHead& head, std::string& problem);
+
+  net::Loop& loop_;
+  WorkerOptions options_;
+  ledger::KeyRegistry& keys_;
+  ControlPort control_;
+  http::Upstreams upstreams_;
+  http::Server server_;
+  BodyScanner body_scanner_;
+  AnswerScanner answer_scanner_;
+  ledger::JournalWriter& journal_;
+  Sha256 sha256_;
+  UlidMaker ulids_;
+  GatewayMetrics metrics_;
+  std::vector<std::unique_ptr<SnapshotUse>> uses_;  // the last one is current
+  std::unordered_map<std::uint64_t, Request*> waiting_;
+  std::uint64_t next_handle_ = 1;
+  struct EngineTarget {
+    std::shared_ptr<const replica::Endpoint> endpoint;
+    std::shared_ptr<const http::Target> target;
+  };
+  std::unordered_map<const replica::Endpoint*, EngineTarget> engine_targets_;
+  std::unordered_map<const Route*, double> retry_tokens_;
+  std::vector<std::unique_ptr<Request>> retired_;
+  std::size_t open_requests_ = 0;
+  std::uint64_t random_state_;
+  bool ready_ = false;
+
+  friend class Request;
+};
+
+}  // namespace tg::gateway
