@@ -16,7 +16,4 @@ endif()
 if(TIDEGATE_BENCH)
   find_package(benchmark 1.7 REQUIRED)             # libbenchmark-dev 1.7
 endif()
-if(TIDEGATE_FUZZ)
-  # node-llhttp 8.1: C sources of Node's parser, the oracle of request_head_fuzz.
-  find_path(LLHTTP_INCLUDE_DIR llhttp.h PATHS /usr/share/nodejs/llhttp /usr/share/nodejs/llhttp/build /usr/include PATH_SUFFIXES include build)
-endif()
+# node-llhttp 8.1 (C sources of Node's parser) is the oracle of request_head_fuzz; see src/http/CMakeLists.txt.

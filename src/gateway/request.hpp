@@ -40,6 +40,7 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
   // Admission.
   bool find_route();
   bool admit();
+  std::array<ledger::Scope, 2> scopes() const;
   std::int64_t estimate_tokens(std::int64_t code_points) const;
 
   // Attempts.

@@ -38,9 +38,10 @@ std::unexpected<Error> sqlite_error(sqlite3* db, std::string_view what) {
   const int code = db != nullptr ? sqlite3_errcode(db) : SQLITE_NOMEM;
   const char* text = db != nullptr ? sqlite3_errmsg(db) : "out of memory";
   const bool full = code == SQLITE_FULL || code == SQLITE_IOERR;
-  return fail(full ? "database_full" : code == SQLITE_BUSY ? "database_busy" : "database_failed",
-              fmt::format("{}: {}", what, text),
-              full ? "make room on the disk of the data directory" : "");
+  return fail(full                  ? "database_full"
+              : code == SQLITE_BUSY ? "database_busy"
+                                    : "database_failed",
+              fmt::format("{}: {}", what, text), full ? "make room on the disk of the data directory" : "");
 }
 
 }  // namespace
@@ -62,7 +63,8 @@ Statement& Statement::bind(int index, std::int64_t value) {
 }
 
 Statement& Statement::bind(int index, std::string_view text) {
-  sqlite3_bind_text64(statement_, index, text.data() != nullptr ? text.data() : "", text.size(), SQLITE_STATIC, SQLITE_UTF8);
+  sqlite3_bind_text64(statement_, index, text.data() != nullptr ? text.data() : "", text.size(),
+                      SQLITE_STATIC, SQLITE_UTF8);
   return *this;
 }
 
@@ -106,8 +108,9 @@ std::string database_path(const std::string& dir) { return dir + "/tidegate.db";
 Result<Database> Database::open(const std::string& dir, Mode mode, bool durable) {
   const std::string path = database_path(dir);
   sqlite3* handle = nullptr;
-  const int flags = (mode == Mode::write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) |
-                    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  const int flags =
+      (mode == Mode::write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) |
+      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
   Database db(handle);
   if (code != SQLITE_OK) {
@@ -117,11 +120,13 @@ Result<Database> Database::open(const std::string& dir, Mode mode, bool durable)
   sqlite3_extended_result_codes(handle, 0);
   sqlite3_busy_timeout(handle, 5000);
 
-  // A small page cache: the working set is the rows of the present minute. 0 bytes of memory map: its pages would count as
-  // idle memory.
-  if (auto r = db.exec("PRAGMA cache_size=-512; PRAGMA temp_store=MEMORY"); !r) return std::unexpected(std::move(r.error()).context(path));
+  // A small page cache: the working set is the rows of the present minute. 0 bytes of memory map: its pages
+  // would count as idle memory.
+  if (auto r = db.exec("PRAGMA cache_size=-512; PRAGMA temp_store=MEMORY"); !r)
+    return std::unexpected(std::move(r.error()).context(path));
   if (mode == Mode::write) {
-    if (auto r = db.exec("PRAGMA journal_mode=WAL"); !r) return std::unexpected(std::move(r.error()).context(path));
+    if (auto r = db.exec("PRAGMA journal_mode=WAL"); !r)
+      return std::unexpected(std::move(r.error()).context(path));
     if (auto r = db.exec(durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"); !r) {
       return std::unexpected(std::move(r.error()).context(path));
     }
@@ -147,8 +152,9 @@ Result<Database> Database::open(const std::string& dir, Mode mode, bool durable)
   }
   if (!version) return std::unexpected(std::move(version.error()).context(path));
   if (*version != kSchemaVersion) {
-    return fail("database_version", fmt::format("{}: made by another version (schema {}, this program has {})", path,
-                                                *version, kSchemaVersion),
+    return fail("database_version",
+                fmt::format("{}: made by another version (schema {}, this program has {})", path, *version,
+                            kSchemaVersion),
                 "use the program that made it, or another --data directory");
   }
   return db;
@@ -171,8 +177,8 @@ Result<> Database::exec(const char* sql) {
 
 Result<Statement> Database::prepare(std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
-  if (sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, nullptr) !=
-      SQLITE_OK) {
+  if (sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement,
+                         nullptr) != SQLITE_OK) {
     return sqlite_error(db_, "database");
   }
   return Statement(db_, statement);

@@ -1,6 +1,6 @@
-// DIR/tidegate.db: a small owner of SQLite handles, errors as values. One connection belongs to one thread at a time; the
-// control thread (keys) and the writer thread (rollups) each open their own. Write-ahead logging, so that readers in this
-// or another process never wait for the writer.
+// DIR/tidegate.db: a small owner of SQLite handles, errors as values. One connection belongs to one thread at
+// a time; the control thread (keys) and the writer thread (rollups) each open their own. Write-ahead logging,
+// so that readers in this or another process never wait for the writer.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +16,14 @@ struct sqlite3_stmt;
 
 namespace tg::ledger {
 
-// A prepared statement. Bind from 1, columns from 0, as SQLite has it. Views and bytes given to bind() must live until the
-// next reset(); those from text() and blob() until the next step() or reset().
+// A prepared statement. Bind from 1, columns from 0, as SQLite has it. Views and bytes given to bind() must
+// live until the next reset(); those from text() and blob() until the next step() or reset().
 class Statement {
  public:
   Statement() = default;
   Statement(sqlite3* db, sqlite3_stmt* statement) : db_(db), statement_(statement) {}
-  Statement(Statement&& other) noexcept : db_(other.db_), statement_(std::exchange(other.statement_, nullptr)) {}
+  Statement(Statement&& other) noexcept
+      : db_(other.db_), statement_(std::exchange(other.statement_, nullptr)) {}
   Statement& operator=(Statement&& other) noexcept;
   Statement(const Statement&) = delete;
   Statement& operator=(const Statement&) = delete;
@@ -49,8 +50,9 @@ class Statement {
 class Database {
  public:
   enum class Mode { write, read };
-  // Opens DIR/tidegate.db. Mode::write creates it and its tables; a file of a newer program is refused. `durable`: a
-  // commit survives power loss (keys); otherwise it survives kill -9, and the journal makes up for power loss (rollups).
+  // Opens DIR/tidegate.db. Mode::write creates it and its tables; a file of a newer program is refused.
+  // `durable`: a commit survives power loss (keys); otherwise it survives kill -9, and the journal makes up
+  // for power loss (rollups).
   static Result<Database> open(const std::string& dir, Mode mode, bool durable);
 
   Database() = default;

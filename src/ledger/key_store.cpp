@@ -16,7 +16,8 @@ constexpr std::size_t kMaxName = 128;
 constexpr std::size_t kMaxCount = 100'000;
 
 bool is_printable(std::string_view text) {
-  return std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+  return std::none_of(text.begin(), text.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
 }
 
 }  // namespace
@@ -25,7 +26,8 @@ Result<std::unique_ptr<KeyStore>> KeyStore::open(const std::string& dir) {
   auto db = Database::open(dir, Database::Mode::write, true);
   if (!db) return std::unexpected(db.error());
   std::unique_ptr<KeyStore> store(new KeyStore(std::move(*db)));
-  if (auto r = store->load(); !r) return std::unexpected(std::move(r.error()).context("cannot load the keys"));
+  if (auto r = store->load(); !r)
+    return std::unexpected(std::move(r.error()).context("cannot load the keys"));
   return store;
 }
 
@@ -36,7 +38,8 @@ Result<> KeyStore::load() {
   registry_.reserve(static_cast<std::size_t>(count->integer(0)));
 
   auto rows = db_.prepare(
-      "SELECT id, digest, prefix, name, tenant, requests_per_minute, tokens_per_minute, concurrent, created_ns, revoked_ns "
+      "SELECT id, digest, prefix, name, tenant, requests_per_minute, tokens_per_minute, concurrent, "
+      "created_ns, revoked_ns "
       "FROM keys ORDER BY id");
   auto models = db_.prepare("SELECT key, model FROM key_models ORDER BY key");
   if (!rows) return std::unexpected(rows.error());
@@ -48,7 +51,8 @@ Result<> KeyStore::load() {
     if (!*row) return {};
     const auto digest = rows->blob(1);
     if (digest.size() != sizeof(Digest)) {
-      return fail("database_failed", fmt::format("key {}: its digest has {} bytes", rows->integer(0), digest.size()));
+      return fail("database_failed",
+                  fmt::format("key {}: its digest has {} bytes", rows->integer(0), digest.size()));
     }
     KeyEntry& entry = registry_.append();
     std::copy(digest.begin(), digest.end(), entry.digest.begin());
@@ -71,15 +75,18 @@ Result<> KeyStore::load() {
 
 Result<std::vector<CreatedKey>> KeyStore::create(const NewKey& key, std::size_t count) {
   if (count < 1 || count > kMaxCount) {
-    return fail("key_count_invalid", fmt::format("cannot create {} keys", count), fmt::format("ask for 1 to {}", kMaxCount));
+    return fail("key_count_invalid", fmt::format("cannot create {} keys", count),
+                fmt::format("ask for 1 to {}", kMaxCount));
   }
   if (key.name.size() > kMaxName || !is_printable(key.name)) {
-    return fail("key_name_invalid", fmt::format("a key's name has at most {} characters and none of them a control character",
-                                                kMaxName),
-                "use a short name such as laptop or ci");
+    return fail(
+        "key_name_invalid",
+        fmt::format("a key's name has at most {} characters and none of them a control character", kMaxName),
+        "use a short name such as laptop or ci");
   }
   if (key.name.starts_with("tg-")) {
-    return fail("key_name_invalid", fmt::format("the name {} looks like a key", key.name), "only keys begin with tg-");
+    return fail("key_name_invalid", fmt::format("the name {} looks like a key", key.name),
+                "only keys begin with tg-");
   }
   std::vector<std::string> names(count, key.name);
   if (!key.name.empty()) {
@@ -87,7 +94,8 @@ Result<std::vector<CreatedKey>> KeyStore::create(const NewKey& key, std::size_t 
     const std::set<std::string_view> wanted(names.begin(), names.end());
     for (const KeyEntry& e : registry_.entries()) {
       if (!e.revoked() && wanted.contains(e.name)) {
-        return fail("key_name_taken", fmt::format("the active key {} has the name {} already", e.prefix, e.name),
+        return fail("key_name_taken",
+                    fmt::format("the active key {} has the name {} already", e.prefix, e.name),
                     "choose another name, or revoke that key first");
       }
     }
@@ -96,7 +104,8 @@ Result<std::vector<CreatedKey>> KeyStore::create(const NewKey& key, std::size_t 
   auto transaction = Transaction::begin(db_);
   if (!transaction) return std::unexpected(transaction.error());
   auto insert = db_.prepare(
-      "INSERT INTO keys(digest, prefix, name, tenant, requests_per_minute, tokens_per_minute, concurrent, created_ns, "
+      "INSERT INTO keys(digest, prefix, name, tenant, requests_per_minute, tokens_per_minute, concurrent, "
+      "created_ns, "
       "revoked_ns) VALUES(?,?,?,?,?,?,?,?,0)");
   auto insert_model = db_.prepare("INSERT OR IGNORE INTO key_models(key, model) VALUES(?,?)");
   if (!insert) return std::unexpected(insert.error());
@@ -112,16 +121,21 @@ Result<std::vector<CreatedKey>> KeyStore::create(const NewKey& key, std::size_t 
     insert->bind(1, std::span<const std::uint8_t>(rows[i].second));
     insert->bind(2, std::string_view(created[i].text).substr(0, kPrefix));
     insert->bind(3, names[i]).bind(4, key.tenant);
-    insert->bind(5, key.limits.requests_per_minute).bind(6, key.limits.tokens_per_minute).bind(7, key.limits.concurrent);
+    insert->bind(5, key.limits.requests_per_minute)
+        .bind(6, key.limits.tokens_per_minute)
+        .bind(7, key.limits.concurrent);
     insert->bind(8, now);
-    if (auto r = insert->run(); !r) return std::unexpected(std::move(r.error()).context("cannot store the key"));
+    if (auto r = insert->run(); !r)
+      return std::unexpected(std::move(r.error()).context("cannot store the key"));
     rows[i].first = db_.last_row_id();
     for (const std::string& m : key.models) {
       insert_model->bind(1, rows[i].first).bind(2, m);
-      if (auto r = insert_model->run(); !r) return std::unexpected(std::move(r.error()).context("cannot store the key"));
+      if (auto r = insert_model->run(); !r)
+        return std::unexpected(std::move(r.error()).context("cannot store the key"));
     }
   }
-  if (auto r = transaction->commit(); !r) return std::unexpected(std::move(r.error()).context("cannot store the key"));
+  if (auto r = transaction->commit(); !r)
+    return std::unexpected(std::move(r.error()).context("cannot store the key"));
 
   registry_.reserve(registry_.entries().size() + count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -144,12 +158,13 @@ Result<KeyEntry*> KeyStore::select(std::string_view selector) {
   constexpr std::size_t kLeast = 4;  // "tg-" alone would name every key
   const bool whole = is_well_formed_key(selector);
   const Digest digest = whole ? Sha256().of(selector) : Digest{};
-  const bool by_prefix = !whole && selector.starts_with("tg-") && selector.size() >= kLeast;
+  const bool by_prefix =
+      !whole && selector.starts_with("tg-") && selector.size() >= kLeast && selector.size() <= kPrefix;
   std::vector<KeyEntry*> found;
   for (KeyEntry& e : registry_.entries()) {
     if (e.revoked()) continue;
     const bool match = whole       ? e.digest == digest
-                       : by_prefix ? std::string_view(e.prefix).starts_with(selector.substr(0, kPrefix))
+                       : by_prefix ? std::string_view(e.prefix).starts_with(selector)
                                    : !selector.empty() && e.name == selector;
     if (match) found.push_back(&e);
   }
@@ -159,8 +174,9 @@ Result<KeyEntry*> KeyStore::select(std::string_view selector) {
     return fail("key_not_found", fmt::format("no active key {}", shown), "`tidegate keys list` shows them");
   }
   if (found.size() > 1) {
-    return fail("key_ambiguous", fmt::format("{} names {} active keys: {} and {}", shown, found.size(),
-                                             found[0]->prefix + " " + found[0]->name, found[1]->prefix + " " + found[1]->name),
+    return fail("key_ambiguous",
+                fmt::format("{} names {} active keys: {} and {}", shown, found.size(),
+                            found[0]->prefix + " " + found[0]->name, found[1]->prefix + " " + found[1]->name),
                 "give the name or the whole key");
   }
   return found.front();
@@ -173,14 +189,16 @@ Result<const KeyEntry*> KeyStore::revoke(std::string_view selector) {
   auto update = db_.prepare("UPDATE keys SET revoked_ns=? WHERE id=?");
   if (!update) return std::unexpected(update.error());
   update->bind(1, now).bind(2, (*entry)->id);
-  if (auto r = update->run(); !r) return std::unexpected(std::move(r.error()).context("cannot revoke the key"));
+  if (auto r = update->run(); !r)
+    return std::unexpected(std::move(r.error()).context("cannot revoke the key"));
   registry_.revoke(**entry, now);
   return *entry;
 }
 
 std::size_t KeyStore::active() const {
   const auto& all = registry_.entries();
-  return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [](const KeyEntry& e) { return !e.revoked(); }));
+  return static_cast<std::size_t>(
+      std::count_if(all.begin(), all.end(), [](const KeyEntry& e) { return !e.revoked(); }));
 }
 
 }  // namespace tg::ledger

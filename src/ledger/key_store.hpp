@@ -1,6 +1,6 @@
-// Client keys on disk: creates, lists and revokes them in DIR/tidegate.db and keeps the registry in step. Owned by the
-// control thread (or by the command line when nothing runs). A change is on disk and in every worker's view when the call
-// returns.
+// Client keys on disk: creates, lists and revokes them in DIR/tidegate.db and keeps the registry in step.
+// Owned by the control thread (or by the command line when nothing runs). A change is on disk and in every
+// worker's view when the call returns.
 #pragma once
 
 #include <memory>
@@ -15,10 +15,10 @@
 namespace tg::ledger {
 
 struct NewKey {
-  std::string name;                 // may be empty; of active keys no two have the same
+  std::string name;  // may be empty; of active keys no two have the same
   std::string tenant = "default";
-  std::vector<std::string> models;  // empty = every route of the tenant
-  Limits limits;
+  std::vector<std::string> models = {};  // empty = every route of the tenant
+  Limits limits = {};
 };
 
 struct CreatedKey {
@@ -34,12 +34,12 @@ class KeyStore {
   KeyRegistry& registry() { return registry_; }
   const KeyRegistry& registry() const { return registry_; }
 
-  // `count` keys in one transaction; with count > 1 a name gets "-1", "-2"… Errors: key_name_taken, key_name_invalid,
-  // key_count_invalid, database_*.
+  // `count` keys in one transaction; with count > 1 a name gets "-1", "-2"… Errors: key_name_taken,
+  // key_name_invalid, key_count_invalid, database_*.
   Result<std::vector<CreatedKey>> create(const NewKey& key, std::size_t count = 1);
 
-  // Revokes one active key. `selector`: the key's whole text, its name, or its first characters (at least 4, as far as they
-  // name one key). Errors: key_not_found, key_ambiguous, database_*.
+  // Revokes one active key. `selector`: the key's whole text, its name, or its first characters (at least 4,
+  // as far as they name one key). Errors: key_not_found, key_ambiguous, database_*.
   Result<const KeyEntry*> revoke(std::string_view selector);
 
   std::size_t active() const;

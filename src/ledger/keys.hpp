@@ -1,6 +1,6 @@
-// Client keys in memory. Workers look a key up by its digest without a lock; the control thread adds and revokes. Entries
-// are never freed while the registry lives, so a pointer from find() stays good for the whole request, and the live limit
-// state of a key outlives every reload.
+// Client keys in memory. Workers look a key up by its digest without a lock; the control thread adds and
+// revokes. Entries are never freed while the registry lives, so a pointer from find() stays good for the
+// whole request, and the live limit state of a key outlives every reload.
 #pragma once
 
 #include <algorithm>
@@ -22,10 +22,10 @@ using KeyId = std::int64_t;  // row number in the database, from 1, never reused
 
 // Immutable but for `state` and `revoked_utc_ns`.
 struct KeyEntry {
-  Digest digest{};                  // SHA-256 of the key's text; the text itself is stored nowhere
+  Digest digest{};  // SHA-256 of the key's text; the text itself is stored nowhere
   KeyId id = 0;
-  std::string prefix;               // first 8 characters of the text, for people
-  std::string name;                 // may be empty
+  std::string prefix;  // first 8 characters of the text, for people
+  std::string name;    // may be empty
   std::string tenant;
   std::vector<std::string> models;  // sorted; empty = every route of the tenant
   Limits limits;
@@ -49,7 +49,7 @@ class KeyRegistry {
   // Null if there is no such key or it is revoked. Any thread, no lock, no allocation, about 10 ns.
   KeyEntry* find(const Digest& digest) const {
     const Table* table = table_.load(std::memory_order_acquire);
-    for (std::size_t i = DigestHash{}(digest) & table->mask;; i = (i + 1) & table->mask) {
+    for (std::size_t i = DigestHash{}(digest)&table->mask;; i = (i + 1) & table->mask) {
       KeyEntry* entry = table->slots[i].load(std::memory_order_acquire);
       if (entry == nullptr) return nullptr;
       if (entry->digest == digest) return entry->revoked() ? nullptr : entry;
@@ -61,17 +61,20 @@ class KeyRegistry {
   // A new entry to be filled in; publish() makes it visible.
   KeyEntry& append() { return entries_.emplace_back(); }
   void publish(KeyEntry& entry);
-  void revoke(KeyEntry& entry, std::int64_t utc_ns) { entry.revoked_utc_ns.store(utc_ns, std::memory_order_seq_cst); }
+  void revoke(KeyEntry& entry, std::int64_t utc_ns) {
+    entry.revoked_utc_ns.store(utc_ns, std::memory_order_seq_cst);
+  }
 
   // In order of creation, revoked ones included.
   std::deque<KeyEntry>& entries() { return entries_; }
   const std::deque<KeyEntry>& entries() const { return entries_; }
 
  private:
-  // Open addressing, at most half full. A grown table replaces the old one, which is kept: a worker may still be probing
-  // it, and all old ones together are no larger than the newest.
+  // Open addressing, at most half full. A grown table replaces the old one, which is kept: a worker may still
+  // be probing it, and all old ones together are no larger than the newest.
   struct Table {
-    explicit Table(std::size_t capacity) : mask(capacity - 1), slots(new std::atomic<KeyEntry*>[capacity]()) {}
+    explicit Table(std::size_t capacity)
+        : mask(capacity - 1), slots(new std::atomic<KeyEntry*>[capacity]()) {}
     std::size_t mask;
     std::unique_ptr<std::atomic<KeyEntry*>[]> slots;
   };

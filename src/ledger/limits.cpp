@@ -25,7 +25,8 @@ Take take(Ticks tat, Ticks now, const Rate& rate, Ticks cost) {
 }
 
 Ticks correct(Ticks tat, Ticks now, Ticks delta) {
-  // A bucket that filled up meanwhile starts at now: time it stood full is not saved up against the extra use.
+  // A bucket that filled up meanwhile starts at now: time it stood full is not saved up against the extra
+  // use.
   if (delta > 0) return std::min(std::max(tat, now) + delta, now + kMaxAhead);
   return std::max(tat + delta, Ticks{0});
 }
@@ -75,7 +76,8 @@ struct Taken {
 };
 
 void give_back(std::span<const Scope> scopes, const Taken& taken, std::int64_t tokens, Ticks now) {
-  for (std::size_t i = 0; i < taken.places; ++i) scopes[i].state->in_flight.fetch_sub(1, std::memory_order_relaxed);
+  for (std::size_t i = 0; i < taken.places; ++i)
+    scopes[i].state->in_flight.fetch_sub(1, std::memory_order_relaxed);
   for (std::size_t i = 0; i < taken.requests; ++i) {
     if (const std::int64_t limit = scopes[i].limits->requests_per_minute; limit > 0) {
       correct(scopes[i].state->requests, now, -gcra::rate_of(limit).unit);
@@ -99,7 +101,8 @@ bool take_place(std::span<const Scope> scopes, Taken& taken, Admission& result) 
       result.limit = limit;
       result.asked = 1;
       result.left = 0;
-      result.retry_after = kSecond;  // nobody knows when a place comes free; a second keeps a refused client calm
+      result.retry_after =
+          kSecond;  // nobody knows when a place comes free; a second keeps a refused client calm
       return false;
     }
   }
@@ -129,7 +132,8 @@ bool take_request(std::span<const Scope> scopes, Ticks now, Taken& taken, Admiss
   return true;
 }
 
-bool take_tokens(std::span<const Scope> scopes, std::int64_t tokens, Ticks now, Taken& taken, Admission& result) {
+bool take_tokens(std::span<const Scope> scopes, std::int64_t tokens, Ticks now, Taken& taken,
+                 Admission& result) {
   for (std::size_t i = 0; i < scopes.size(); ++i) {
     const std::int64_t limit = scopes[i].limits->tokens_per_minute;
     if (limit > 0) {
@@ -158,16 +162,19 @@ bool take_tokens(std::span<const Scope> scopes, std::int64_t tokens, Ticks now, 
   return true;
 }
 
-// The budgets of a refused request: nothing was consumed, and a limit that was not asked is shown all the same.
+// The budgets of a refused request: nothing was consumed, and a limit that was not asked is shown all the
+// same.
 void show_budgets(std::span<const Scope> scopes, Ticks now, Admission& result) {
   result.requests = {};
   result.tokens = {};
   for (const Scope& s : scopes) {
     if (const std::int64_t limit = s.limits->requests_per_minute; limit > 0) {
-      tighten(result.requests, limit, gcra::rate_of(limit), s.state->requests.load(std::memory_order_relaxed), now);
+      tighten(result.requests, limit, gcra::rate_of(limit), s.state->requests.load(std::memory_order_relaxed),
+              now);
     }
     if (const std::int64_t limit = s.limits->tokens_per_minute; limit > 0) {
-      tighten(result.tokens, limit, gcra::rate_of(limit), s.state->tokens.load(std::memory_order_relaxed), now);
+      tighten(result.tokens, limit, gcra::rate_of(limit), s.state->tokens.load(std::memory_order_relaxed),
+              now);
     }
   }
 }
@@ -176,11 +183,16 @@ void show_budgets(std::span<const Scope> scopes, Ticks now, Admission& result) {
 
 std::string_view refusal_name(Refusal refusal) {
   switch (refusal) {
-    case Refusal::none: return "none";
-    case Refusal::concurrent: return "concurrent";
-    case Refusal::requests: return "requests";
-    case Refusal::tokens: return "tokens";
-    case Refusal::exceeds_whole_limit: return "exceeds_whole_limit";
+    case Refusal::none:
+      return "none";
+    case Refusal::concurrent:
+      return "concurrent";
+    case Refusal::requests:
+      return "requests";
+    case Refusal::tokens:
+      return "tokens";
+    case Refusal::exceeds_whole_limit:
+      return "exceeds_whole_limit";
   }
   return "none";
 }
@@ -214,7 +226,8 @@ void settle(std::span<const Scope> scopes, std::int64_t estimate, std::int64_t a
 }
 
 void refund(std::span<const Scope> scopes, std::int64_t estimate, Nanos now) {
-  give_back(scopes, {scopes.size(), scopes.size(), scopes.size()}, std::max<std::int64_t>(estimate, 0), gcra::to_ticks(now));
+  give_back(scopes, {scopes.size(), scopes.size(), scopes.size()}, std::max<std::int64_t>(estimate, 0),
+            gcra::to_ticks(now));
 }
 
 LimitState& LimitRegistry::of(const std::string& name) {

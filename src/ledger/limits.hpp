@@ -1,9 +1,10 @@
-// Request, token and concurrency limits of a key or a tenant. Exact over all workers: each truth is one atomic on its own
-// cache line, no share per core and no lock. The arithmetic (namespace gcra) is pure; time is passed in.
+// Request, token and concurrency limits of a key or a tenant. Exact over all workers: each truth is one
+// atomic on its own cache line, no share per core and no lock. The arithmetic (namespace gcra) is pure; time
+// is passed in.
 //
-// The rates are a GCRA ("generic cell rate algorithm", ITU-T I.371 annex A, virtual scheduling form): the state is one
-// time, the theoretical arrival time (TAT). Taking n units at `now` moves it to max(TAT, now) + n × unit and is allowed if
-// that is at most `burst` ahead of now. Burst = the limit of one minute.
+// The rates are a GCRA ("generic cell rate algorithm", ITU-T I.371 annex A, virtual scheduling form): the
+// state is one time, the theoretical arrival time (TAT). Taking n units at `now` moves it to max(TAT, now) +
+// n × unit and is allowed if that is at most `burst` ahead of now. Burst = the limit of one minute.
 #pragma once
 
 #include <atomic>
@@ -29,8 +30,8 @@ struct Limits {
 
 namespace gcra {
 
-// 1/16 ns: fine enough that the rounding of `unit` stays below 0.1 % up to 10^9 tokens a minute, coarse enough that the
-// monotonic clock fits 18 years into 63 bits.
+// 1/16 ns: fine enough that the rounding of `unit` stays below 0.1 % up to 10^9 tokens a minute, coarse
+// enough that the monotonic clock fits 18 years into 63 bits.
 using Ticks = std::int64_t;
 inline constexpr Ticks kTicksPerNano = 16;
 // A debt never reaches further than this into the future.
@@ -41,7 +42,8 @@ inline constexpr Ticks to_ticks(Nanos t) { return t * kTicksPerNano; }
 inline constexpr Nanos to_nanos(Ticks t) { return (t + kTicksPerNano - 1) / kTicksPerNano; }
 
 struct Rate {
-  Ticks unit = 0;   // time that one unit takes to come back, rounded up: the long-term rate never exceeds the limit
+  Ticks unit =
+      0;  // time that one unit takes to come back, rounded up: the long-term rate never exceeds the limit
   Ticks burst = 0;  // limit × unit: exactly `limit` units fit into an idle bucket
 };
 Rate rate_of(std::int64_t per_minute);  // per_minute ≥ 1
@@ -55,7 +57,8 @@ struct Take {
   Ticks wait = 0;  // if not ok: time until the same question would be answered yes
 };
 Take take(Ticks tat, Ticks now, const Rate& rate, Ticks cost);
-// TAT after a correction by `delta` (positive: more was used than taken, may become debt; negative: given back).
+// TAT after a correction by `delta` (positive: more was used than taken, may become debt; negative: given
+// back).
 Ticks correct(Ticks tat, Ticks now, Ticks delta);
 std::int64_t remaining(Ticks tat, Ticks now, const Rate& rate);  // whole units that can be taken at once, ≥ 0
 Nanos until_full(Ticks tat, Ticks now);
@@ -66,11 +69,12 @@ Nanos until_full(Ticks tat, Ticks now);
 struct LimitState {
   alignas(64) std::atomic<gcra::Ticks> requests{0};
   alignas(64) std::atomic<gcra::Ticks> tokens{0};
-  alignas(64) std::atomic<std::int64_t> in_flight{0};  // counted with and without a limit; held requests included
+  alignas(64) std::atomic<std::int64_t> in_flight{
+      0};  // counted with and without a limit; held requests included
 };
 
-// One limit set that a request must pass. A request has two: its key's and its tenant's. The limits are those of the
-// snapshot the request runs under: pass the same ones to admit(), settle() and refund().
+// One limit set that a request must pass. A request has two: its key's and its tenant's. The limits are those
+// of the snapshot the request runs under: pass the same ones to admit(), settle() and refund().
 struct Scope {
   const Limits* limits = nullptr;
   LimitState* state = nullptr;
@@ -79,8 +83,8 @@ struct Scope {
 enum class Refusal { none, concurrent, requests, tokens, exceeds_whole_limit };
 std::string_view refusal_name(Refusal refusal);
 
-// What x-ratelimit-{limit,remaining,reset}-* say; limit 0 = no such limit, write no header. Of several scopes the one with
-// the least remaining.
+// What x-ratelimit-{limit,remaining,reset}-* say; limit 0 = no such limit, write no header. Of several scopes
+// the one with the least remaining.
 struct Budget {
   std::int64_t limit = 0;
   std::int64_t remaining = 0;
@@ -89,25 +93,26 @@ struct Budget {
 
 struct Admission {
   Refusal refusal = Refusal::none;
-  std::size_t scope = 0;       // index of the scope that refused
-  std::int64_t limit = 0;      // its limit,
-  std::int64_t asked = 0;      // what the request asked of it (requests and places: 1)
-  std::int64_t left = 0;       // and what was left
-  Nanos retry_after = 0;       // 0 with exceeds_whole_limit: waiting does not help
-  Budget requests, tokens;     // after this admission
+  std::size_t scope = 0;    // index of the scope that refused
+  std::int64_t limit = 0;   // its limit,
+  std::int64_t asked = 0;   // what the request asked of it (requests and places: 1)
+  std::int64_t left = 0;    // and what was left
+  Nanos retry_after = 0;    // 0 with exceeds_whole_limit: waiting does not help
+  Budget requests, tokens;  // after this admission
 
   bool ok() const { return refusal == Refusal::none; }
 };
 
-// Asks every scope, in the order concurrent, requests, tokens (estimate of the whole request, ≥ 0). A refusal consumes
-// nothing. At most kMaxScopes scopes. Any thread. `now`: CLOCK_MONOTONIC.
+// Asks every scope, in the order concurrent, requests, tokens (estimate of the whole request, ≥ 0). A refusal
+// consumes nothing. At most kMaxScopes scopes. Any thread. `now`: CLOCK_MONOTONIC.
 inline constexpr std::size_t kMaxScopes = 4;
 Admission admit(std::span<const Scope> scopes, std::int64_t tokens, Nanos now);
 
-// An admitted request ended: its place is free and its tokens are corrected to what it used (may become debt, which stops
-// later requests, never a running one). Exactly once for each admission, or refund() instead.
+// An admitted request ended: its place is free and its tokens are corrected to what it used (may become debt,
+// which stops later requests, never a running one). Exactly once for each admission, or refund() instead.
 void settle(std::span<const Scope> scopes, std::int64_t estimate, std::int64_t actual, Nanos now);
-// An admitted request was refused later (hold bounds, deadline) and never dispatched: place, request and tokens come back.
+// An admitted request was refused later (hold bounds, deadline) and never dispatched: place, request and
+// tokens come back.
 void refund(std::span<const Scope> scopes, std::int64_t estimate, Nanos now);
 
 // Live limit states by tenant name. Control thread only; the references stay valid as long as the registry.

@@ -33,9 +33,13 @@ Loop::Loop()
 }
 
 Loop::~Loop() {
-  // Tasks and handlers may own each other; drop them while the members they use are still there.
-  run_posted();
-  finish_iteration();
+  // What was not run by now speaks of objects that may be gone: dropped, while the members that handlers use still exist.
+  posted_.clear();
+  deferred_.clear();
+  while (!retired_.empty()) {
+    const auto dying = std::move(retired_);
+    retired_.clear();
+  }
 }
 
 void Loop::add(int fd, Handler& handler, std::uint32_t events) {

@@ -41,6 +41,8 @@ struct Progress {
   std::uint64_t done = 0, total = 0;  // bytes; total 0 = unknown
 };
 
+// After `stopped` or `failed` the ReplicaId is over and nothing more comes for it; the controller starts a new one. One
+// exception: a replica of engine `external` may become `ready` again after `failed`, under the same id.
 struct Event {
   ReplicaId replica = 0;
   Phase phase = Phase::loading;

@@ -28,7 +28,9 @@ struct Wait {
   std::uint64_t bytes = 0;      // body size
   Nanos arrived = 0;
   std::int64_t prompt_tokens = 0;  // estimate
-  bool again = false;           // its replica died before a byte was relayed: goes to the front by its old ticket
+  // Its replica died before a byte was relayed: it keeps its old ticket, so it stands before all younger ones, is never
+  // refused by the hold bounds, and its deadline counts from now.
+  bool again = false;
 };
 
 // The controller's answer, posted to the worker. Exactly one for each Wait, unless Gone came first (then maybe one: the
@@ -54,6 +56,12 @@ class Controller {
     std::size_t workers = 1;
     std::string state_dir;      // learned values, one file per model; empty = not kept
     std::size_t metric_shard = 0;
+    // The clock of `now`, asked only when the backend reports an event (it brings no time). Empty = mono_now.
+    std::function<Nanos()> clock = {};
+    Nanos shutdown_drain = 30 * kSecond;  // shut_down ends replicas that still answer after this
+    // A replica that is drained for any other reason ends when its last request does; a request is bounded by its Route's
+    // timeouts, so this bound is for requests that were forgotten.
+    Nanos drain_limit = 30 * kMinute;
   };
   using GrantSink = std::function<void(std::size_t worker, const Grant&)>;
 
@@ -68,15 +76,19 @@ class Controller {
   void on_wait(const Wait& wait, Nanos now);
   void on_gone(const GoneWaiter& gone, Nanos now);
   void on_slot_free(const std::shared_ptr<Table>& model, Nanos now);
-  // A worker saw a replica's connection die before an answer (the process may be gone).
+  // A worker saw a replica's connection die before an answer (the process may be gone). The replica takes no requests for
+  // half a second, in which the backend reports a dead process.
   void on_replica_suspect(const std::shared_ptr<Table>& model, int replica, Nanos now);
 
-  // Decisions (once a second), deadlines, drains. Returns when it wants to be called next (at most one second later).
+  // Decisions (once a second), deadlines, drains. Returns when it wants to be called next (at most one second later). May be
+  // called earlier at any time.
   Nanos tick(Nanos now);
   // Stops everything: refuses held requests with 503 `shutting_down`, drains, then stops replicas. True once nothing runs.
   bool shut_down(Nanos now);
 
-  // Snapshots for status, models and explain (JSON text of the admin API objects; see admin/).
+  // Snapshots for status, models and explain (JSON text of the admin API objects; see admin/). `models_json` is
+  // {"items":[…]}, explain_json one such item with "decisions" and "coldStarts" (newest first) and "learned"; empty text if
+  // there is no such Model. Times on the wall clock come from utc_now_ns().
   std::string models_json(Nanos now) const;
   std::string explain_json(const std::string& model, Nanos now) const;
 

@@ -33,7 +33,7 @@ std::vector<Held> HoldQueue::take_expired(Nanos now) {
     while (it != last && it->second.deadline != deadline) ++it;
     out.push_back(take(it));
   }
-  std::stable_sort(out.begin(), out.end(), [](const Held& a, const Held& b) { return a.ticket < b.ticket; });
+  std::sort(out.begin(), out.end(), [](const Held& a, const Held& b) { return a.ticket < b.ticket; });
   return out;
 }
 

@@ -27,12 +27,12 @@ struct Replica {
   std::uint64_t revision = 0;
   Phase phase = Phase::loading;
   Nanos suspect_until = 0;        // > 0: ready, but takes no request until then
-  Nanos retry_at = 0;             // external and failed: asked anew then
   Nanos arrived = -1;             // the request that caused the start; -1 = none
   Nanos ordered = 0;
   Nanos fetch_from = -1, load_from = -1, ready_at = -1;
   Nanos drain_since = 0, drain_until = 0;
   bool stopping = false;          // the backend was told
+  bool evicted = false;           // its memory is promised to another Model
   bool granted = false;           // it had a request from the queue
   std::int64_t finished_before = 0;  // of the Model, when it became ready
   std::string label;
@@ -90,6 +90,8 @@ struct ModelState {
   bool permanent = false;           // the backend says: the document must change first
   std::optional<Reason> failure;    // the last one
   Nanos failed_at = 0;
+  bool fetch_needed = false;        // the next start has to bring the weights
+  Nanos looked_for_weights = 0;
   std::optional<scale::Blocked> blocked;
   std::optional<scale::Blocked> noted_block;  // the last one that a decision record told
   std::string evicted_for;          // the last eviction, for people
@@ -112,13 +114,17 @@ struct ModelState {
   int count_draining() const;
 };
 
+// The sums over all workers. Each counter is read once; they may be a request apart from each other.
+Totals sum_of(const Table& table);
+
 scale::Spec scale_spec(const spec::Model& model);
-bool weights_missing(const Backend& backend, const spec::Model& model);
+// Learned figures for the next start.
+scale::Learned figures_of(const ModelState& model);
 
 // Time until a replica is ready, from the learned phases: 0 = one is. Never below 1 s while one is needed and none is ready.
-Nanos expected_ready_in(const ModelState& model, const Backend& backend, Nanos now);
+Nanos expected_ready_in(const ModelState& model, Nanos now);
 // For Retry-After: until a replica is ready, or until the queue of a busy one is worked off.
-Nanos retry_after(const ModelState& model, const Backend& backend, Nanos now);
+Nanos retry_after(const ModelState& model, Nanos now);
 // Why the Model has no ready replica, or fewer than it should; code "ready" or "at_zero" when nothing is wrong.
 Reason why_not_ready(const ModelState& model, const Backend& backend, Nanos now);
 // "ready", "fetching", "loading", "zero", "blocked", "failed", "draining".

@@ -24,9 +24,13 @@ double cost(const State& state, int n, const Policy& policy) {
   return n * state.mass + policy.late_price * (i < state.late.size() ? state.late[i] : 0);
 }
 
-int cheapest(const State& state, int max, const Policy& policy) {
+// Sizes are replayed beyond the bound, so that a decision can say what it would want without it.
+int replayed(const Spec& spec) { return std::max(1, spec.max) + std::clamp(spec.max, 2, 16); }
+
+int cheapest(const State& state, const Spec& spec, const Policy& policy) {
   int best = 1;
-  for (int n = 2; n <= max; ++n) {
+  const int top = std::min(replayed(spec), static_cast<int>(state.late.size()) - 1);
+  for (int n = 2; n <= top; ++n) {
     if (cost(state, n, policy) < cost(state, best, policy)) best = n;
   }
   return best;
@@ -34,15 +38,15 @@ int cheapest(const State& state, int max, const Policy& policy) {
 
 Sizes sizes(const State& state, const Spec& spec, const Learned& learned, const Supply& supply, const Policy& policy) {
   Sizes s;
-  s.slow = cheapest(state, std::max(1, spec.max), policy);
+  s.slow = cheapest(state, spec, policy);
   if (state.clock < policy.memory) s.slow = std::max(s.slow, state.initial);
 
   const double held_work = work_of(static_cast<double>(supply.held), static_cast<double>(supply.held_prompt_tokens), spec, learned);
   const double target = std::max(0.1, seconds(spec.first_token_target));
   const double rate = state.recent_work / seconds(policy.short_window) / std::max(0.05, learned.rho);
-  // A request runs on one replica, so the backlog can use at most one replica per request.
-  const double backlog = std::min(held_work / target, static_cast<double>(supply.held));
-  const double fast = std::ceil(rate + backlog - 1e-9);
+  // A request runs on one replica: more replicas than requests help nobody.
+  const double present = static_cast<double>(std::max<std::int64_t>(1, supply.held + supply.in_flight));
+  const double fast = std::min(present, std::ceil(rate + held_work / target - 1e-9));
   s.fast = static_cast<int>(std::clamp(fast, 0.0, 1e6));
   return s;
 }
@@ -78,7 +82,8 @@ Nanos keep_alive(const Spec& spec, const Learned& learned, const Policy& policy)
 
 void advance(State& state, Nanos now, const Sample& sample, const Spec& spec, const Learned& learned, const Supply& supply,
              const Policy& policy) {
-  const Nanos step = state.started ? std::clamp<Nanos>(now - state.last, 0, policy.max_step) : 0;
+  const Nanos step = state.started ? std::clamp<Nanos>(now - state.last, 0, policy.max_step) : kSecond;
+  if (!state.started) state.mass = seconds(policy.prior);
   state.last = now;
   state.started = true;
   state.clock += step;
@@ -97,7 +102,7 @@ void advance(State& state, Nanos now, const Sample& sample, const Spec& spec, co
   const double a = static_cast<double>(arrivals);
   const double w = work_of(a, static_cast<double>(prompt_tokens), spec, learned);
   state.mass = state.mass * q + dt;
-  const auto sized = static_cast<std::size_t>(std::max(1, spec.max)) + 1;
+  const auto sized = static_cast<std::size_t>(replayed(spec)) + 1;
   if (state.backlog.size() < sized) {
     // A raised bound: what a larger fleet would have seen is not known, so it starts like the largest one that was replayed.
     const double backlog = state.backlog.size() > 1 ? state.backlog.back() : 0;
@@ -109,8 +114,9 @@ void advance(State& state, Nanos now, const Sample& sample, const Spec& spec, co
   const double wait = std::max(0.2, seconds(spec.first_token_target) - 2 * e.alpha - e.beta * learned.prompt);
   for (std::size_t n = 1; n < state.backlog.size(); ++n) {
     const double before = state.backlog[n] / static_cast<double>(n);
-    const double after = (state.backlog[n] + w) / static_cast<double>(n);
-    const double share = after <= wait ? 0 : before >= wait ? 1 : (after - wait) / (after - before);
+    // What stands before the last arrival of this step: its own work does not make it wait.
+    const double after = (state.backlog[n] + (arrivals > 0 ? w * (a - 1) / a : 0)) / static_cast<double>(n);
+    const double share = before >= wait ? 1 : after <= wait ? 0 : (after - wait) / (after - before);
     state.late[n] = state.late[n] * q + a * share;
     state.backlog[n] = std::max(0.0, state.backlog[n] + w - static_cast<double>(n) * learned.rho * dt);
   }
@@ -166,10 +172,11 @@ Decision decide(const State& state, const Spec& spec, const Learned& learned, co
     why = at_zero ? std::string("at zero, no request waits")
                        : fmt::format("idle {} of {}{}", format_duration(state.idle / kSecond * kSecond),
                                      format_duration(d.inputs.keep), d.inputs.keep_explicit ? " (idle in the document)" : "");
-  } else if (current == 0 && n <= 1) {
-    n = 1;
+  } else if (current == 0) {
+    n = std::max(1, n);
     d.rule = Rule::arrival_at_zero;
     why = fmt::format("{} held and no replica", supply.held);
+    if (n > 1) why += fmt::format(", replay sizing {}, backlog {}", s.slow, s.fast);
   } else if (n < current) {
     const int kept = std::min(current, std::max(n, d.inputs.peak));
     if (kept > n) {
@@ -199,8 +206,8 @@ Decision decide(const State& state, const Spec& spec, const Learned& learned, co
     if (!d.bound->at.empty()) d.text += fmt::format(" ({})", d.bound->at);
   }
 
-  const int top = std::max(1, spec.max);
-  const int middle = std::clamp(s.slow, 1, top);
+  const int top = static_cast<int>(state.late.size()) - 1;
+  const int middle = std::clamp(s.slow, 1, std::max(1, top));
   for (int c = std::max(1, middle - 1); c <= std::min(top, middle + 1); ++c) {
     d.candidates.push_back({c, c * state.mass, cost(state, c, policy) - c * state.mass});
   }
@@ -209,7 +216,7 @@ Decision decide(const State& state, const Spec& spec, const Learned& learned, co
 
 int settled_size(const State& state, const Spec& spec, const Policy& policy) {
   if (state.clock < policy.memory) return state.initial;
-  return cheapest(state, std::max(1, spec.max), policy);
+  return cheapest(state, spec, policy);
 }
 
 }  // namespace tg::scale

@@ -22,6 +22,7 @@ namespace tg::scale {
 struct Policy {
   double late_price = 6;            // replica-seconds that one late request is worth
   Nanos memory = 300 * kSecond;     // burstiness is forgotten with this time constant
+  Nanos prior = 60 * kSecond;       // a new Model counts as quiet for this long, else its first request buys many replicas
   Nanos short_window = 30 * kSecond;  // rate of the fast path
   double peak_hold = 4;             // × cold start: a peak of the fast path is kept this long
   double shrink_hold = 2;           // × cold start: any wanted size is kept this long
@@ -44,7 +45,7 @@ struct Spec {
 // An engine's speed in seconds: iteration base, per prompt token, per decoding sequence.
 struct EngineSpeed {
   double alpha = 0.025;
-  double beta = 0.001;
+  double beta = 0.0004;
   double gamma = 0.001;
 };
 
@@ -52,7 +53,7 @@ struct EngineSpeed {
 struct Learned {
   Nanos cold_start = 60 * kSecond;  // p90 of what the next start takes
   double waiting_per_start = 1;     // mean requests held when a replica became ready
-  double rho = 1.2;                 // real ÷ estimated work of a saturated replica
+  double rho = 0.9;                 // estimated work that a replica does in a second and still answers in time
   double output = 200;              // mean tokens of an answer
   double prompt = 200;              // mean tokens of a prompt
   EngineSpeed engine;
@@ -82,7 +83,7 @@ struct State {
   bool ever_active = false;
   int initial = 0;                  // remembered size of an earlier process, used until `memory` has passed; 0 = none
   double mass = 0;                  // decayed seconds
-  std::vector<double> backlog;      // [n]: engine-seconds queued with n replicas; index 0 is unused
+  std::vector<double> backlog;      // [n]: engine-seconds queued with n replicas; index 0 is unused, sizes beyond max too
   std::vector<double> late;         // [n]: decayed count of requests that would have been late
   struct Recent {
     Nanos at;

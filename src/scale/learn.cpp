@@ -68,18 +68,25 @@ void Learner::observe(const Seen& s) {
     output_mean = keep * output_mean + (1 - keep) * mean;
     requests = std::min(1e9, requests + k);
   }
+  slots = std::max(1, s.slots);
   const double concurrency = s.ready > 0 ? std::max(1.0, static_cast<double>(s.in_flight) / s.ready) : 1;
   if (s.decode_tokens > 0 && s.decode_ns > 0) {
     const double n = std::min(static_cast<double>(s.decode_tokens), 500.0);
-    const double y = seconds(s.decode_ns) / static_cast<double>(s.decode_tokens);
-    const double keep = std::pow(0.9995, n);
+    const double seen_y = seconds(s.decode_ns) / static_cast<double>(s.decode_tokens);
+    // Between two tokens the engine also works on prompts of others: that share of the time is not decoding.
+    const double prompts = static_cast<double>(s.finished) * prompt_mean;
+    const double share = s.elapsed > 0 && s.ready > 0 ? std::min(0.8, beta() * prompts / (s.elapsed * s.ready)) : 0;
+    prefill_share = 0.95 * prefill_share + 0.05 * share;
+    const double y = seen_y * (1 - prefill_share);
+    const double keep = std::exp(-n / 100000);
     w = keep * w + n;
     wc = keep * wc + n * concurrency;
     wcc = keep * wcc + n * concurrency * concurrency;
     wy = keep * wy + n * y;
     wcy = keep * wcy + n * concurrency * y;
-    decode_seconds = keep * decode_seconds + n * y;
-    decoded = keep * decoded + n;
+    const double soon = std::exp(-n / 2000);
+    decode_seconds = soon * decode_seconds + n * seen_y;
+    decoded = soon * decoded + n;
   }
   if (s.first_tokens > 0 && s.first_token_ns > 0) {
     const double n = static_cast<double>(s.first_tokens);
@@ -92,9 +99,11 @@ void Learner::observe(const Seen& s) {
     bp = 0.995 * bp + weight * prompt * rest;
     bpp = 0.995 * bpp + weight * prompt * prompt;
   }
-  // A replica shows its real speed only while it has all it can take: all slots busy now and a second ago, and somebody waits.
+  // A replica shows its real speed only while it has all it can take: all slots busy and somebody waits, for so long that the
+  // requests that end now began in that state.
   const bool saturated = s.ready > 0 && s.held > 0 && s.in_flight >= static_cast<std::int64_t>(s.ready) * s.slots;
-  if (saturated && was_saturated && s.elapsed > 0) {
+  saturated_for = saturated ? saturated_for + s.elapsed : 0;
+  if (saturated && saturated_for > std::max(10.0, 2 * output_mean / decode_rate()) && s.elapsed > 0) {
     Spec spec;
     spec.slots = s.slots;
     Learned l;
@@ -108,7 +117,6 @@ void Learner::observe(const Seen& s) {
     rho_work = keep * rho_work + done;
     rho_seconds = keep * rho_seconds + replica_seconds;
   }
-  was_saturated = saturated;
 }
 
 double Learner::code_points_per_token() const { return std::clamp(code_points / std::max(1.0, tokens), 0.5, 16.0); }
@@ -125,12 +133,21 @@ double Learner::decode_rate() const {
   return std::clamp(decoded / decode_seconds, 0.01, 1e6);
 }
 
+double Learner::beta() const {
+  constexpr double kPriorPrompt = 200.0 * 200.0;  // one request of 200 tokens
+  // Engines read a prompt 30 to 90 times as fast as they write: prior 60 times, from the token time as soon as one was seen.
+  const double prior = w < 1 ? kPrior.beta : wy / w / 60;
+  return std::clamp((bp + kPriorPrompt * prior) / (bpp + kPriorPrompt), 1e-6, 10.0);
+}
+
 EngineSpeed Learner::engine() const {
-  if (w < 1) return kPrior;
-  // Prior: gamma is 3 % of a token's time, worth 50 tokens; alpha has none, for y itself was measured.
+  if (w < 1) return {kPrior.alpha, beta(), kPrior.gamma};
+  // Prior: a full batch makes a token 30 % slower. Strong, for gamma is used far from what was seen (at a full batch) and
+  // concurrency goes with prompts that are worked on at the same time; its weight is that of the whole memory at a spread of an
+  // eighth of the slots. alpha needs none, for y itself was measured.
   const double mean_y = wy / w;
-  const double g0 = 0.03 * mean_y;
-  const double pg = 50;
+  const double g0 = 0.3 * mean_y / slots;
+  const double pg = 100000 * slots * slots / 64;
   // minimise Σ w (y − a − g c)² + pg (g − g0)²: two linear equations.
   const double det = w * (wcc + pg) - wc * wc;
   double a = mean_y, g = g0;
@@ -149,12 +166,11 @@ EngineSpeed Learner::engine() const {
   EngineSpeed e;
   e.alpha = std::clamp(a, 1e-5, 100.0);
   e.gamma = std::clamp(g, 0.0, 100.0);
-  constexpr double kPriorPrompt = 200.0 * 200.0;  // one request of 200 tokens
-  e.beta = std::clamp((bp + kPriorPrompt * kPrior.beta) / (bpp + kPriorPrompt), 1e-6, 10.0);
+  e.beta = beta();
   return e;
 }
 
-double Learner::rho() const { return std::clamp(rho_work / std::max(1e-9, rho_seconds), 0.3, 3.0); }
+double Learner::rho() const { return 0.9 * std::clamp(rho_work / std::max(1e-9, rho_seconds), 0.3, 3.0); }
 
 Learned Learner::figures(bool fetch_needed) const {
   Learned l;

@@ -65,11 +65,14 @@ struct Learner {
   // beta × prompt, weighted by 1/concurrency² because a busy engine also makes the first token wait.
   double w = 0, wc = 0, wcc = 0, wy = 0, wcy = 0;
   double bp = 0, bpp = 0;
+  double slots = 4;          // as last seen
+  double prefill_share = 0;  // of an engine's time, goes to prompts while others decode
   double decode_seconds = 0, decoded = 0;  // for the rate alone
 
-  // Work done ÷ replica-seconds while saturated; prior 1.2 that weighs 60 replica-seconds.
-  double rho_work = 72, rho_seconds = 60;
-  bool was_saturated = false;
+  // Work done ÷ replica-seconds while saturated; prior 1 that weighs 60 replica-seconds. rho() is 0.9 of it: a replica that is
+  // busy all the time answers late.
+  double rho_work = 60, rho_seconds = 60;
+  double saturated_for = 0;  // seconds
 
   void observe(const Seen& seen);
 
@@ -77,6 +80,7 @@ struct Learner {
   std::int64_t output_p90() const;  // of the log-normal distribution with this mean and variance
   double decode_rate() const;       // tokens a second and sequence, as seen lately
   EngineSpeed engine() const;
+  double beta() const;              // seconds per prompt token
   double rho() const;
   // For decide. `fetch_needed` as above.
   Learned figures(bool fetch_needed) const;

@@ -39,7 +39,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::vector<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates, std::size_t most) {
   if (word.empty() || word.size() > kLongest) return {};
-  const std::size_t bound = std::clamp<std::size_t>(word.size() / 3, 1, 3);
+  const std::size_t bound = std::min<std::size_t>(word.size() / 3, 3);
   std::vector<std::pair<std::size_t, std::string_view>> near;
   for (const std::string_view c : candidates) {
     if (c.size() > kLongest) continue;

@@ -11,7 +11,7 @@ namespace tg::text {
 // Edits (insert, delete, replace, swap of neighbours) between two words, letters of either case alike; `-` and `_` alike.
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
-// The candidates within a third of the word's length (at least 1, at most 3 edits) or that begin with the word, nearest
+// The candidates within a third of the word's length (at most 3 edits) or that begin with the word, nearest
 // first, at most `most`. They refer to the candidates' text.
 std::vector<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates, std::size_t most = 3);
 std::vector<std::string_view> nearest(std::string_view word, std::span<const std::string> candidates, std::size_t most = 3);

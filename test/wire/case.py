@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 import notation
-from peers import Message, Peer, Upstream, WireFailure, read_message
+from peers import BOUND_S, Message, Peer, Upstream, WireFailure, read_message
 
 DOCUMENTS = """\
 apiVersion: tidegate.dev/v1alpha1
@@ -91,12 +91,25 @@ def step(pattern: str):
 class Player:
     """Plays the steps of one case. `gateway` and `console` are addresses, `key` opens the gateway."""
 
-    def __init__(self, case: Case, gateway: tuple[str, int], key: str, upstream: Upstream, metrics: Callable[[], str]):
+    def __init__(
+        self,
+        case: Case,
+        gateway: tuple[str, int],
+        key: str,
+        upstream: Upstream,
+        metrics: Callable[[], str],
+        terminate: Callable[[], None] | None = None,
+    ):
         self.case = case
         self.gateway = gateway
         self.upstream = upstream
         self.metrics = metrics
-        self.variables = {"key": key.encode(), "upstream": upstream.address.encode(), "upstream_key": UPSTREAM_KEY.encode()}
+        self.terminate = terminate
+        self.variables = {
+            "key": key.encode(),
+            "upstream": upstream.address.encode(),
+            "upstream_key": UPSTREAM_KEY.encode(),
+        }
         self.clients: dict[str, Peer] = {}
         self.requests: dict[str, tuple[Peer, Message]] = {}  # claimed upstream requests
         self.answer_start: dict[str, int] = {}
@@ -142,6 +155,7 @@ class Player:
     # ---- helpers ------------------------------------------------------------------------------------------------
 
     def client(self, who: str) -> Peer:
+        """The connection of this client; a new one when the case saw the last one close, and only then."""
         peer = self.clients.get(who)
         if peer is None or peer.sock.fileno() < 0:
             peer = self.clients[who] = Peer(socket.create_connection(self.gateway), f"client {who}")
@@ -151,14 +165,9 @@ class Player:
         return self.requests[who][0]
 
     def answer(self, who: str) -> Message | None:
-        """The answer that the client is reading, as far as it is there. Informational answers are passed over."""
+        """The answer that the client is reading, as far as it is there."""
         peer = self.clients[who]
-        while True:
-            found = read_message(peer.received[peer.used :], peer.closed_at is not None, request=False)
-            if found and found.status < 200 and not self.clients[who].name.endswith("(1xx)"):
-                peer.used += found.length
-                continue
-            return found
+        return read_message(peer.received[peer.used :], peer.closed_at is not None, request=False)
 
     def text(self) -> bytes:
         return notation.body(self.payload, self.variables)
@@ -233,9 +242,13 @@ def client_gets(p: Player, status: str, who: str = "1") -> None:
     peer = p.clients[who]
     found = peer.wait(f"an answer with status {status}", lambda: p.answer(who))
     if found.status != int(status):
-        rest = peer.wait("the rest of the answer", lambda: (f := p.answer(who)) and (f.complete or peer.closed_at) and f)
+        rest = peer.wait(
+            "the rest of the answer", lambda: (f := p.answer(who)) and (f.complete or peer.closed_at) and f
+        )
         raise WireFailure(f"status {found.status}, not {status}; {rest.headers}\n{rest.payload[:600]!r}")
     check_headers(found, [notation.expand(line, p.variables).decode("latin-1") for line in p.payload])
+    if found.status < 200:  # the real answer is still to come
+        peer.used += found.length
 
 
 def check_headers(found: Message, lines: list[str]) -> None:
@@ -271,8 +284,18 @@ def client_body(p: Player, who: str = "1", as_sent: str | None = None) -> None:
     p.clients[who].used += found.length
 
 
-@step(r"client(?: (?P<who>\d+))? error (?P<code>\w+)")
-def client_error(p: Player, code: str, who: str = "1") -> None:
+@step(r"client(?: (?P<who>\d+))? body contains")
+def client_body_contains(p: Player, who: str = "1") -> None:
+    """Each payload line is somewhere in the whole body."""
+    found = whole_answer(p, who)
+    missing = [line for line in p.payload if line.encode() not in found.payload]
+    if missing:
+        raise WireFailure(f"the body lacks {missing}: {found.payload[:600]!r}")
+    p.clients[who].used += found.length
+
+
+@step(r"client(?: (?P<who>\d+))? error(?: (?P<code>\w+))?")
+def client_error(p: Player, code: str | None = None, who: str = "1") -> None:
     """The whole body is an error object in the OpenAI form with this code; it has our request id. Payload: texts in it."""
     found = whole_answer(p, who)
     if not (found.header("x-tidegate-request-id") or "").startswith("req_"):
@@ -281,13 +304,13 @@ def client_error(p: Player, code: str, who: str = "1") -> None:
     p.clients[who].used += found.length
 
 
-def error_object(p: Player, text: bytes, code: str) -> dict:
+def error_object(p: Player, text: bytes, code: str | None) -> dict:
     try:
         error = json.loads(text)["error"]
         missing = {"message", "type", "param", "code"} - set(error)
     except (ValueError, KeyError, TypeError):
         raise WireFailure(f"not an error object: {text[:400]!r}") from None
-    if missing or error["code"] != code:
+    if missing or (code and error["code"] != code):
         raise WireFailure(f"error {error} has not the code {code}, or lacks {missing}")
     for line in p.payload:
         if line not in error["message"]:
@@ -327,6 +350,7 @@ def client_error_event(p: Player, code: str, who: str = "1") -> None:
     error_object(p, rest.removeprefix(b"data: "), code)
     if found.complete:
         raise WireFailure("the cut answer ends with a last chunk: a client takes it as whole")
+    peer.close()
 
 
 @step(r"client(?: (?P<who>\d+))? ends (?P<how>whole|cut|closed)")
@@ -337,6 +361,7 @@ def client_ends(p: Player, how: str, who: str = "1") -> None:
         peer.wait("the close", lambda: peer.closed_at)
         if p.answer(who).complete:
             raise WireFailure("the answer is whole where it must be seen as cut")
+        peer.close()
         return
     found = p.answer(who)
     if found:  # else it was used by `client body`
@@ -345,6 +370,8 @@ def client_ends(p: Player, how: str, who: str = "1") -> None:
         peer.wait("the close", lambda: peer.closed_at)
     if peer.received[peer.used :]:
         raise WireFailure(f"bytes after the answer: {peer.received[peer.used :][:300]!r}")
+    if how == "closed":
+        peer.close()
 
 
 @step(r"client(?: (?P<who>\d+))? sees the close")
@@ -354,6 +381,7 @@ def client_sees_close(p: Player, who: str = "1") -> None:
     peer.wait("the close", lambda: peer.closed_at)
     if peer.received[peer.used :]:
         raise WireFailure(f"bytes before the close: {peer.received[peer.used :][:300]!r}")
+    peer.close()
 
 
 # ---- the upstream ---------------------------------------------------------------------------------------------------
@@ -466,6 +494,21 @@ def upstream_nothing(p: Player) -> None:
     p.payload = []
     client_gets(p, status="200", who="9")
     p.clients["9"].used += whole_answer(p, "9").length
+
+
+@step(r"the program is told to stop")
+def program_terminates(p: Player) -> None:
+    """SIGTERM. The step waits until nobody listens any more."""
+    p.terminate()
+    end = time.monotonic() + BOUND_S
+    while True:
+        try:
+            socket.create_connection(p.gateway).close()
+        except ConnectionRefusedError:
+            return
+        if time.monotonic() > end:
+            raise WireFailure("still accepts connections")
+        time.sleep(0.005)
 
 
 # ---- what is counted ------------------------------------------------------------------------------------------------

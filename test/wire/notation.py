@@ -40,8 +40,10 @@ def joined(lines: list[str], end: str, variables: dict[str, bytes]) -> bytes:
 
 def body(lines: list[str], variables: dict[str, bytes]) -> bytes:
     """Lines with LF between them and none after the last."""
-    return joined(lines, "\n", variables)[:-1] if lines and not lines[-1].endswith("{{-}}") else joined(
-        lines, "\n", variables
+    return (
+        joined(lines, "\n", variables)[:-1]
+        if lines and not lines[-1].endswith("{{-}}")
+        else joined(lines, "\n", variables)
     )
 
 

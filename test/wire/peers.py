@@ -144,8 +144,9 @@ class Peer:
         except ConnectionError as problem:
             raise WireFailure(f"{self.name}: the program closed before {len(data)} bytes were sent") from problem
 
-    def wait(self, what: str, test: Callable[[], object], bound: float = BOUND_S):
+    def wait(self, what: str, test: Callable[[], object], bound: float | None = None):
         """Waits until test() is true, and returns its value."""
+        bound = bound or BOUND_S
         end = time.monotonic() + bound
         with self.changed:
             while True:
@@ -223,7 +224,8 @@ class Upstream:
 
     def __init__(self, automatic: bytes | None = None):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.address = "%s:%d" % self.listener.getsockname()
+        host, port = self.listener.getsockname()
+        self.address = f"{host}:{port}"
         self.peers: list[Peer] = []
         self.automatic = automatic
         self.claimed = 0
@@ -266,8 +268,8 @@ class Upstream:
         """Bytes that arrived and that no step of the case asked for."""
         return [(p, p.received[p.used :]) for p in self.peers if p.received[p.used :]]
 
-    def next_request(self, bound: float = BOUND_S) -> tuple[Peer, Message]:
-        end = time.monotonic() + bound
+    def next_request(self) -> tuple[Peer, Message]:
+        end = time.monotonic() + BOUND_S
         with self.changed:
             while True:
                 for peer in self.peers:
@@ -279,7 +281,7 @@ class Upstream:
                 left = end - time.monotonic()
                 if left <= 0:
                     seen = [bytes(rest[:200]) for _, rest in self.unclaimed()]
-                    raise WireFailure(f"no request upstream within {bound} s; {len(self.peers)} connections, {seen}")
+                    raise WireFailure(f"no request upstream within {BOUND_S} s; {len(self.peers)} connections, {seen}")
                 self.changed.wait(left)
 
     def release(self) -> None:

@@ -18,7 +18,7 @@ def play(case: Case, binary: pathlib.Path, folder: pathlib.Path) -> None:
     env = {"WIRE_UPSTREAM_KEY": UPSTREAM_KEY}
     try:
         with Program(binary, folder, {"wire.yaml": documents}, arguments=case.arguments, env=env) as program:
-            player = Player(case, program.address(), program.key, upstream, program.metrics)
+            player = Player(case, program.address(), program.key, upstream, program.metrics, program.process.terminate)
             try:
                 player.play()
             except AssertionError as problem:

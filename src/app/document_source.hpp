@@ -1,0 +1,33 @@
+// Where the documents of `up` come from: -f, else DIR/documents, else the built-in Model `simulated`; --model and --simulated
+// add documents of their own. Loaded again at each reload. Control thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "app/up.hpp"
+#include "spec/decode.hpp"
+
+namespace tg::app {
+
+class DocumentSource {
+ public:
+  // Reads standard input here, once, if "-" is among the files.
+  DocumentSource(const UpOptions& options, const std::string& dir);
+
+  // Files and directories that are read (and worth watching).
+  const std::vector<std::string>& paths() const { return paths_; }
+
+  struct Loaded : spec::DecodeResult {
+    std::vector<std::string> texts() const;  // the findings, one text each
+  };
+  Loaded load() const;
+
+ private:
+  std::vector<std::string> paths_;
+  std::string standard_input_;
+  std::vector<spec::Source> made_;  // documents made from flags
+  bool built_in_if_empty_ = false;
+};
+
+}  // namespace tg::app

@@ -1,0 +1,140 @@
+#include "app/field_text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "app/table.hpp"
+
+namespace tg::app {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using spec::Field;
+
+// What is compared: lower case, without "[]".
+std::string folded(std::string_view path) {
+  std::string out;
+  for (const char c : path) {
+    if (c == '[' || c == ']') continue;
+    out += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  }
+  return out;
+}
+
+std::string type_text(const Field& f) {
+  std::string text(spec::type_name(f.type));
+  if (!f.words.empty()) {
+    std::string words(f.words);
+    std::replace(words.begin(), words.end(), '|', ' ');
+    text += fmt::format(" ({})", words);
+  }
+  return text;
+}
+
+Json field_json(spec::DocumentKind kind, const Field& f) {
+  Json j;
+  j["kind"] = std::string(spec::kind_name(kind));
+  j["path"] = std::string(f.path);
+  j["type"] = std::string(spec::type_name(f.type));
+  if (!f.words.empty()) {
+    Json words = Json::array();
+    for (const auto w : spec::split_words(f.words)) words.push_back(std::string(w));
+    j["words"] = std::move(words);
+  }
+  j["default"] = f.fallback.empty() ? Json(nullptr) : Json(std::string(f.fallback));
+  if (!f.unit.empty()) j["unit"] = std::string(f.unit);
+  j["required"] = f.required;
+  j["supported"] = !f.planned;
+  j["meaning"] = std::string(f.meaning);
+  if (!f.reason.empty()) j["reason"] = std::string(f.reason);
+  return j;
+}
+
+std::string_view parent_of(const FieldPlace& place, std::string& buffer) {
+  if (place.field == nullptr) return {};
+  buffer = place.field->path;
+  if (place.field->type == spec::Type::object_list) buffer += "[]";
+  return buffer;
+}
+
+}  // namespace
+
+std::vector<FieldPlace> find_fields(std::string_view what) {
+  std::string wanted = folded(what);
+  std::vector<FieldPlace> found;
+  for (const auto kind : spec::decoded_kinds()) {
+    const std::string kind_text = folded(spec::kind_name(kind));
+    if (wanted == kind_text) return {{kind, nullptr}};
+    const bool named = wanted.starts_with(kind_text + ".");
+    const std::string rest = named ? wanted.substr(kind_text.size() + 1) : wanted;
+    for (const Field& f : spec::fields(kind)) {
+      const std::string path = folded(f.path);
+      if (path == rest || path == "spec." + rest) found.push_back({kind, &f});
+    }
+    if (named) return found;
+  }
+  return found;
+}
+
+std::vector<std::string> field_names() {
+  std::vector<std::string> names;
+  for (const auto kind : spec::decoded_kinds()) {
+    names.emplace_back(spec::kind_name(kind));
+    for (const Field& f : spec::fields(kind)) {
+      names.push_back(fmt::format("{}.{}", spec::kind_name(kind), f.path));
+      names.emplace_back(f.path);
+      if (f.path.starts_with("spec.")) names.emplace_back(f.path.substr(5));
+    }
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
+Json fields_json(const std::vector<FieldPlace>& places) {
+  Json items = Json::array();
+  for (const FieldPlace& p : places) {
+    Json j = p.field != nullptr ? field_json(p.kind, *p.field) : Json{{"kind", std::string(spec::kind_name(p.kind))}, {"path", ""}};
+    std::string buffer;
+    Json below = Json::array();
+    for (const Field* c : spec::children(p.kind, parent_of(p, buffer))) below.push_back(field_json(p.kind, *c));
+    j["fields"] = std::move(below);
+    items.push_back(std::move(j));
+  }
+  return {{"items", std::move(items)}};
+}
+
+std::string fields_text(const Terminal& terminal, const std::vector<FieldPlace>& places) {
+  std::string out;
+  for (const FieldPlace& p : places) {
+    if (!out.empty()) out += "\n";
+    const std::string kind(spec::kind_name(p.kind));
+    out += terminal.out_paint(Style::strong, p.field != nullptr ? fmt::format("{}.{}", kind, p.field->path) : kind) + "\n";
+    if (p.field != nullptr) {
+      const Field& f = *p.field;
+      out += fmt::format("  {}\n", f.meaning);
+      out += fmt::format("  type     {}{}\n", type_text(f), f.unit.empty() ? "" : fmt::format(", in {}", f.unit));
+      if (f.required) {
+        out += "  required\n";
+      } else if (!f.fallback.empty()) {
+        out += fmt::format("  default  {}{}\n", f.fallback, f.reason.empty() ? "" : fmt::format(" ({})", f.reason));
+      }
+      if (f.planned) out += "  not supported by this version: a document that has it is refused\n";
+    }
+    std::string buffer;
+    const auto below = spec::children(p.kind, parent_of(p, buffer));
+    if (below.empty()) continue;
+    Table table({{"FIELD"}, {"TYPE"}, {"DEFAULT"}, {"MEANING"}});
+    for (const Field* c : below) {
+      const std::string fallback = c->planned ? "(not yet)" : c->required ? "(required)" : std::string(c->fallback);
+      table.row({{std::string(c->path), c->planned ? Style::dim : Style::plain}, {type_text(*c)}, {fallback}, {std::string(c->meaning)}});
+    }
+    out += table.text(terminal);
+  }
+  return out;
+}
+
+}  // namespace tg::app

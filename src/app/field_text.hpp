@@ -1,0 +1,28 @@
+// Fields of the documents for people and programs: `tidegate explain FIELD`. From the field table of spec/. Pure.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/terminal.hpp"
+#include "spec/fields.hpp"
+
+namespace tg::app {
+
+struct FieldPlace {
+  spec::DocumentKind kind;
+  const spec::Field* field = nullptr;  // null = the whole kind
+};
+
+// Fields that a person may mean: "Model.spec.hold.deadline", "model.hold.deadline", "spec.hold.deadline", "hold.deadline",
+// "Model". Case of the kind, "spec." and "[]" may differ. Several kinds may have the field.
+std::vector<FieldPlace> find_fields(std::string_view what);
+// Everything that find_fields knows in its long form, for suggestions.
+std::vector<std::string> field_names();
+
+nlohmann::ordered_json fields_json(const std::vector<FieldPlace>& places);
+std::string fields_text(const Terminal& terminal, const std::vector<FieldPlace>& places);
+
+}  // namespace tg::app

@@ -1,0 +1,201 @@
+#include "app/up.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <optional>
+
+#include "app/control.hpp"
+#include "app/data_dir.hpp"
+#include "app/port_owner.hpp"
+#include "base/files.hpp"
+#include "net/socket.hpp"
+
+namespace tg::app {
+
+namespace {
+
+int refuse(const Error& error) {
+  fmt::print(stderr, "error: {}\n", error.message);
+  if (!error.hint.empty()) fmt::print(stderr, "hint: {}\n", error.hint);
+  fmt::print(stderr, "code: {}\n", error.code);
+  return 2;
+}
+
+// A bound address and its listeners, one per worker. Bound once without SO_REUSEPORT first: a second program on the same
+// port would otherwise silently share it.
+struct Bound {
+  std::vector<Fd> listeners;
+  std::string address;
+};
+
+Result<Bound> bind_all(const std::string& text, std::size_t count, const char* flag) {
+  auto address = net::parse_address(text);
+  if (!address) return std::unexpected(std::move(address.error()).context(flag));
+  auto probe = net::listen_tcp(*address, false);
+  if (!probe) {
+    Error e = std::move(probe.error());
+    if (e.code == "address_in_use") {
+      e.message = fmt::format("{} is taken{}", text, port_owner(address->port()));
+      e.hint = fmt::format("choose another one with {} ADDRESS:PORT", flag);
+    }
+    return std::unexpected(std::move(e));
+  }
+  const auto actual = net::local_address(probe->get());
+  if (!actual) return std::unexpected(actual.error());
+  Bound bound;
+  bound.address = actual->str();
+  if (count == 1) {
+    bound.listeners.push_back(std::move(*probe));
+    return bound;
+  }
+  probe->reset();
+  for (std::size_t i = 0; i < count; ++i) {
+    auto listener = net::listen_tcp(*actual, true);
+    if (!listener) return std::unexpected(std::move(listener.error()));
+    bound.listeners.push_back(std::move(*listener));
+  }
+  return bound;
+}
+
+rlim_t raise_file_limit() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
+}
+
+class Signals final : public net::Handler {
+ public:
+  Signals(net::Loop& loop, const sigset_t& set, Control& control) : loop_(loop), control_(control), fd_(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) {
+    loop_.add(fd_.get(), *this, EPOLLIN | EPOLLET);
+  }
+  ~Signals() override { loop_.remove(fd_.get()); }
+  void on_events(std::uint32_t) override {
+    signalfd_siginfo info{};
+    while (::read(fd_.get(), &info, sizeof info) == sizeof info) control_.on_signal(static_cast<int>(info.ssi_signo));
+  }
+
+ private:
+  net::Loop& loop_;
+  Control& control_;
+  Fd fd_;
+};
+
+// The first key of a fresh directory. It also stands in DIR/key until the user deletes that file.
+Result<std::string> first_key(ledger::KeyStore& keys, const std::string& dir) {
+  if (keys.active() > 0) return std::string();
+  auto created = keys.create({.name = "first", .tenant = "default", .models = {}, .limits = {}});
+  if (!created) return std::unexpected(std::move(created.error()));
+  const std::string text = created->front().text;
+  if (auto written = replace_file(dir + "/key", text + "\n"); !written) return std::unexpected(std::move(written.error()));
+  return text;
+}
+
+// What a person needs next, in this order and nothing else: key, curl, Python.
+void greet(const std::string& listen, const std::string& dir, const std::string& key, const spec::Documents& documents) {
+  std::string model = "NAME";
+  for (const auto& [name, route] : documents.routes) {
+    // The first Model of the documents is the one to try; Providers may cost money.
+    if (!route.to.empty() && route.to.front().provider.empty()) {
+      model = name;
+      break;
+    }
+    if (model == "NAME") model = name;
+  }
+  const bool in_file = ::access((dir + "/key").c_str(), R_OK) == 0;
+  std::string shown = key;
+  if (shown.empty()) shown = in_file ? fmt::format("$(cat {}/key)", dir) : "$TIDEGATE_KEY";
+  if (!key.empty()) fmt::print("key     {}\n        (also in {}/key until you delete that file)\n", key, dir);
+  fmt::print("curl    curl http://{}/v1/chat/completions -H \"Authorization: Bearer {}\" \\\n"
+             "          -H 'Content-Type: application/json' -d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n",
+             listen, shown, model);
+  const std::string quoted = key.empty() && in_file ? fmt::format("open(\"{}/key\").read().strip()", dir)
+                             : key.empty()          ? std::string("os.environ[\"TIDEGATE_KEY\"]")
+                                                    : "\"" + key + "\"";
+  fmt::print("python  from openai import OpenAI\n"
+             "        client = OpenAI(base_url=\"http://{}/v1\", api_key={})\n"
+             "        print(client.chat.completions.create(model=\"{}\", messages=[{{\"role\": \"user\", \"content\": \"Hello\"}}]).choices[0].message.content)\n",
+             listen, quoted, model);
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int run_up(const UpOptions& options) {
+  ::umask(077);
+  ::signal(SIGPIPE, SIG_IGN);
+  const rlim_t files = raise_file_limit();
+  // Blocked before any thread exists, so that every thread inherits it and signalfd gets them all.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, s);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  Logger log(options.log);
+  auto dir = DataDir::open(options.data, DataDir::Make::yes);
+  if (!dir) return refuse(dir.error());
+
+  // Everything is checked before anything starts or is fetched.
+  DocumentSource source(options, dir->path());
+  auto loaded = source.load();
+  if (!loaded.ok()) {
+    for (const std::string& text : loaded.texts()) fmt::print(stderr, "{}\n", text);
+    fmt::print(stderr, "error: {} in the documents; nothing was started\nhint: tidegate check FILE prints them again\ncode: documents_invalid\n",
+               loaded.texts().size() == 1 ? "1 error" : fmt::format("{} errors", loaded.texts().size()));
+    return 2;
+  }
+  const std::size_t workers = options.workers > 0 ? static_cast<std::size_t>(options.workers) : usable_cores();
+  auto gateway = bind_all(options.listen, workers, "--listen");
+  if (!gateway) return refuse(gateway.error());
+  auto console = bind_all(options.console, 1, "--console");
+  if (!console) return refuse(console.error());
+  auto control_socket = net::listen_unix(socket_path(dir->path()));
+  if (!control_socket) return refuse(control_socket.error());
+
+  Metrics metrics(workers + 2);  // workers, control thread, ledger thread
+  auto keys = ledger::KeyStore::open(dir->path());
+  if (!keys) return refuse(keys.error());
+  const auto key = first_key(**keys, dir->path());
+  if (!key) return refuse(key.error());
+  auto ledger = ledger::LedgerWriter::start({.dir = dir->path(), .workers = workers, .metric_shard = workers + 1}, metrics, log);
+  if (!ledger) return refuse(ledger.error());
+
+  net::Resolver resolver;
+  net::Loop loop;
+  {
+    Control control({loop, resolver, metrics, log, **keys, **ledger, dir->path()}, options, std::move(source), loaded.documents, workers);
+    const Signals signal_handler(loop, signals, control);
+    http::ServerOptions server;
+    // A stream needs two descriptors, its client's and its upstream's; 200 stay for files, engines and the admin API.
+    const std::size_t streams = files > 400 ? (static_cast<std::size_t>(files) - 200) / 2 : 100;
+    server.max_connections = std::max<std::size_t>(1, static_cast<std::size_t>(files > 200 ? files - 200 : files) / workers);
+    const std::string listen = gateway->address;
+    const std::string console_address = console->address;
+    control.serve_admin(std::move(*control_socket), std::move(console->listeners.front()), console_address);
+    control.serve(std::move(gateway->listeners), listen, server, std::max<std::size_t>(1, streams / workers));
+    if (::geteuid() == 0) log.info("running as root: allowed, nothing here needs it");
+    const std::string run_file = dir->path() + "/run/up.json";
+    if (auto written = replace_file(run_file, fmt::format("{{\"pid\":{},\"listen\":\"{}\",\"console\":\"{}\"}}\n", ::getpid(), listen, console_address)); !written) {
+      return refuse(written.error());
+    }
+    log.info("serving", {field("listen", listen), field("console", console_address), field("workers", workers), field("data", dir->path())});
+    greet(listen, dir->path(), *key, loaded.documents);
+    loop.run();
+    ::unlink(run_file.c_str());
+    ::unlink(socket_path(dir->path()).c_str());
+  }
+  (*ledger)->stop();
+  log.info("stopped");
+  return 0;
+}
+
+}  // namespace tg::app

@@ -1,0 +1,259 @@
+// The answer's way through a Request: held to its end, or relayed.
+#include "gateway/request.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/units.hpp"
+#include "gateway/headers.hpp"
+
+namespace tg::gateway {
+
+using ledger::Outcome;
+
+namespace {
+
+// Answers up to this size are held to their end, so that a broken one becomes a clean 502.
+constexpr std::size_t kHeldAnswer = 64 * 1024;
+constexpr std::size_t kErrorSnippet = 200;
+
+bool is_json_type(std::string_view type) {
+  return type.size() >= 16 && http::equals_ignore_case(type.substr(0, 16), "application/json");
+}
+bool is_event_stream(std::string_view type) {
+  return type.size() >= 17 && http::equals_ignore_case(type.substr(0, 17), "text/event-stream");
+}
+
+}  // namespace
+
+// ---- Answers -----------------------------------------------------------------------------------------------------
+
+std::string Request::limit_headers() const {
+  std::string out;
+  const auto add = [&](const char* name, const ledger::Budget& b) {
+    if (b.limit > 0) {
+      fmt::format_to(std::back_inserter(out), "x-ratelimit-limit-{0}: {1}\r\nx-ratelimit-remaining-{0}: {2}\r\nx-ratelimit-reset-{0}: {3}\r\n", name,
+                     b.limit, b.remaining, format_reset(b.reset));
+    }
+  };
+  add("requests", admission_.requests);
+  add("tokens", admission_.tokens);
+  return out;
+}
+
+std::string Request::own_headers() const {
+  std::string out = "x-tidegate-request-id: ";
+  const std::size_t at = out.size();
+  out.resize(at + 30);
+  out.replace(at, 4, "req_");
+  format_ulid(id_, out.data() + at + 4);
+  out += "\r\n";
+  if (admission_.requests.limit > 0 || admission_.tokens.limit > 0) out += limit_headers();
+  return out;
+}
+
+void Request::on_head(const http::ResponseHead& head) {
+  const Nanos now = worker_.loop().now();
+  if (first_byte_ == 0) first_byte_ = now;
+  last_data_ = now;
+  const std::string_view type = head.find(http::FieldId::content_type);
+  const std::string_view encoding = head.find(http::FieldId::content_encoding);
+  compressed_ = !encoding.empty() && !http::equals_ignore_case(encoding, "identity");
+  if (compressed_) route_->metrics.compressed.add(worker_.index());
+  answer_status_ = head.status;
+  answer_json_ = is_json_type(type) && !compressed_;
+  const bool retriable = head.status == 429 || head.status >= 500;
+  if (retriable && try_other(false)) return;
+  if (head.status < 300 && facts_.stream && is_event_stream(type) && !compressed_) {
+    start_relay(head);
+    return;
+  }
+  state_ = State::holding;
+  chunked_answer_ = head.chunked || head.until_close;
+  answer_length_ = head.has_length ? head.length : 0;
+  answer_fields_.clear();
+  append_response_fields(head, admission_.requests.limit > 0 || admission_.tokens.limit > 0, answer_fields_);
+  arm();
+}
+
+void Request::start_relay(const http::ResponseHead& head) {
+  state_ = State::relaying;
+  events_ = std::make_unique<EventRelay>(worker_.answer_scanner(), ask_usage_);
+  if (!committed_) {
+    std::string headers;
+    append_response_fields(head, admission_.requests.limit > 0 || admission_.tokens.limit > 0, headers);
+    headers += own_headers();
+    stream_->start(head.status, headers, http::Framing::chunked);
+  }
+  arm();
+}
+
+void Request::on_data(const http::BodyPart& part) {
+  if (part.last) connection_ = nullptr;
+  last_data_ = worker_.loop().now();
+  if (state_ == State::holding) {
+    hold_answer(part);
+  } else {
+    relay(part);
+  }
+}
+
+void Request::relay(const http::BodyPart& part) {
+  events_->take(part, worker_.loop().buffers());
+  if (events_->has_output() && !relayed_) {
+    relayed_ = true;
+    // No way back from here: what was kept for another attempt can go.
+    body_.release();
+    std::string().swap(fields_);
+    std::string().swap(line_);
+    facts_.model = facts_.model_raw = facts_.options_raw = facts_.usage_raw = {};
+  }
+  if (part.last) {
+    usage_ = events_->counts().usage;
+    finish_stream();
+    return;
+  }
+  events_->send(*stream_, false);
+  if (stream_ != nullptr && stream_->blocked() && connection_ != nullptr) connection_->pause();
+}
+
+// Every byte is here and looked at: settle first, then let the last byte go.
+void Request::finish_stream() {
+  const auto& counts = events_->counts();
+  if (!counts.done) route_->metrics.no_done.add(worker_.index());
+  if (counts.error) route_->metrics.error_events.add(worker_.index());
+  settle(counts.error ? Outcome::upstream_error : Outcome::complete, answer_status_, counts.error ? "error_event" : "");
+  events_->send(*std::exchange(stream_, nullptr), true);
+  retire();
+}
+
+void Request::on_writable() {
+  if (connection_ != nullptr) connection_->resume();
+}
+
+void Request::hold_answer(const http::BodyPart& part) {
+  auto& pool = worker_.loop().buffers();
+  if (long_answer_) {
+    for (std::size_t i = 0; i < part.count; ++i) {
+      bytes_out_ += part.payload[i].size();
+      tail_.append(part.payload[i]);
+      if (tail_.size() > 2 * kTail) tail_.erase(0, tail_.size() - kTail);
+    }
+    if (part.last) {
+      find_usage_in_tail();
+      settle(Outcome::complete, answer_status_, "");
+      http::ServerStream& stream = *std::exchange(stream_, nullptr);
+      if (part.count > 0) stream.write(part.payload, part.count);
+      stream.finish();
+      retire();
+      return;
+    }
+    stream_->write(part.payload, part.count);
+    if (stream_ != nullptr && stream_->blocked() && connection_ != nullptr) connection_->pause();
+    return;
+  }
+  // The common case: the whole answer in one read, never copied.
+  if (part.last && held_.empty() && part.count <= 1) {
+    answer_held(part.count == 1 ? part.payload[0] : std::string_view{});
+    return;
+  }
+  for (std::size_t i = 0; i < part.count; ++i) held_.append(pool, part.payload[i]);
+  if (part.last) {
+    const net::Buffer whole = std::move(held_);
+    held_ = net::Buffer();
+    answer_held(whole.view());
+    return;
+  }
+  if (held_.size() <= kHeldAnswer) return;
+  // Too long to hold: from here it is relayed, and a broken end is seen as one.
+  if (committed_) {
+    ApiError error{502, error_type(502), "upstream_not_a_stream", "the upstream answered a stream request with a long plain answer"};
+    fail(error, Outcome::upstream_error);
+    return;
+  }
+  long_answer_ = relayed_ = true;
+  bytes_out_ = held_.size();
+  stream_->start(answer_status_, answer_fields_ + own_headers(), chunked_answer_ ? http::Framing::chunked : http::Framing::length, answer_length_);
+  const std::string_view bytes = held_.view();
+  tail_ = bytes.substr(bytes.size() > kTail ? bytes.size() - kTail : 0);
+  stream_->write(bytes);
+  held_.release();
+  body_.release();
+  if (stream_->blocked() && connection_ != nullptr) connection_->pause();
+}
+
+// Usage of an answer that was too long to keep: it stands near the end in every server seen. The last "usage" object of the
+// last 8 KiB counts; none found means estimated.
+void Request::find_usage_in_tail() {
+  if (!answer_json_) return;
+  const std::size_t at = tail_.rfind("\"usage\"");
+  if (at == std::string::npos) return;
+  const std::size_t open = tail_.find('{', at);
+  const std::size_t close = tail_.rfind('}');
+  if (open == std::string::npos || close == std::string::npos || close <= open) return;
+  const std::string json = "{" + tail_.substr(at, close - at) + "}";
+  usage_ = worker_.answer_scanner().scan(json).usage;
+}
+
+bool Request::answer_asks_to_drop_usage(std::string_view body) {
+  if (answer_status_ != 400 || !ask_usage_ || relayed_) return false;
+  if (body.find("include_usage") == std::string_view::npos && body.find("stream_options") == std::string_view::npos) return false;
+  no_usage_ = true;
+  if (backend_->provider != nullptr) backend_->provider->refuses_include_usage.store(true, std::memory_order_relaxed);
+  return true;
+}
+
+void Request::answer_held(std::string_view body) {
+  if (answer_asks_to_drop_usage(body)) {
+    // Not a retry in the sense of the budget: the request itself was fine.
+    ++retries_;
+    answer_fields_.clear();
+    dispatch();
+    return;
+  }
+  AnswerFacts facts;
+  if (answer_json_) facts = worker_.answer_scanner().scan(body);
+  usage_ = facts.usage;
+  answer_code_points_ = facts.code_points;
+  const bool error = answer_status_ >= 400;
+  if (!error && answer_json_ && !facts.valid) {
+    ApiError broken{502, error_type(502), "upstream_malformed", "the upstream's answer is not valid JSON"};
+    fail(broken, Outcome::upstream_error);
+    return;
+  }
+  if (committed_) {
+    // A plain answer after comments went out: an error becomes an event; anything else is an upstream that ignored `stream`.
+    ApiError late{error ? answer_status_ : 502, error_type(answer_status_), error ? "upstream_error" : "upstream_not_a_stream",
+                  error ? fmt::format("the upstream answered {}: {}", answer_status_, body.substr(0, kErrorSnippet))
+                        : std::string("the upstream answered a stream request with a plain answer")};
+    fail(late, Outcome::upstream_error);
+    return;
+  }
+  if (error && !facts.valid && !compressed_) {
+    // HTML from a proxy in between, or plain text: same status, readable JSON, a snippet for the person who debugs.
+    std::string snippet(body.substr(0, kErrorSnippet));
+    for (char& c : snippet) {
+      if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7E) c = ' ';
+    }
+    ApiError wrapped{answer_status_, error_type(answer_status_), "upstream_error", fmt::format("the upstream answered {}: {}", answer_status_, snippet)};
+    settle(Outcome::upstream_error, answer_status_, "upstream_error");
+    std::string headers = error_headers(wrapped) + own_headers();
+    for (std::string_view rest = answer_fields_; !rest.empty();) {
+      const std::size_t end = rest.find("\r\n") + 2;
+      if (http::field_id(rest.substr(0, rest.find(':'))) != http::FieldId::content_type) headers.append(rest.substr(0, end));
+      rest.remove_prefix(end);
+    }
+    std::exchange(stream_, nullptr)->respond(answer_status_, headers, error_body(wrapped));
+    retire();
+    return;
+  }
+  bytes_out_ = body.size();
+  relayed_ = true;
+  settle(error ? Outcome::upstream_error : Outcome::complete, answer_status_, error ? "upstream_error" : "");
+  answer_fields_ += own_headers();
+  std::exchange(stream_, nullptr)->respond(answer_status_, answer_fields_, body);
+  retire();
+}
+
+}  // namespace tg::gateway

@@ -1,0 +1,69 @@
+// Ollama: `ollama serve` of our own per replica, or a server that runs already. It has no key; docs/security-model.md says so.
+// The model is pulled or made through its API before the replica counts as ready.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "runtime/engine.hpp"
+
+namespace tg::runtime {
+
+Result<EnginePlan> plan_ollama(const PlanInput& in) {
+  const spec::Model& m = in.model;
+  EnginePlan plan;
+  plan.slots = m.slots > 0 ? m.slots : 1;
+  plan.endpoint = {.host = "127.0.0.1", .port = in.port, .tls = false, .base_path = "/v1", .authorization = "", .model = "", .label = in.label};
+  std::string prefix;
+  if (m.ollama.url.empty()) {
+    plan.argv = m.command.empty() ? std::vector<std::string>{"ollama", "serve"} : m.command;
+    plan.argv.insert(plan.argv.end(), m.args.begin(), m.args.end());
+    plan.env = {{"OLLAMA_HOST", fmt::format("127.0.0.1:{}", in.port)},
+                {"OLLAMA_MODELS", in.engine_data},
+                {"OLLAMA_NUM_PARALLEL", fmt::to_string(plan.slots)},
+                {"OLLAMA_MAX_LOADED_MODELS", "1"},
+                {"OLLAMA_KEEP_ALIVE", "-1"},  // when a model leaves memory is our decision
+                {"OLLAMA_CONTEXT_LENGTH", fmt::to_string(m.context)},
+                {"OLLAMA_NOPRUNE", "1"}};     // other replicas share the directory
+  } else {
+    auto url = parse_engine_url(m.ollama.url);
+    if (!url) return std::unexpected(std::move(url.error()));
+    plan.endpoint.host = url->host;
+    plan.endpoint.port = url->port;
+    plan.endpoint.tls = url->tls;
+    prefix = url->path;
+    plan.endpoint.base_path = prefix + "/v1";
+  }
+  plan.probe.path = prefix + "/api/version";
+
+  constexpr std::string_view kScheme = "ollama://";
+  const bool named = m.source.starts_with(kScheme);
+  const std::string name = named ? m.source.substr(kScheme.size()) : m.name;
+  plan.endpoint.model = name;
+  SetupStep step;
+  step.unless = {"POST", prefix + "/api/show", nlohmann::json({{"model", name}}).dump(), 200};
+  if (named) {
+    step.what = "pulling " + name;
+    step.call = {"POST", prefix + "/api/pull", nlohmann::json({{"model", name}, {"stream", false}}).dump(), 200};
+  } else if (!in.weights.empty() && m.ollama.url.empty()) {
+    // The server takes a file only as an upload; its own command line does that.
+    step.what = "importing " + in.weights;
+    const std::string recipe = fmt::format("{}/{}.Modelfile", in.engine_data, in.label);
+    plan.files.emplace_back(recipe, "FROM " + in.weights + "\n");
+    step.command = m.command.empty() ? std::vector<std::string>{"ollama"} : m.command;
+    if (step.command.size() > 1 && step.command.back() == "serve") step.command.pop_back();
+    for (const std::string& word : {std::string("create"), name, std::string("-f"), recipe}) step.command.push_back(word);
+  } else {
+    return fail("weights_missing", fmt::format("model {}: {} has no model to run", m.name, m.ollama.url.empty() ? "ollama" : m.ollama.url),
+                "set spec.source to ollama://NAME");
+  }
+  plan.setup.push_back(std::move(step));
+  // Loads the weights, so that "ready" means ready: an empty prompt is Ollama's own way to ask for that.
+  SetupStep load;
+  load.what = "loading " + name;
+  load.call = {"POST", prefix + "/api/generate",
+               nlohmann::json({{"model", name}, {"keep_alive", -1}, {"stream", false}, {"options", {{"num_ctx", m.context}}}}).dump(), 200};
+  plan.setup.push_back(std::move(load));
+  return plan;
+}
+
+}  // namespace tg::runtime

@@ -1,0 +1,262 @@
+#include "runtime/local_backend.hpp"
+
+#include <gmock/gmock.h>
+
+#include <csignal>
+#include <fstream>
+#include <optional>
+#include <vector>
+
+#include "base/files.hpp"
+#include "runtime/leftovers.hpp"
+#include "runtime/test_support.hpp"
+
+namespace tg::runtime {
+namespace {
+
+using replica::Event;
+using replica::Phase;
+using testing::HasSubstr;
+
+class LocalBackendTest : public testing::Test {
+ protected:
+  void SetUp() override { make(20 * kSecond); }
+  void TearDown() override { drop(); }
+
+  void make(Nanos start_timeout) {
+    LocalOptions options;
+    options.data_dir = dir_.path();
+    options.grace = 300 * kMillisecond;
+    options.watch_every = 20 * kMillisecond;
+    options.start_timeout = start_timeout;
+    thread_.call([&] {
+      backend_ = std::make_unique<LocalBackend>(thread_.loop, resolver_, log_, options);
+      backend_->set_sink([this](const Event& e) { events_.push_back(e); });
+    });
+  }
+  void drop() {
+    thread_.call([this] { backend_.reset(); });
+  }
+  replica::ReplicaId start(const spec::Model& model) {
+    return thread_.call([&] { return backend_->start(model); });
+  }
+  void stop(replica::ReplicaId id) {
+    thread_.call([&] { backend_->stop(id); });
+  }
+
+  std::optional<Event> find(replica::ReplicaId id, Phase phase) {
+    return thread_.call([&] { return look(id, phase); });
+  }
+  std::optional<Event> look(replica::ReplicaId id, Phase phase) const {
+    for (const Event& e : events_) {
+      if (e.replica == id && e.phase == phase) return e;
+    }
+    return std::nullopt;
+  }
+  bool until(replica::ReplicaId id, Phase phase) {
+    return thread_.until([&] { return look(id, phase).has_value(); });
+  }
+  bool until_gone() {
+    return thread_.until([&] { return backend_->alive() == 0; });
+  }
+  // The engine's process as the run record names it.
+  ProcessIdentity recorded(replica::ReplicaId id, const char* who) const {
+    const auto text = read_file(run_record_path(dir_.path() + "/run", id));
+    if (!text) return {};
+    const std::size_t at = text->find("\"" + std::string(who) + "\"");
+    if (at == std::string::npos) return {};
+    const auto number = [&](const char* name) {
+      const std::size_t from = text->find(name, at);
+      return std::strtoull(text->c_str() + text->find(':', from) + 1, nullptr, 10);
+    };
+    return {static_cast<pid_t>(number("\"pid\"")), number("\"start\"")};
+  }
+  spec::Model script(const std::string& body) {
+    spec::Model m = simulated_model("scripted");
+    m.command = {"/bin/sh", "-c", body, "sh"};
+    return m;
+  }
+
+  TemporaryDirectory dir_;
+  net::Resolver resolver_;
+  Logger log_{LogFormat::text, LogLevel::error};
+  std::vector<Event> events_;
+  std::unique_ptr<LocalBackend> backend_;
+  LoopThread thread_;
+};
+
+TEST_F(LocalBackendTest, StartsServesAndStops) {
+  const auto id = start(simulated_model());
+  ASSERT_TRUE(until(id, Phase::ready));
+  const auto ready = find(id, Phase::ready);
+  EXPECT_EQ(ready->slots, 2);
+  EXPECT_EQ(ready->endpoint->host, "127.0.0.1");
+  EXPECT_EQ(ready->endpoint->label, "sim-0");
+  EXPECT_THAT(ready->endpoint->authorization, testing::StartsWith("Bearer "));
+  EXPECT_TRUE(find(id, Phase::loading));
+  EXPECT_FALSE(find(id, Phase::fetching));
+  const auto engine = recorded(id, "engine");
+  EXPECT_TRUE(alive(engine));
+  stop(id);
+  ASSERT_TRUE(until(id, Phase::stopped));
+  EXPECT_FALSE(alive(engine));
+  EXPECT_TRUE(until_gone());
+  EXPECT_FALSE(std::filesystem::exists(run_record_path(dir_.path() + "/run", id)));
+}
+
+TEST_F(LocalBackendTest, TwoReplicasHaveOwnPortsLabelsAndKeys) {
+  const auto a = start(simulated_model());
+  const auto b = start(simulated_model());
+  ASSERT_TRUE(until(a, Phase::ready));
+  ASSERT_TRUE(until(b, Phase::ready));
+  EXPECT_NE(find(a, Phase::ready)->endpoint->port, find(b, Phase::ready)->endpoint->port);
+  EXPECT_NE(find(a, Phase::ready)->endpoint->authorization, find(b, Phase::ready)->endpoint->authorization);
+  EXPECT_EQ(find(b, Phase::ready)->endpoint->label, "sim-1");
+}
+
+TEST_F(LocalBackendTest, EngineKilledIsReportedWithItsSignal) {
+  const auto id = start(simulated_model());
+  ASSERT_TRUE(until(id, Phase::ready));
+  ASSERT_TRUE(signal_process(recorded(id, "engine"), SIGKILL));
+  ASSERT_TRUE(until(id, Phase::failed));
+  EXPECT_EQ(find(id, Phase::failed)->reason.code, "engine_exited");
+  EXPECT_THAT(find(id, Phase::failed)->reason.text, HasSubstr("signal 9"));
+  EXPECT_TRUE(find(id, Phase::failed)->will_retry);
+  EXPECT_TRUE(until_gone());
+  EXPECT_FALSE(find(id, Phase::stopped));
+}
+
+TEST_F(LocalBackendTest, SupervisorKilledTakesTheEngineWithIt) {
+  const auto id = start(simulated_model());
+  ASSERT_TRUE(until(id, Phase::ready));
+  const auto engine = recorded(id, "engine");
+  ASSERT_TRUE(signal_process(recorded(id, "supervisor"), SIGKILL));
+  ASSERT_TRUE(until(id, Phase::failed));
+  EXPECT_TRUE(wait_until([&] { return !alive(engine); }));
+  EXPECT_TRUE(until_gone());
+}
+
+TEST_F(LocalBackendTest, ExitWhileLoadingQuotesTheLastWords) {
+  const auto id = start(script("echo first; echo 'no such model file' >&2; exit 3"));
+  ASSERT_TRUE(until(id, Phase::failed));
+  const auto reason = find(id, Phase::failed)->reason;
+  EXPECT_EQ(reason.code, "engine_exited");
+  EXPECT_THAT(reason.text, HasSubstr("status 3"));
+  EXPECT_THAT(reason.text, HasSubstr("no such model file"));
+}
+
+TEST_F(LocalBackendTest, MissingProgramIsNamed) {
+  spec::Model m = simulated_model();
+  m.command = {"/nowhere/llama-server"};
+  const auto id = start(m);
+  ASSERT_TRUE(until(id, Phase::failed));
+  EXPECT_EQ(find(id, Phase::failed)->reason.code, "engine_missing");
+  EXPECT_THAT(find(id, Phase::failed)->reason.text, HasSubstr("/nowhere/llama-server"));
+}
+
+TEST_F(LocalBackendTest, StopWhileLoadingStops) {
+  spec::Model m = simulated_model();
+  m.simulated.load = kHour;
+  const auto id = start(m);
+  ASSERT_TRUE(wait_until([&] { return recorded(id, "engine").pid != 0; }));
+  stop(id);
+  ASSERT_TRUE(until(id, Phase::stopped));
+  EXPECT_FALSE(find(id, Phase::ready));
+}
+
+TEST_F(LocalBackendTest, DeafEngineIsKilledAfterTheGrace) {
+  const auto id = start(script("trap '' TERM; echo deaf; while :; do sleep 1000; done"));
+  ASSERT_TRUE(wait_until([&] {
+    const auto log = read_file(dir_.path() + "/logs/scripted-0.log");
+    return log && log->find("deaf") != std::string::npos;
+  }));
+  const auto engine = recorded(id, "engine");
+  stop(id);
+  ASSERT_TRUE(until(id, Phase::stopped));
+  EXPECT_FALSE(alive(engine));
+}
+
+TEST_F(LocalBackendTest, StrangerOnThePortIsNotTakenForOurs) {
+  // An engine that does not demand the key it was given is not ours.
+  spec::Model m = simulated_model();
+  m.command = {"/usr/bin/env", "-u", "TIDEGATE_SIMULATED_KEY", std::filesystem::read_symlink("/proc/self/exe").string(), "_simulate"};
+  const auto id = start(m);
+  ASSERT_TRUE(until(id, Phase::failed));
+  EXPECT_EQ(find(id, Phase::failed)->reason.code, "port_taken");
+}
+
+TEST_F(LocalBackendTest, StartThatTakesTooLongFails) {
+  make(100 * kMillisecond);
+  spec::Model m = simulated_model();
+  m.simulated.load = kHour;
+  const auto id = start(m);
+  ASSERT_TRUE(until(id, Phase::failed));
+  EXPECT_EQ(find(id, Phase::failed)->reason.code, "start_timeout");
+  EXPECT_TRUE(until_gone());
+}
+
+TEST_F(LocalBackendTest, BackendGoneMeansEnginesGone) {
+  const auto id = start(simulated_model());
+  ASSERT_TRUE(until(id, Phase::ready));
+  const auto engine = recorded(id, "engine");
+  const auto supervisor = recorded(id, "supervisor");
+  drop();
+  EXPECT_TRUE(wait_until([&] { return !alive(engine) && !alive(supervisor); }));
+}
+
+TEST_F(LocalBackendTest, ExternalEngineFailsAndComesBack) {
+  const auto own = start(simulated_model("target"));
+  ASSERT_TRUE(until(own, Phase::ready));
+  // Nothing listens on a port that was just given back.
+  spec::Model m;
+  m.name = "ext";
+  m.engine = spec::EngineKind::external;
+  m.slots = 3;
+  const std::uint16_t port = find(own, Phase::ready)->endpoint->port;
+  m.external.url = "http://127.0.0.1:" + std::to_string(port) + "/v1";
+  const auto id = start(m);
+  // It demands a key, which an external engine cannot have.
+  ASSERT_TRUE(until(id, Phase::failed));
+  EXPECT_THAT(find(id, Phase::failed)->reason.text, HasSubstr("401"));
+  stop(own);
+  ASSERT_TRUE(until(own, Phase::stopped));
+  // A server without a key on the same port: the watched one becomes ready under its old id.
+  spec::Model server = simulated_model("server");
+  server.command = {"/bin/sh", "-c",
+                    "unset TIDEGATE_SIMULATED_KEY; exec " + std::filesystem::read_symlink("/proc/self/exe").string() +
+                        " _simulate --port " + std::to_string(port), "sh"};
+  start(server);
+  ASSERT_TRUE(until(id, Phase::ready));
+  EXPECT_EQ(find(id, Phase::ready)->endpoint->base_path, "/v1");
+  EXPECT_EQ(find(id, Phase::ready)->slots, 3);
+  stop(id);
+  EXPECT_TRUE(until(id, Phase::stopped));
+}
+
+TEST_F(LocalBackendTest, StopOfAnUnknownReplicaAnswers) {
+  stop(4711);
+  EXPECT_TRUE(find(4711, Phase::stopped));
+}
+
+TEST_F(LocalBackendTest, EngineDoesNotSeeTheGatewaysSecrets) {
+  ::setenv("OPENAI_API_KEY", "sk-do-not-show", 1);
+  const auto id = start(script("env > " + dir_.path() + "/env; exit 0"));
+  ASSERT_TRUE(until(id, Phase::failed));
+  ::unsetenv("OPENAI_API_KEY");
+  const auto env = read_file(dir_.path() + "/env");
+  ASSERT_TRUE(env);
+  EXPECT_THAT(*env, testing::Not(HasSubstr("sk-do-not-show")));
+  EXPECT_THAT(*env, HasSubstr("PATH="));
+}
+
+TEST_F(LocalBackendTest, ScriptedFirstStartFailsSecondWorks) {
+  spec::Model m = simulated_model();
+  m.simulated.fail.push_back({.request = 1, .at = spec::SimulatedFault::At::load, .what = spec::SimulatedFault::Do::exit});
+  const auto first = start(m);
+  ASSERT_TRUE(until(first, Phase::failed));
+  const auto second = start(m);
+  EXPECT_TRUE(until(second, Phase::ready));
+}
+
+}  // namespace
+}  // namespace tg::runtime

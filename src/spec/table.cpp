@@ -1,0 +1,175 @@
+// The field table itself. Defaults are text, so that the decoder, the schema and the reference page state the same one.
+#include <array>
+
+#include "base/clock.hpp"
+#include "spec/fields.hpp"
+
+namespace tg::spec {
+
+namespace {
+
+constexpr double kMs = static_cast<double>(kMillisecond);
+constexpr double kSec = static_cast<double>(kSecond);
+constexpr double kDay = 24 * static_cast<double>(kHour);
+constexpr double kMi = 1024.0 * 1024.0;
+constexpr double kTi = kMi * kMi;
+
+constexpr Field kApiVersionField{.path = "apiVersion", .type = Type::text, .meaning = "The version of the form, always tidegate.dev/v1alpha1.", .required = true};
+constexpr Field kKindField{.path = "kind", .type = Type::text, .meaning = "What the document describes.", .required = true};
+constexpr Field kMetadataField{.path = "metadata", .type = Type::object, .meaning = "Identity of the document.", .required = true};
+constexpr Field kLabelsField{.path = "metadata.labels", .type = Type::any, .meaning = "Labels for selectors in a cluster.", .planned = true};
+constexpr Field kAnnotationsField{.path = "metadata.annotations", .type = Type::any, .meaning = "Notes for other programs in a cluster.", .planned = true};
+constexpr Field kSpecField{.path = "spec", .type = Type::object, .meaning = "What is wanted.", .required = true};
+
+constexpr auto kModel = std::to_array<Field>({
+    kApiVersionField,
+    kKindField,
+    kMetadataField,
+    {.path = "metadata.name", .type = Type::dotted, .meaning = "Name of the Model, and of the Route that it gets unless a Route has that name.", .required = true},
+    kLabelsField,
+    kAnnotationsField,
+    kSpecField,
+    {.path = "spec.source", .type = Type::source, .meaning = "Where the weights come from: file:///PATH, hf://OWNER/REPO/FILE.gguf, https://… (with sha256) or ollama://NAME."},
+    {.path = "spec.sha256", .type = Type::digest, .meaning = "Digest that the fetched file must have; demanded for https://."},
+    {.path = "spec.engine", .type = Type::one_of, .fallback = "from the source", .meaning = "The program that runs the model: .gguf means llamacpp, ollama:// means ollama."},
+    {.path = "spec.engine.llamacpp", .type = Type::object, .meaning = "llama-server of llama.cpp, one process per replica."},
+    {.path = "spec.engine.simulated", .type = Type::object, .meaning = "An engine without weights whose every answer can be computed beforehand: for trying out and for tests."},
+    {.path = "spec.engine.simulated.load", .type = Type::duration, .fallback = "2s", .meaning = "Time from start to ready.", .min = 0, .max = kDay},
+    {.path = "spec.engine.simulated.prefill", .type = Type::number, .fallback = "2000", .unit = "tokens/s", .meaning = "Speed of reading the prompt.", .min = 0.001, .max = 1e9},
+    {.path = "spec.engine.simulated.decode", .type = Type::number, .fallback = "40", .unit = "tokens/s", .meaning = "Speed of writing the answer, per sequence.", .min = 0.001, .max = 1e9},
+    {.path = "spec.engine.simulated.context", .type = Type::integer, .fallback = "8192", .unit = "tokens", .meaning = "Longest prompt and answer together.", .min = 1, .max = 1e8},
+    {.path = "spec.engine.simulated.fail", .type = Type::object_list, .fallback = "none", .meaning = "Scripted faults, for tests."},
+    {.path = "spec.engine.simulated.fail[].request", .type = Type::integer, .meaning = "Which request of a replica's process fails, from 1; with at: load which start of the model, 0 = every start.", .required = true, .min = 0, .max = 1e12},
+    {.path = "spec.engine.simulated.fail[].at", .type = Type::fault_time, .fallback = "firstByte", .meaning = "When: load, firstByte, event:N (after N content events) or end.", .reason = "a failure before the first byte is the case that must be invisible to clients"},
+    {.path = "spec.engine.simulated.fail[].do", .type = Type::fault_act, .fallback = "exit", .meaning = "What: exit, stall or error:STATUS.", .reason = "an engine that dies is the commonest failure"},
+    {.path = "spec.engine.ollama", .type = Type::object, .meaning = "Ollama, one `ollama serve` per replica or a running one."},
+    {.path = "spec.engine.ollama.url", .type = Type::url, .fallback = "none", .meaning = "A running Ollama to use in place of processes of our own, for example http://127.0.0.1:11434."},
+    {.path = "spec.engine.external", .type = Type::object, .meaning = "An OpenAI-compatible server that somebody else runs."},
+    {.path = "spec.engine.external.url", .type = Type::url, .meaning = "Its base URL, for example http://host:8000/v1.", .required = true},
+    {.path = "spec.engine.vllm", .type = Type::any, .meaning = "vLLM.", .planned = true},
+    {.path = "spec.replicas", .type = Type::object, .meaning = "Bounds of the number of replicas."},
+    {.path = "spec.replicas.min", .type = Type::integer, .fallback = "0", .unit = "replicas", .meaning = "Never fewer than this many.", .min = 0, .max = 1000},
+    {.path = "spec.replicas.max", .type = Type::integer, .fallback = "1", .unit = "replicas", .meaning = "Never more than this many.", .min = 1, .max = 1000},
+    {.path = "spec.context", .type = Type::integer, .fallback = "4096", .unit = "tokens per slot", .meaning = "Longest prompt and answer together of one request.", .min = 16, .max = 1e8},
+    {.path = "spec.slots", .type = Type::integer, .fallback = "4", .unit = "requests", .meaning = "Requests that one replica works on at the same time.", .min = 1, .max = 1024},
+    {.path = "spec.command", .type = Type::text_list, .fallback = "the engine's program on PATH", .meaning = "Program and first arguments to run in place of the engine's program."},
+    {.path = "spec.args", .type = Type::text_list, .fallback = "none", .meaning = "More arguments for the engine, after ours."},
+    {.path = "spec.memory", .type = Type::bytes, .fallback = "from the file", .unit = "bytes", .meaning = "Memory that one replica needs, in place of the estimate from the file.", .min = 1, .max = 1024 * kTi},
+    {.path = "spec.targets", .type = Type::object, .meaning = "How fast answers should be; the number of replicas follows."},
+    {.path = "spec.targets.firstToken", .type = Type::duration, .fallback = "2s", .meaning = "Time from request to first token.", .min = kMs, .max = kDay},
+    {.path = "spec.targets.betweenTokens", .type = Type::any, .meaning = "Time from token to token.", .planned = true},
+    {.path = "spec.targets.percentile", .type = Type::any, .meaning = "Share of requests that must meet the targets.", .planned = true},
+    {.path = "spec.idle", .type = Type::duration, .fallback = "auto", .meaning = "How long a replica without work is kept; auto weighs the cold start against the time it stands idle.", .min = 0, .max = 365 * kDay, .words = "auto"},
+    {.path = "spec.hold", .type = Type::object, .meaning = "Requests that wait while no replica is free."},
+    {.path = "spec.hold.requests", .type = Type::integer, .fallback = "200", .unit = "requests", .meaning = "At most this many wait; more are refused with 429.", .min = 0, .max = 1e6},
+    {.path = "spec.hold.bytes", .type = Type::bytes, .fallback = "64Mi", .unit = "bytes", .meaning = "At most these body bytes wait.", .min = 0, .max = kTi},
+    {.path = "spec.hold.deadline", .type = Type::duration, .fallback = "2m", .meaning = "After this a waiting request is refused with 503 and Retry-After.", .min = kMs, .max = kDay},
+    {.path = "spec.hold.keepAliveAfter", .type = Type::duration, .fallback = "15s", .meaning = "After this a waiting streaming client gets a comment, and again each time; never switches it off.", .min = 100 * kMs, .max = kDay, .words = "never"},
+    {.path = "spec.resources", .type = Type::any, .meaning = "Processor, memory and devices of a pod.", .planned = true},
+    {.path = "spec.cache", .type = Type::any, .meaning = "Volume for weights in a cluster.", .planned = true},
+    {.path = "spec.pool", .type = Type::any, .meaning = "Node pool in a cluster.", .planned = true},
+});
+
+constexpr auto kProvider = std::to_array<Field>({
+    kApiVersionField,
+    kKindField,
+    kMetadataField,
+    {.path = "metadata.name", .type = Type::label, .meaning = "Name of the Provider; Routes refer to it.", .required = true},
+    kLabelsField,
+    kAnnotationsField,
+    kSpecField,
+    {.path = "spec.dialect", .type = Type::choice, .fallback = "openai", .meaning = "The form of its API.", .reason = "the form that nearly every server speaks", .words = "openai", .later = "anthropic|gemini|ollama|azure|bedrock|vertex"},
+    {.path = "spec.url", .type = Type::url, .meaning = "Base URL; the path after /v1 of a request is put behind it.", .required = true},
+    {.path = "spec.credentials", .type = Type::secret, .fallback = "none", .meaning = "Where the key stands; it is sent as Authorization: Bearer."},
+    {.path = "spec.credentials.env", .type = Type::variable, .meaning = "Name of the environment variable that holds the key."},
+    {.path = "spec.credentials.file", .type = Type::text, .meaning = "File that holds the key."},
+    {.path = "spec.credentials.secretRef", .type = Type::any, .meaning = "Kubernetes Secret that holds the key.", .planned = true},
+    {.path = "spec.credentials.vault", .type = Type::any, .meaning = "Vault path that holds the key.", .planned = true},
+    {.path = "spec.models", .type = Type::names, .meaning = "The provider's names of the models to offer; each gets a Route of its name unless a Route has it.", .required = true},
+    {.path = "spec.prices", .type = Type::any, .meaning = "Prices per token.", .planned = true},
+});
+
+constexpr auto kRoute = std::to_array<Field>({
+    kApiVersionField,
+    kKindField,
+    kMetadataField,
+    {.path = "metadata.name", .type = Type::model_name, .meaning = "The model name that clients write.", .required = true},
+    kLabelsField,
+    kAnnotationsField,
+    kSpecField,
+    {.path = "spec.to", .type = Type::object_list, .meaning = "Where requests go, by weight.", .required = true},
+    {.path = "spec.to[].model", .type = Type::model_name, .meaning = "A Model's name, or with provider a model name of that Provider.", .required = true},
+    {.path = "spec.to[].provider", .type = Type::label, .fallback = "none: a Model", .meaning = "The Provider that has the model."},
+    {.path = "spec.to[].weight", .type = Type::integer, .fallback = "1", .meaning = "Share of the requests, relative to the other entries; 0 gets none.", .reason = "equal shares", .min = 0, .max = 1e6},
+    {.path = "spec.fallback", .type = Type::object_list, .fallback = "none", .meaning = "Tried in order when the first choice fails."},
+    {.path = "spec.fallback[].model", .type = Type::model_name, .meaning = "As in to.", .required = true},
+    {.path = "spec.fallback[].provider", .type = Type::label, .fallback = "none: a Model", .meaning = "As in to."},
+    {.path = "spec.fallback[].when", .type = Type::object, .meaning = "What makes a request fall back."},
+    {.path = "spec.fallback[].when.errors", .type = Type::boolean, .fallback = "true", .meaning = "Connection failures, 429 and 5xx.", .reason = "it is the only reason that this version knows"},
+    {.path = "spec.fallback[].when.heldFor", .type = Type::any, .meaning = "A request that was held this long.", .planned = true},
+    {.path = "spec.fallback[].when.contextExceeded", .type = Type::any, .meaning = "A prompt that is too long for the first choice.", .planned = true},
+    {.path = "spec.balance", .type = Type::any, .meaning = "How a replica is chosen: leastBusy, prefixHash, weighted or session.", .planned = true},
+    {.path = "spec.retry", .type = Type::object, .meaning = "Sending a request again."},
+    {.path = "spec.retry.attempts", .type = Type::integer, .fallback = "2", .unit = "tries", .meaning = "Tries in all, fallbacks included.", .min = 1, .max = 10},
+    {.path = "spec.retry.budget", .type = Type::percent, .fallback = "20%", .meaning = "Retries per requests of the last 10 s; above it failures pass.", .min = 0, .max = 1},
+    {.path = "spec.timeouts", .type = Type::object, .meaning = "Bounds of waiting; each is named in the error it causes."},
+    {.path = "spec.timeouts.connect", .type = Type::duration, .fallback = "2s", .meaning = "TCP connection to the upstream.", .min = kMs, .max = kDay},
+    {.path = "spec.timeouts.tls", .type = Type::duration, .fallback = "5s", .meaning = "TLS handshake with the upstream.", .min = kMs, .max = kDay},
+    {.path = "spec.timeouts.requestBody", .type = Type::duration, .fallback = "30s", .meaning = "Between two reads of the client's body.", .min = kMs, .max = kDay},
+    {.path = "spec.timeouts.firstByte", .type = Type::duration, .fallback = "2m", .meaning = "From dispatch to the first answer byte, streams only.", .min = kMs, .max = kDay},
+    {.path = "spec.timeouts.betweenEvents", .type = Type::duration, .fallback = "60s", .meaning = "Between two reads of a stream.", .min = kMs, .max = kDay},
+    {.path = "spec.timeouts.total", .type = Type::duration, .fallback = "10m", .meaning = "From dispatch to the end; waiting while held is not counted.", .min = kMs, .max = kDay},
+    {.path = "spec.timeouts.clientStalled", .type = Type::duration, .fallback = "30s", .meaning = "A client that takes nothing for this long is dropped.", .min = kMs, .max = kDay},
+});
+
+constexpr auto kTenant = std::to_array<Field>({
+    kApiVersionField,
+    kKindField,
+    kMetadataField,
+    {.path = "metadata.name", .type = Type::label, .meaning = "Name of the Tenant; keys belong to one. `default` always exists and may use every Route.", .required = true},
+    kLabelsField,
+    kAnnotationsField,
+    kSpecField,
+    {.path = "spec.routes", .type = Type::names, .fallback = "every Route", .meaning = "The Routes that its keys may use.", .reason = "a Tenant without the field is for limits only"},
+    {.path = "spec.limits", .type = Type::object, .meaning = "Limits of each key of the Tenant."},
+    {.path = "spec.limits.requestsPerMinute", .type = Type::integer, .fallback = "none", .unit = "requests", .meaning = "Requests per minute, with a burst of as many.", .reason = "a limit that nobody asked for is a surprise", .min = 1, .max = 1e9},
+    {.path = "spec.limits.tokensPerMinute", .type = Type::integer, .fallback = "none", .unit = "tokens", .meaning = "Prompt and answer tokens per minute.", .reason = "a limit that nobody asked for is a surprise", .min = 1, .max = 1e12},
+    {.path = "spec.limits.concurrent", .type = Type::integer, .fallback = "none", .unit = "requests", .meaning = "Requests at the same time, held ones included.", .reason = "a limit that nobody asked for is a surprise", .min = 1, .max = 1e6},
+    {.path = "spec.limits.maxOutputTokens", .type = Type::any, .meaning = "Longest answer.", .planned = true},
+    {.path = "spec.tier", .type = Type::any, .meaning = "Class of the Tenant when requests compete.", .planned = true},
+    {.path = "spec.weight", .type = Type::any, .meaning = "Share of the Tenant when requests compete.", .planned = true},
+    {.path = "spec.budget", .type = Type::any, .meaning = "Money per period and what happens when it is spent.", .planned = true},
+    {.path = "spec.quota", .type = Type::any, .meaning = "Resources in a cluster.", .planned = true},
+    {.path = "spec.defaults", .type = Type::any, .meaning = "Default resources of pods in a cluster.", .planned = true},
+    {.path = "spec.roles", .type = Type::any, .meaning = "Who may do what in a cluster.", .planned = true},
+    {.path = "spec.priority", .type = Type::any, .meaning = "Priority class of pods in a cluster.", .planned = true},
+    {.path = "spec.isolation", .type = Type::any, .meaning = "How the Tenant is kept apart in a cluster.", .planned = true},
+    {.path = "spec.podSecurity", .type = Type::any, .meaning = "Pod security level in a cluster.", .planned = true},
+    {.path = "spec.secrets", .type = Type::any, .meaning = "Secrets of the Tenant in a cluster.", .planned = true},
+});
+
+constexpr auto kPlatform = std::to_array<Field>({
+    kApiVersionField,
+    kKindField,
+    kMetadataField,
+    {.path = "metadata.name", .type = Type::label, .meaning = "Name of the Platform.", .required = true},
+    kLabelsField,
+    kAnnotationsField,
+    {.path = "spec", .type = Type::any, .meaning = "For render and apply; serving does not look into it.", .required = true},
+});
+
+}  // namespace
+
+std::span<const Field> fields(DocumentKind kind) {
+  switch (kind) {
+    case DocumentKind::model: return kModel;
+    case DocumentKind::provider: return kProvider;
+    case DocumentKind::route: return kRoute;
+    case DocumentKind::tenant: return kTenant;
+    case DocumentKind::platform: return kPlatform;
+    case DocumentKind::training_run: break;
+  }
+  return {};
+}
+
+}  // namespace tg::spec
