@@ -139,7 +139,7 @@ kind: Model
 metadata: {name: gemma-3-270m}
 spec:
   source: file://$weights
-  engine: {llamacpp: {command: [$engine]}}
+  command: [$engine]
   context: 2048
   slots: 2
 DOCUMENT

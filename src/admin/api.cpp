@@ -148,6 +148,8 @@ struct Endpoint {
   const char* pattern;  // below /api/v1; {name} is one segment
   bool needs_trust;     // changes, and what engines may have written about their prompts
   int status;
+  const char* query;    // for the reference page
+  const char* meaning;
   std::function<Result<Response>(const Call&)> run;
 };
 
@@ -166,48 +168,58 @@ Result<bool> dry_run(const Request& request) {
 
 const std::array<Endpoint, 9>& endpoints() {
   static const std::array<Endpoint, 9> kEndpoints = {{
-      {"GET", "/status", false, 200,
+      {"GET", "/status", false, 200, "",
+       "What runs: version, addresses, documents and their last load, keys, Providers, Models.",
        [](const Call& c) -> Result<Response> {
          if (auto r = only_query(c.request, {}); !r) return std::unexpected(r.error());
          return json_answer(get_status(c.sources));
        }},
-      {"GET", "/models", false, 200,
+      {"GET", "/models", false, 200, "",
+       "All Models: state, replicas, requests running and held, and why not ready.",
        [](const Call& c) -> Result<Response> {
          if (auto r = only_query(c.request, {}); !r) return std::unexpected(r.error());
          return json_answer(c.sources.models_json());
        }},
-      {"GET", "/models/{name}", false, 200,
+      {"GET", "/models/{name}", false, 200, "",
+       "One Model as in the list.",
        [](const Call& c) -> Result<Response> {
          if (auto r = only_query(c.request, {}); !r) return std::unexpected(r.error());
          const auto item = model_item(c.sources, c.name);
          if (!item) return std::unexpected(item.error());
          return json_answer(dump(*item));
        }},
-      {"GET", "/models/{name}/explain", false, 200,
+      {"GET", "/models/{name}/explain", false, 200, "",
+       "One Model with its last decisions and their inputs, the limit that bound them, the last starts and learned figures.",
        [](const Call& c) -> Result<Response> {
          if (auto r = only_query(c.request, {}); !r) return std::unexpected(r.error());
          if (auto item = model_item(c.sources, c.name); !item) return std::unexpected(item.error());
          return json_answer(c.sources.explain_json(c.name));
        }},
-      {"GET", "/models/{name}/logs", true, 200, [](const Call& c) { return json_answer(get_logs(c.request, c.sources, c.name)); }},
-      {"GET", "/keys", true, 200,
+      {"GET", "/models/{name}/logs", true, 200, "replica, lines (100), after",
+       "The last lines that the engines of a Model wrote, or what came after an offset.",
+       [](const Call& c) { return json_answer(get_logs(c.request, c.sources, c.name)); }},
+      {"GET", "/keys", true, 200, "",
+       "All keys, revoked ones too: first characters, name, tenant, models, limits. Never a whole key.",
        [](const Call& c) -> Result<Response> {
          if (auto r = only_query(c.request, {}); !r) return std::unexpected(r.error());
          return json_answer(list_keys(c.sources));
        }},
-      {"POST", "/keys", true, 201,
+      {"POST", "/keys", true, 201, "dryRun=true",
+       "Makes keys from {name, tenant, models, limits: {requestsPerMinute, tokensPerMinute, concurrent}, count}, all optional. The answer is the only place where `key` stands.",
        [](const Call& c) -> Result<Response> {
          const auto dry = dry_run(c.request);
          if (!dry) return std::unexpected(dry.error());
          return json_answer(create_keys(c.sources, c.request.body, *dry));
        }},
-      {"POST", "/keys/revoke", true, 200,
+      {"POST", "/keys/revoke", true, 200, "dryRun=true",
+       "Revokes the one active key that {key} names: its name, its first characters or its text. Holds in every worker when the answer comes.",
        [](const Call& c) -> Result<Response> {
          const auto dry = dry_run(c.request);
          if (!dry) return std::unexpected(dry.error());
          return json_answer(revoke_key(c.sources, c.request.body, *dry));
        }},
-      {"GET", "/usage", true, 200,
+      {"GET", "/usage", true, 200, "by, since, until, format=csv; or requests=true, limit",
+       "Sums of requests and tokens by key, tenant, model, route, outcome, day, hour or minute, reported and estimated apart; or single requests.",
        [](const Call& c) -> Result<Response> {
          if (auto r = only_query(c.request, {"by", "since", "until", "requests", "limit", "format"}); !r) return std::unexpected(r.error());
          return get_usage(c.request, c.sources);
@@ -280,6 +292,21 @@ int error_status(std::string_view code) {
     if (row.code == code) return row.status;
   }
   return 500;
+}
+
+std::string api_markdown() {
+  std::string page =
+      "# Admin API\n\n"
+      "The command line and the console speak to a running tidegate by this API: over `DIR/run/control.sock`, which only its\n"
+      "user can open, everything is allowed; on the console port (`--console`) only reading what is marked *open*.\n\n"
+      "Lists are `{\"items\":[...]}`, errors `{\"error\":{\"code\",\"message\",\"hint\"}}` with a code of [reasons](reasons.md), times\n"
+      "RFC 3339 in UTC. With `dryRun=true` a change is checked in full and not made; the answer has the same form.\n\n"
+      "<!-- Made from the table in src/admin/api.cpp; a test compares. -->\n\n"
+      "| method and path | query | status | open | |\n|---|---|---|---|---|\n";
+  for (const Endpoint& e : endpoints()) {
+    page += fmt::format("| `{} /api/v1{}` | {} | {} | {} | {} |\n", e.method, e.pattern, e.query, e.status, e.needs_trust ? "no" : "yes", e.meaning);
+  }
+  return page;
 }
 
 Response handle(const Request& request, Sources& sources) {

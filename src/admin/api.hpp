@@ -47,6 +47,9 @@ std::string error_json(const Error& error);
 // The HTTP status of an error of this API.
 int error_status(std::string_view code);
 
+// docs/reference/admin-api.md, whole.
+std::string api_markdown();
+
 // For paths and query values.
 std::string percent_encode(std::string_view text);
 std::string percent_decode(std::string_view text, bool plus_is_space);  // what is no valid escape stays as it is

@@ -10,6 +10,10 @@ constexpr ReasonEntry kReasons[] = {
      "Another program listens on the address that tidegate was told to use. Each address is bound once without sharing "
      "first, so that two programs never split the requests of one port between them.",
      "Stop the program that is named, or choose another address with --listen or --console."},
+    {"alias_bomb",
+     "The aliases of a YAML file unfold to more values than a file may hold. Such files exist to exhaust the memory of "
+     "their reader.",
+     "Write the values out."},
     {"at_zero",
      "The Model has no replica and no request waits for one. That is the normal state of an idle Model with "
      "replicas.min 0: its memory is free for others. The next admitted request starts a replica and is held until it "
@@ -39,6 +43,9 @@ constexpr ReasonEntry kReasons[] = {
     {"bad_flag",
      "A flag has a value that it cannot have, or stands there twice.",
      "Run the word with --help: it lists the values."},
+    {"bad_key",
+     "The key of a YAML map is not a text.",
+     "Put the key in quotes, or correct the indentation."},
     {"bad_percent",
      "The text is not a percentage.",
      "Write for example 20%."},
@@ -101,6 +108,9 @@ constexpr ReasonEntry kReasons[] = {
     {"connect_failed",
      "A connection could not be opened. The message has the address and the system's reason.",
      "Check that the other side runs and that its address and port are right."},
+    {"control_character",
+     "The file has a control character that YAML forbids.",
+     "Remove it; the message has its place."},
     {"control_failed",
      "The running tidegate was reached over DIR/run/control.sock, but the exchange broke off or the answer was none. "
      "It may just be stopping.",
@@ -109,6 +119,10 @@ constexpr ReasonEntry kReasons[] = {
      "The running tidegate took the request and did not answer in time. Its control thread is busy or stuck; requests "
      "of clients do not depend on it.",
      "Try again. If it stays so, run `tidegate diagnose`."},
+    {"credential_missing",
+     "The environment variable or file that holds the Provider's credential is not there or empty. The Provider is not "
+     "ready; everything else serves.",
+     "Set it, then send SIGHUP or start tidegate again."},
     {"curl_missing",
      "Downloads need the library libcurl, which is opened at the first download only, and it is not installed.",
      "Install the package libcurl4 (Debian), or give the weights as a file:// source."},
@@ -127,10 +141,6 @@ constexpr ReasonEntry kReasons[] = {
     {"database_version",
      "The database was made by a newer tidegate.",
      "Use the newer program, or another directory with --data."},
-    {"deadline_exceeded",
-     "The request was held for a replica until the hold deadline of its Model and no replica became ready in time. "
-     "Retry-After comes from the learned cold start.",
-     "Send the request again after that time, or raise spec.hold.deadline or spec.replicas.min."},
     {"digest_mismatch",
      "The downloaded weights do not have the SHA-256 that the document or the host states. The file was not used and "
      "is removed.",
@@ -155,9 +165,6 @@ constexpr ReasonEntry kReasons[] = {
      "The same name is given twice: in a list, or as the public name of two Models or Provider entries without a Route "
      "that decides between them.",
      "Rename one, or write a Route of that name that says where its requests go."},
-    {"empty_document",
-     "A file or document holds nothing.",
-     "Remove it, or write a document that begins with apiVersion and kind."},
     {"empty_value",
      "A field that needs a value has none.",
      "Give it a value or remove it."},
@@ -199,10 +206,18 @@ constexpr ReasonEntry kReasons[] = {
     {"head_too_large",
      "The head of the request is larger than 32 KiB or has more than 100 fields.",
      "Send fewer or shorter header fields."},
+    {"hold_deadline",
+     "The request was held for a replica until the hold deadline of its Model and no replica became ready in time. "
+     "Retry-After comes from the learned cold start.",
+     "Send the request again after that time, or raise spec.hold.deadline or spec.replicas.min."},
     {"hold_full",
      "As many requests wait for this Model as may wait (spec.hold.requests), or their bodies have as many bytes as may "
      "be held (spec.hold.bytes). Beyond that a quick refusal is worth more than a long wait.",
      "Send the request again after Retry-After, or raise the bounds in the document."},
+    {"host_not_allowed",
+     "The console port answers only to loopback names in the Host field, so that no web page can reach it through a "
+     "name that points here.",
+     "Use http://127.0.0.1 with the console's port."},
     {"internal_error",
      "tidegate met a state that should not exist. It is a fault of the program.",
      "Run `tidegate diagnose` and report it with that file."},
@@ -223,9 +238,6 @@ constexpr ReasonEntry kReasons[] = {
     {"invalid_value",
      "A field of the request has a value that the engine does not take.",
      "Correct the field; the message names it."},
-    {"invalid_yaml",
-     "The file is not valid YAML.",
-     "The message has line and column; indentation and quotes are the usual causes."},
     {"journal_corrupt",
      "A record of the journal has a wrong checksum. What follows it in that segment cannot be trusted and is not "
      "counted; everything before it is.",
@@ -274,9 +286,6 @@ constexpr ReasonEntry kReasons[] = {
     {"missing_value",
      "A flag stands there without its value.",
      "Write the value after the flag."},
-    {"model_changed",
-     "The Model's document was changed or removed while the request was held.",
-     "Send the request again."},
     {"model_not_found",
      "There is no Model or Route of that name, or the key may not use it. Clients get the same answer in both cases, "
      "so that names of other tenants cannot be guessed.",
@@ -359,9 +368,6 @@ constexpr ReasonEntry kReasons[] = {
      "A connection to the replica broke, so it gets no requests for a moment while it is looked at. If it is well it "
      "comes back, else it is replaced.",
      "Nothing; `tidegate models logs NAME` shows what the engine wrote."},
-    {"replica_unusable",
-     "The replica died before a byte of the answer was relayed, again and again until the deadline.",
-     "Run `tidegate explain model NAME` and `tidegate models logs NAME`."},
     {"request_exceeds_limit",
      "The request alone asks for more tokens than the whole limit of a minute. Waiting does not help, so there is no "
      "Retry-After.",
@@ -382,9 +388,6 @@ constexpr ReasonEntry kReasons[] = {
     {"simulated_fault",
      "The document asks the simulated engine to fail here (engine.simulated.fail).",
      "Remove the entry from the document when the test is over."},
-    {"start_failed",
-     "The Model's replica could not be started, so requests that waited for it were refused.",
-     "Run `tidegate explain model NAME`: it has the reason and the last starts."},
     {"start_timeout",
      "The engine was started and did not become ready in time.",
      "Run `tidegate models logs NAME`: large weights on a slow disk, or an engine that waits for something, look like "
@@ -405,17 +408,13 @@ constexpr ReasonEntry kReasons[] = {
     {"time_invalid",
      "The text is neither a time nor a duration.",
      "Write a UTC day or time such as 2026-11-21 or 2026-11-21T10:15, or a duration ago such as 24h."},
-    {"timeout_between_events",
+    {"timeout_betweenEvents",
      "The upstream began a stream and then sent nothing for as long as timeouts.betweenEvents allows.",
      "Look at the upstream, or raise the timeout in the Route."},
-    {"timeout_client_stalled",
-     "The client took no bytes for as long as timeouts.clientStalled allows, so its stream was ended to free what it "
-     "holds.",
-     "Read the answer without pauses, or raise the timeout in the Route."},
     {"timeout_connect",
      "No connection to the upstream within timeouts.connect.",
      "Check that the upstream is reachable, or raise the timeout in the Route."},
-    {"timeout_first_byte",
+    {"timeout_firstByte",
      "The upstream took the request and sent no byte of a stream within timeouts.firstByte.",
      "Long prompts on a slow engine need a longer timeout in the Route; else look at the upstream."},
     {"timeout_request",
@@ -427,6 +426,18 @@ constexpr ReasonEntry kReasons[] = {
     {"timeout_total",
      "The answer took longer in all than timeouts.total allows, counted from dispatch, not while held.",
      "Ask for fewer tokens, or raise the timeout in the Route."},
+    {"too_deep",
+     "The YAML is nested deeper than a file may be.",
+     "Write a flatter document."},
+    {"too_many_nodes",
+     "The YAML file holds more values than a file may hold.",
+     "Split it."},
+    {"unknown_alias",
+     "A YAML alias names an anchor that does not stand before it.",
+     "Define the anchor first, or correct its name."},
+    {"unknown_api_version",
+     "The apiVersion of the document is not one that this program knows.",
+     "Write apiVersion: tidegate.dev/v1alpha1."},
     {"unknown_choice",
      "The value is not one of the words that are possible here.",
      "Write one of them; the hint has the nearest."},
@@ -448,9 +459,10 @@ constexpr ReasonEntry kReasons[] = {
     {"unknown_reference",
      "A document names a Model, Provider or Route that is not there.",
      "Correct the name, or add the document; the hint has the nearest."},
-    {"unknown_version",
-     "The apiVersion of the document is not one that this program knows.",
-     "Write apiVersion: tidegate.dev/v1alpha1."},
+    {"unknown_tag",
+     "A YAML value has a tag (!name) that this program does not know. Tags can make readers build objects, so only "
+     "those of plain YAML are taken.",
+     "Remove the tag."},
     {"unknown_word",
      "The program has no such word.",
      "Take the nearest one from the hint, or run `tidegate --help`."},
@@ -512,12 +524,18 @@ constexpr ReasonEntry kReasons[] = {
     {"weights_split",
      "The weights are split over several files, which this version does not join.",
      "Name a file that holds the whole model, or join the parts with llama-gguf-split --merge."},
+    {"wrong_length",
+     "The host of the weights sends another number of bytes than it or the document announced.",
+     "Try again; if it stays so, check the source in the document."},
     {"wrong_type",
      "The value has another type than the field.",
      "Write it as the hint shows."},
     {"wrong_unit",
      "The unit does not fit the field.",
      "Write it as the hint shows; `tidegate explain FIELD` has the unit."},
+    {"yaml_syntax",
+     "The file is not valid YAML.",
+     "The message has line and column; indentation and quotes are the usual causes."},
 };
 
 }  // namespace

@@ -36,6 +36,12 @@ bool wants_json(const std::vector<std::string>& arguments) {
   return false;
 }
 
+// "tidegate keys create"
+std::string full_name(const Word& root, const Word& word) {
+  const std::string path = word.path();
+  return path.empty() ? root.name() : root.name() + " " + path;
+}
+
 std::string flag_name(std::string_view argument) { return printable(argument.substr(0, argument.find('='))); }
 
 }  // namespace
@@ -210,13 +216,58 @@ std::vector<const Word*> CommandLine::all() const {
 }
 
 int CommandLine::parse_failed(Terminal& terminal, const Word& word, const std::string& code, const std::string& message, Format format) {
-  const std::string path = word.path();
-  terminal.error({code, message, fmt::format("{}{}{} --help", root_->name(), path.empty() ? "" : " ", path)}, format);
+  terminal.error({code, message, full_name(*root_, word) + " --help"}, format);
   return kWrongUse;
 }
 
+std::string CommandLine::reference_markdown() const {
+  std::string page =
+      "# Command line\n\n"
+      "Data goes to stdout, everything else to stderr. Exit status: 0 good, 1 findings or failed work, 2 wrong use, 130 and 143\n"
+      "when ended by Ctrl-C or SIGTERM. `-o json` prints the object of the [admin API](admin-api.md) unchanged, on failure its error\n"
+      "object. Colour is used on a terminal only and switched off by `--no-color`, `NO_COLOR` or `TERM=dumb`, on by\n"
+      "`CLICOLOR_FORCE`. The data directory is `--data`, else `$XDG_DATA_HOME/tidegate`, else `~/.local/share/tidegate`, without a\n"
+      "home `/var/lib/tidegate`. `tidegate explain CODE` has the long form of every [code](reasons.md).\n\n"
+      "<!-- Made from --help of each word; a test compares. -->\n";
+  for (const Word* w : all()) page += fmt::format("\n## {}\n\n```text\n{}```\n", full_name(*root_, *w), w->help());
+  return page;
+}
+
+// Flags may stand before the words too: `-o json keys list` becomes `keys list -o json`.
+std::vector<std::string> CommandLine::words_first(const std::vector<std::string>& arguments) const {
+  const auto takes_value = [&](const std::string& flag) {
+    for (const Word* w : all()) {
+      const Word::Flag* f = w->flag_named(flag);
+      if (f != nullptr && !f->value.empty()) return true;
+    }
+    return false;
+  };
+  const Word* word = root_.get();
+  std::vector<std::string> words, rest;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& a = arguments[i];
+    if (word->words_.empty()) {
+      rest.push_back(a);
+    } else if (a.size() > 1 && a.front() == '-') {
+      rest.push_back(a);
+      if (a.find('=') == std::string::npos && i + 1 < arguments.size() && takes_value(a)) rest.push_back(arguments[++i]);
+    } else {
+      const auto below = std::find_if(word->words_.begin(), word->words_.end(), [&](const auto& w) { return w->name_ == a; });
+      if (below == word->words_.end()) {
+        // No word: it is found unknown later, and stands first so that it is what the error names.
+        words.insert(words.end(), arguments.begin() + static_cast<std::ptrdiff_t>(i), arguments.end());
+        break;
+      }
+      words.push_back(a);
+      word = below->get();
+    }
+  }
+  words.insert(words.end(), rest.begin(), rest.end());
+  return words;
+}
+
 int CommandLine::run(int argc, const char* const* argv) {
-  const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  const std::vector<std::string> arguments = words_first({argv + std::min(argc, 1), argv + argc});
   const bool no_color = std::find(arguments.begin(), arguments.end(), "--no-color") != arguments.end();
   Terminal terminal(no_color);
   const Format early = wants_json(arguments) ? Format::json : Format::table;
@@ -232,7 +283,7 @@ int CommandLine::run(int argc, const char* const* argv) {
   // CLI11 reports by exceptions; they end here.
   std::string thrown, thrown_kind;
   try {
-    root_->impl_->app->parse(argc, argv);
+    root_->impl_->app->parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
   } catch (const CLI::ParseError& e) {
     thrown = e.what();
     thrown_kind = e.get_name();
@@ -271,8 +322,8 @@ int CommandLine::run(int argc, const char* const* argv) {
         }
         const std::string name = flag_name(first);
         const std::string near = text::did_you_mean(name, names);
-        terminal.error({"unknown_flag", fmt::format("'{}' is not a flag of {} {}", name, root_->name(), word->path()),
-                        near.empty() ? fmt::format("{} {} --help lists the flags", root_->name(), word->path()) : near},
+        terminal.error({"unknown_flag", fmt::format("'{}' is not a flag of {}", name, full_name(*root_, *word)),
+                        near.empty() ? full_name(*root_, *word) + " --help lists the flags" : near},
                        early);
         return kWrongUse;
       }
@@ -281,13 +332,11 @@ int CommandLine::run(int argc, const char* const* argv) {
         if (!sub->hidden_) names.push_back(sub->name_);
       }
       const std::string near = text::did_you_mean(first, names);
-      const std::string path = w->path();
-      const std::string help = fmt::format("{}{}{} --help", root_->name(), path.empty() ? "" : " ", path);
+      const std::string help = full_name(*root_, *w) + " --help";
       if (names.empty()) {
         terminal.error({"unknown_word", fmt::format("'{}' is one argument too many", printable(first)), help}, early);
       } else {
-        terminal.error({"unknown_word", fmt::format("'{}' is not a word of {}{}{}", printable(first), root_->name(),
-                                                    path.empty() ? "" : " ", path),
+        terminal.error({"unknown_word", fmt::format("'{}' is not a word of {}", printable(first), full_name(*root_, *w)),
                         near.empty() ? help + " lists the words" : near},
                        early);
       }
@@ -354,7 +403,8 @@ std::string secret_on_command_line(const std::vector<std::string>& arguments) {
       if (a.starts_with(f) && (a.size() == f.size() || a[f.size()] == '=')) return std::string(f);
     }
     for (std::size_t at = a.find("tg-"); at != std::string_view::npos; at = a.find("tg-", at + 1)) {
-      if (is_well_formed_key(a.substr(at, kKeyLength))) return "a client key";
+      // A mistyped key is a secret too.
+      if (is_well_formed_key(a.substr(at, kKeyLength)) || run_length(a.substr(at)) >= 24) return "a client key";
     }
     for (const auto& [prefix, what] : {std::pair<std::string_view, std::string_view>{"sk-", "a provider's key"}, {"hf_", "a Hugging Face token"}}) {
       if (a.starts_with(prefix) && run_length(a) >= 24) return std::string(what);

@@ -91,8 +91,11 @@ class CommandLine {
   int run(int argc, const char* const* argv);
   // Every word that is not hidden, parents first.
   std::vector<const Word*> all() const;
+  // docs/reference/command-line.md, whole: the help of every word.
+  std::string reference_markdown() const;
 
  private:
+  std::vector<std::string> words_first(const std::vector<std::string>& arguments) const;
   int parse_failed(Terminal& terminal, const Word& word, const std::string& code, const std::string& message, Format format);
   std::string version_;
   bool version_asked_ = false;

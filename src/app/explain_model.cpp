@@ -21,7 +21,9 @@ std::string bytes(const Json& j, const char* pointer) { return format_bytes(stat
 std::string seconds(const Json& j, const char* pointer, double unit) {
   const Json::json_pointer p(pointer);
   if (!j.contains(p) || !j.at(p).is_number()) return "-";
-  return format_duration(static_cast<Nanos>(j.at(p).get<double>() * unit) / kMillisecond * kMillisecond);
+  const auto t = static_cast<Nanos>(j.at(p).get<double>() * unit);
+  const Nanos step = t >= 10 * kSecond ? kSecond : t >= kSecond ? 100 * kMillisecond : kMillisecond;  // nobody reads 1m2s557ms
+  return format_duration((t + step / 2) / step * step);
 }
 
 constexpr double kInSeconds = 1e9;

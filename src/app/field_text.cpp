@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "app/table.hpp"
+#include "spec/reference.hpp"
 
 namespace tg::app {
 
@@ -14,24 +14,16 @@ namespace {
 using Json = nlohmann::ordered_json;
 using spec::Field;
 
-// What is compared: lower case, without "[]".
+// What is compared: lower case, without "[]" or "[0]".
 std::string folded(std::string_view path) {
   std::string out;
+  bool inside = false;
   for (const char c : path) {
-    if (c == '[' || c == ']') continue;
-    out += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    if (c == '[') inside = true;
+    if (!inside) out += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    if (c == ']') inside = false;
   }
   return out;
-}
-
-std::string type_text(const Field& f) {
-  std::string text(spec::type_name(f.type));
-  if (!f.words.empty()) {
-    std::string words(f.words);
-    std::replace(words.begin(), words.end(), '|', ' ');
-    text += fmt::format(" ({})", words);
-  }
-  return text;
 }
 
 Json field_json(spec::DocumentKind kind, const Field& f) {
@@ -107,32 +99,12 @@ Json fields_json(const std::vector<FieldPlace>& places) {
   return {{"items", std::move(items)}};
 }
 
-std::string fields_text(const Terminal& terminal, const std::vector<FieldPlace>& places) {
+std::string fields_text(const std::vector<FieldPlace>& places) {
   std::string out;
   for (const FieldPlace& p : places) {
-    if (!out.empty()) out += "\n";
-    const std::string kind(spec::kind_name(p.kind));
-    out += terminal.out_paint(Style::strong, p.field != nullptr ? fmt::format("{}.{}", kind, p.field->path) : kind) + "\n";
-    if (p.field != nullptr) {
-      const Field& f = *p.field;
-      out += fmt::format("  {}\n", f.meaning);
-      out += fmt::format("  type     {}{}\n", type_text(f), f.unit.empty() ? "" : fmt::format(", in {}", f.unit));
-      if (f.required) {
-        out += "  required\n";
-      } else if (!f.fallback.empty()) {
-        out += fmt::format("  default  {}{}\n", f.fallback, f.reason.empty() ? "" : fmt::format(" ({})", f.reason));
-      }
-      if (f.planned) out += "  not supported by this version: a document that has it is refused\n";
-    }
-    std::string buffer;
-    const auto below = spec::children(p.kind, parent_of(p, buffer));
-    if (below.empty()) continue;
-    Table table({{"FIELD"}, {"TYPE"}, {"DEFAULT"}, {"MEANING"}});
-    for (const Field* c : below) {
-      const std::string fallback = c->planned ? "(not yet)" : c->required ? "(required)" : std::string(c->fallback);
-      table.row({{std::string(c->path), c->planned ? Style::dim : Style::plain}, {type_text(*c)}, {fallback}, {std::string(c->meaning)}});
-    }
-    out += table.text(terminal);
+    std::string path(spec::kind_name(p.kind));
+    if (p.field != nullptr) path += fmt::format(".{}", p.field->path);
+    out += (out.empty() ? "" : "\n") + spec::explain_field(path).value_or(path + "\n");
   }
   return out;
 }

@@ -6,7 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "app/terminal.hpp"
 #include "spec/fields.hpp"
 
 namespace tg::app {
@@ -23,6 +22,6 @@ std::vector<FieldPlace> find_fields(std::string_view what);
 std::vector<std::string> field_names();
 
 nlohmann::ordered_json fields_json(const std::vector<FieldPlace>& places);
-std::string fields_text(const Terminal& terminal, const std::vector<FieldPlace>& places);
+std::string fields_text(const std::vector<FieldPlace>& places);
 
 }  // namespace tg::app

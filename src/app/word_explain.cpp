@@ -49,7 +49,7 @@ View code_view(const admin::ReasonEntry& entry) {
 
 View fields_view(const std::vector<FieldPlace>& places) {
   return {[&places] { return Result<std::string>(fields_json(places).dump()); },
-          [&places](Terminal& t, const Json&, bool) { t.out(fields_text(t, places)); },
+          [&places](Terminal& t, const Json&, bool) { t.out(fields_text(places)); },
           [](const Json& j) {
             std::vector<std::string> names;
             for (const Json& f : j.at("items")) names.push_back(text_at(f, "/kind") + "." + text_at(f, "/path"));

@@ -339,6 +339,7 @@ void Request::on_failure(Failure failure, std::string_view detail) {
       // A pooled connection that the peer had closed: once more, on a fresh one.
       fresh_ = true;
       ++retries_;
+      route_->metrics.retries.add(worker_.index());
       dispatch();
       return;
     }

@@ -157,8 +157,9 @@ ledger::KeyEntry* Worker::authenticate(const http::RequestHead& head, std::strin
 
 namespace {
 
-void answer(http::ServerStream& stream, const ApiError& error, std::string_view request_id) {
+void answer(http::ServerStream& stream, const ApiError& error, std::string_view request_id, std::string_view more = {}) {
   std::string headers = error_headers(error);
+  headers += more;
   if (!request_id.empty()) {
     headers += fmt::format("x-tidegate-request-id: {0}\r\nx-request-id: {0}\r\n", request_id);
   }
@@ -190,7 +191,7 @@ http::Exchange* Worker::on_request(http::ServerStream& stream, const http::Reque
   if (known_post ? head.method != "POST" : !get) {
     ApiError error{405, error_type(405), "method_not_allowed", fmt::format("{} takes {}", path.substr(0, 100), known_post ? "POST" : "GET")};
     metrics_.bad_requests.add(options_.index);
-    stream.respond(405, error_headers(error) + (known_post ? "allow: POST\r\n" : "allow: GET, HEAD\r\n"), error_body(error));
+    answer(stream, error, request_id_text(id), known_post ? "allow: POST\r\n" : "allow: GET, HEAD\r\n");
     return nullptr;
   }
   std::string problem;
@@ -227,7 +228,10 @@ void Worker::on_bad_request(int status, std::string_view reason, http::HeaderTex
     error.code = "overloaded";
     error.retry_after = kSecond;
   }
+  const std::string id = request_id_text(ulids_.next(utc_now()));
   headers.add("content-type", "application/json");
+  headers.add("x-tidegate-request-id", id);
+  headers.add("x-request-id", id);
   body = error_body(error);
 }
 

@@ -71,15 +71,18 @@ ChunkDecoder::Status ChunkDecoder::next(std::string_view& input, std::string_vie
       case State::trailer_start:
         if (c == '\r') {
           state_ = State::end_lf;
-        } else if (c == '\n' || c == ' ' || c == '\t') {
+        } else if (c == '\n' || c == ' ' || c == '\t' || c == ':') {
           return fail("a trailer line is malformed");
         } else {
           state_ = State::trailer;
+          colon_ = false;
           ++extra_;
         }
         break;
       case State::trailer:
+        colon_ = colon_ || c == ':';
         if (c == '\r') {
+          if (!colon_) return fail("a trailer line has no colon");
           state_ = State::trailer_lf;
         } else if (c == '\n' || c == '\0' || ++extra_ > kMaxTrailers) {
           return fail("trailers are malformed or larger than 8 KiB");

@@ -20,6 +20,8 @@ class ChunkDecoder {
   bool at_boundary() const { return state_ == State::size && digits_ == 0; }
   // Just behind the last chunk that was completed by next(); null if none was in the bytes given so far.
   const char* boundary() const { return boundary_; }
+  // Bytes of the running chunk that are still to come: lets a limit be checked before they arrive.
+  std::uint64_t left() const { return state_ == State::data || state_ == State::size_lf ? left_ : 0; }
   void clear_boundary() { boundary_ = nullptr; }
   void reset() { *this = ChunkDecoder(); }
   std::string_view error() const { return error_; }
@@ -32,6 +34,7 @@ class ChunkDecoder {
   }
   State state_ = State::size;
   std::uint8_t digits_ = 0;
+  bool colon_ = false;       // seen in the running trailer line
   std::uint16_t extra_ = 0;  // bytes of extension or trailers so far
   std::uint64_t left_ = 0;
   const char* boundary_ = nullptr;

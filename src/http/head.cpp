@@ -259,11 +259,20 @@ bool parse_request_head(std::string_view bytes, RequestHead& head, ParseError& e
     const bool known_form = version.size() == 8 && version.starts_with("HTTP/");
     return set(error, known_form ? 505 : 400, "the version is not HTTP/1.1 or HTTP/1.0");
   }
-  if (head.target.front() != '/' && head.target != "*") return set(error, 400, "the request target does not begin with /");
   reset(head, bytes, version == "HTTP/1.1");
-  const std::size_t mark = head.target.find('?');
-  head.path = head.target.substr(0, mark);
-  head.query = mark == std::string_view::npos ? std::string_view{} : head.target.substr(mark + 1);
+  std::string_view local = head.target;
+  if (starts_ignore_case(local, "http://") || starts_ignore_case(local, "https://")) {
+    // Absolute form, which every server must take (RFC 9112 3.2.2). Who we are does not depend on the authority.
+    local.remove_prefix(local.find("//") + 2);
+    const std::size_t slash = local.find_first_of("/?");
+    local = slash == std::string_view::npos || local[slash] == '?' ? std::string_view{} : local.substr(slash);
+    if (local.empty()) return set(error, 400, "the request target has no path");
+  } else if (local.front() != '/' && local != "*") {
+    return set(error, 400, "the request target does not begin with /");
+  }
+  const std::size_t mark = local.find('?');
+  head.path = local.substr(0, mark);
+  head.query = mark == std::string_view::npos ? std::string_view{} : local.substr(mark + 1);
   head.expect_continue = false;
   if (!parse_fields(bytes.substr(line_end + 2), head, error)) return false;
 
@@ -298,7 +307,7 @@ bool parse_response_head(std::string_view bytes, ResponseHead& head, ParseError&
     if (line[i] < '0' || line[i] > '9') return set(error, 502, "the status code is not a number");
     head.status = head.status * 10 + (line[i] - '0');
   }
-  if (head.status < 100 || (line.size() > 12 && line[12] != ' ')) return set(error, 502, "the status line is malformed");
+  if (head.status < 100 || head.status > 599 || (line.size() > 12 && line[12] != ' ')) return set(error, 502, "the status line is malformed");
   head.reason = line.size() > 13 ? line.substr(13) : std::string_view{};
   if (!head.reason.empty() && !all_of(head.reason, kValue)) return set(error, 502, "the reason phrase holds a control character");
   reset(head, bytes, line[7] == '1');

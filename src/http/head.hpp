@@ -58,8 +58,8 @@ struct Head {
 
 struct RequestHead : Head {
   std::string_view method;
-  std::string_view target;  // as written, origin form or "*"
-  std::string_view path;    // target up to '?'
+  std::string_view target;  // as written: origin form, absolute form or "*"
+  std::string_view path;    // its path, up to '?'
   std::string_view query;   // after '?', without it
   bool expect_continue = false;
 };

@@ -96,7 +96,9 @@ TEST(RequestHead, WhatSmugglersSend) {
   EXPECT_EQ(verdict("POST  / HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
   EXPECT_EQ(verdict("POST / x HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
   EXPECT_EQ(verdict("POST /\x01 HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
-  EXPECT_EQ(verdict("POST http://a/ HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+  EXPECT_EQ(verdict("POST http://a/ HTTP/1.1\r\nHost: a\r\n\r\n"), 0);
+  EXPECT_EQ(verdict("POST http://a HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+  EXPECT_EQ(verdict("POST ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
   EXPECT_EQ(verdict("P@ST / HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
   EXPECT_EQ(verdict("POST / HTTP/1.2\r\nHost: a\r\n\r\n"), 505);
   EXPECT_EQ(verdict("POST / HTTP/2.0\r\nHost: a\r\n\r\n"), 505);

@@ -254,7 +254,7 @@ bool Http1Connection::take_body(std::string_view& bytes) {
       refuse(400, decoder_.error());
       return false;
     }
-    if (body_.size() + payload.size() > server_.options_.max_body) {
+    if (body_.size() + payload.size() + decoder_.left() > server_.options_.max_body) {
       refuse(413, "the request body is larger than the limit");
       return false;
     }

@@ -22,7 +22,13 @@ std::size_t SseSplitter::event_end(std::string_view bytes) {
   if (after_cr_ && !bytes.empty()) {
     after_cr_ = false;
     // The LF of a CRLF that was cut: it belongs to the line, and to the event, that the CR ended.
-    if (bytes[0] == '\n') {
+    crlf_ = bytes[0] == '\n';
+    if (held_) {
+      held_ = false;
+      at_boundary_ = true;
+      return crlf_ ? 1 : 0;
+    }
+    if (crlf_) {
       if (at_boundary_) return 1;
       at = 1;
     }
@@ -36,12 +42,16 @@ std::size_t SseSplitter::event_end(std::string_view bytes) {
     }
     const bool empty = line_empty_ && end == at;
     std::size_t next = end + 1;
-    if (bytes[end] == '\r') {
-      if (next < bytes.size()) {
-        if (bytes[next] == '\n') ++next;
-      } else {
-        after_cr_ = true;
+    if (bytes[end] == '\r' && next == bytes.size()) {
+      after_cr_ = true;
+      if (empty && crlf_) {
+        held_ = line_empty_ = true;
+        at_boundary_ = false;
+        return std::string_view::npos;
       }
+    } else {
+      crlf_ = bytes[end] == '\r' && bytes[next] == '\n';
+      if (crlf_) ++next;
     }
     line_empty_ = true;
     at_boundary_ = empty;

@@ -137,8 +137,9 @@ void AccessLog::append(const SettleBody& s, const SettleNames& names) {
     second_ = second;
     second_text_ = format_utc(second * kSecond).substr(0, 20);
   }
-  // An error here shows in dropped_lines().
-  if (used_ >= kFlushAt) static_cast<void>(flush());
+  if (used_ >= kFlushAt) {
+    [[maybe_unused]] const auto seen_in_dropped_lines = flush();
+  }
   if (buffer_.size() < used_ + kind_text_.size() + kMostRest)
     buffer_.resize(used_ + kind_text_.size() + kMostRest + 4096);
 
@@ -190,7 +191,7 @@ Result<> AccessLog::flush() {
     if (n < 0) {
       const int err = errno;
       // Half a line must not stay: the next batch would continue it.
-      if (::ftruncate(fd_.get(), size_) != 0) static_cast<void>(reopen());
+      [[maybe_unused]] const int cut = ::ftruncate(fd_.get(), size_);
       drop();
       return fail_errno("cannot_write", path_, err);
     }

@@ -199,7 +199,9 @@ Result<> Transaction::commit() {
 }
 
 Transaction::~Transaction() {
-  if (db_ != nullptr) static_cast<void>(db_->exec("ROLLBACK"));
+  if (db_ == nullptr) return;
+  // SQLite rolled back by itself after a full disk; then there is nothing to roll back and this says so.
+  [[maybe_unused]] const auto rolled_back = db_->exec("ROLLBACK");
 }
 
 }  // namespace tg::ledger

@@ -47,7 +47,7 @@ void pair_of_records(benchmark::State& state, bool prefault) {
   answer.status = 200;
   answer.reported = true;
   std::int64_t now = utc_now_ns();
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     if (channel.next.load(std::memory_order_relaxed) == nullptr) {
       state.PauseTiming();
       if (!prepare()) state.SkipWithError("no segment");

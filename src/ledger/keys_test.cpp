@@ -166,8 +166,10 @@ TEST(KeyRegistry, ChangesHoldForEveryThreadAtOnce) {
   std::atomic<int> wrong{0};
   const auto digest_of = [](int i) { return Sha256().of(std::to_string(i)); };
   std::vector<Digest> digests;
+  digests.reserve(kKeys);
   for (int i = 0; i < kKeys; ++i) digests.push_back(digest_of(i));
   std::vector<std::thread> workers;
+  workers.reserve(3);
   for (int t = 0; t < 3; ++t) {
     workers.emplace_back([&, t] {
       std::uint32_t x = static_cast<std::uint32_t>(t) + 1;

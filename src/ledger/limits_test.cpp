@@ -245,6 +245,7 @@ TEST(Limits, ExactOverManyThreads) {
     one.limits = {500, 20'000, 0};
     std::atomic<int> admitted{0};
     std::vector<std::thread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&] {
         for (int i = 0; i < 1'000; ++i) admitted += one.ask(30, kStart).ok() ? 1 : 0;
@@ -263,6 +264,7 @@ TEST(Limits, NeverMoreInFlightThanTheLimit) {
   std::atomic<int> most{0};
   std::atomic<int> admitted{0};
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 5'000; ++i) {
@@ -289,6 +291,7 @@ TEST(Limits, SettlesAddUpOverManyThreads) {
   One one;
   one.limits.tokens_per_minute = 1'000'000;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < 1'000; ++i) {

@@ -116,8 +116,12 @@ Result<std::size_t> Tail::drain() {
 void Tail::retire(std::uint64_t used) {
   // Errors of the disk show at the next sync() of a live segment; the records stand in the kernel's pages all
   // the same.
-  if (dirty_) static_cast<void>(segments_.front()->sync());
-  if (used < segments_.front()->size()) static_cast<void>(trim_segment(segments_.front()->path(), used));
+  if (dirty_) {
+    [[maybe_unused]] const auto synced = segments_.front()->sync();
+  }
+  if (used < segments_.front()->size()) {
+    [[maybe_unused]] const auto trimmed = trim_segment(segments_.front()->path(), used);
+  }
   const std::uint64_t sequence = segments_.front()->header().sequence;
   if (sequence > kOpenSegments) open_.erase_before(make_ticket(sequence - kOpenSegments, 0));
   segments_.pop_front();

@@ -61,7 +61,7 @@ void writer_thread(benchmark::State& state) {
   answer.total_ns = 1'012'345;
   std::int64_t requests = 0;
   std::int64_t spent = 0;
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     // Three seconds at a steady rate, in steps of 10 ms.
     const std::int64_t before_process = cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
     const std::int64_t before_thread = cpu_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -101,7 +101,7 @@ void load_keys(benchmark::State& state) {
       return;
     }
   }
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     auto store = KeyStore::open(dir.path);
     benchmark::DoNotOptimize(store);
     state.PauseTiming();
@@ -121,7 +121,7 @@ void find_key(benchmark::State& state) {
     registry.publish(e);
   }
   std::size_t i = 0;
-  for (auto _ : state) benchmark::DoNotOptimize(registry.find(digests[i++ % digests.size()]));
+  while (state.KeepRunning()) benchmark::DoNotOptimize(registry.find(digests[i++ % digests.size()]));
 }
 BENCHMARK(find_key);
 
@@ -132,7 +132,7 @@ void admit_and_settle(benchmark::State& state) {
   LimitState tenant_state;
   const Scope both[] = {{&key, &key_state}, {&tenant, &tenant_state}};
   Nanos now = mono_now();
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     now += kMicrosecond;
     benchmark::DoNotOptimize(admit(both, 100, now));
     settle(both, 100, 90, now);

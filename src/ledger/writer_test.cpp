@@ -199,6 +199,7 @@ TEST(LedgerWriter, ManyWorkersAtOnce) {
   running.options.commit_every = 5 * kMillisecond;
   LedgerWriter& ledger = running.start();
   std::vector<std::thread> threads;
+  threads.reserve(kWorkers);
   for (std::size_t w = 0; w < kWorkers; ++w) {
     threads.emplace_back([&, w] {
       for (std::uint64_t i = 0; i < kEach; ++i) {

@@ -114,8 +114,9 @@ Nanos Controller::tick(Nanos now) {
                     why.hint.empty() ? "try again after the time in Retry-After, or raise spec.hold.deadline" : why.hint};
       impl.refuse(m, held, 503, std::move(reason), retry_after(m, impl.now));
     }
+    std::erase_if(m.first_again, [&](const auto& a) { return impl.now - a.second > m.spec.hold.deadline + kHour; });
   }
-  if (!impl.shutting_down) impl.reconcile();
+  if (impl.now >= impl.reconcile_at) impl.reconcile();
   bool busy = false;
   bool saved = false;
   for (auto& [table, state] : impl.states) {
@@ -247,7 +248,7 @@ void Controller::Impl::remove_model(ModelState& m) {
 // ---- messages ----------------------------------------------------------------------------------------------------
 
 void Controller::Impl::wait(const Wait& w) {
-  Held entry{w.ticket, w.worker, w.request, w.bytes, w.prompt_tokens, w.arrived, now, (w.again ? now : std::min(w.arrived, now)), w.again};
+  Held entry{w.ticket, w.worker, w.request, w.bytes, w.prompt_tokens, w.arrived, now, std::min(w.arrived, now), w.again};
   const auto it = states.find(w.model.get());
   if (it == states.end() || it->second->removed || shutting_down) {
     w.model->waiting().fetch_sub(1, std::memory_order_seq_cst);
@@ -261,6 +262,10 @@ void Controller::Impl::wait(const Wait& w) {
     return;
   }
   auto& m = *it->second;
+  if (w.again) {
+    // All its tries together have one more deadline, or a request that breaks each connection would come back for ever.
+    entry.deadline = m.first_again.try_emplace(w.ticket, now).first->second;
+  }
   entry.deadline += m.spec.hold.deadline;
   const bool was_empty = m.queue.empty();
   m.queue.add(entry);
@@ -471,6 +476,7 @@ void Controller::Impl::note_failure(ModelState& m, const Reason& reason, bool wi
     pause = std::min(pause, kMaxBackoff);
   }
   m.backoff_until = now + pause;
+  reconcile_at = std::min(reconcile_at, m.backoff_until);
   log.warn(was_ready ? "replica died" : "replica start failed",
            {field("model", m.spec.name), field("code", reason.code), field("reason", reason.text), field("in_a_row", m.failures),
             field("again_in", will_retry ? format_duration(pause) : std::string("never"))});

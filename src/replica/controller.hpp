@@ -29,7 +29,7 @@ struct Wait {
   Nanos arrived = 0;
   std::int64_t prompt_tokens = 0;  // estimate
   // Its replica died before a byte was relayed: it keeps its old ticket, so it stands before all younger ones, is never
-  // refused by the hold bounds, and its deadline counts from now.
+  // refused by the hold bounds, and has one more deadline, counted from the first time it came back.
   bool again = false;
 };
 

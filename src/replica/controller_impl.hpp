@@ -38,6 +38,7 @@ struct Controller::Impl {
   bool shutting_down = false;
   std::uint64_t next_decision = 1;
   Nanos now = 0;               // the latest time seen
+  Nanos reconcile_at = 0;      // by tick; events reconcile at once
 
   Impl(Backend& b, GrantSink g, Metrics& m, Logger& l, Options o)
       : backend(b), grants(std::move(g)), metrics(m), log(l), options(std::move(o)) {}

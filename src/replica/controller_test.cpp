@@ -190,6 +190,46 @@ TEST(Controller, AClientThatLeavesIsRemovedWithoutAnUpstreamCall) {
   f.expect_nothing_lost("gone");
 }
 
+TEST(Controller, ARequestThatBreaksEachConnectionEndsAtItsSecondDeadlineAndOthersAreServed) {
+  Fleet f;
+  auto m = Fleet::model("a", 1, 2);
+  m.hold.deadline = 20 * kSecond;
+  f.apply({m});
+  const auto bad = f.send("a");
+  f.requests[bad].poison = true;
+  std::vector<std::uint64_t> good;
+  for (int i = 0; i < 30; ++i) {
+    good.push_back(f.send("a", 300 * kMillisecond));
+    f.run_for(kSecond);
+  }
+  f.run_for(5 * kSecond);
+  EXPECT_EQ(f.requests[bad].state, State::refused);
+  EXPECT_EQ(f.requests[bad].refusal.status, 503);
+  EXPECT_NEAR(static_cast<double>(f.requests[bad].ended - f.requests[bad].sent) / 1e9, 22, 2);
+  EXPECT_GT(f.requests[bad].attempts, 10);
+  for (const auto id : good) EXPECT_EQ(f.requests[id].state, State::complete) << id;
+  EXPECT_EQ(f.backend.starts.size(), 1U);
+  f.expect_nothing_lost("poison");
+}
+
+TEST(Controller, AReplicaThatDiesUnderARequestIsReplacedAtOnceAndTheRequestStandsFirst) {
+  Fleet f;
+  f.apply({Fleet::model("a", 1, 1)});
+  const auto first = f.send("a", 60 * kSecond);
+  f.run_for(5 * kSecond);  // running, no byte relayed
+  const auto second = f.send("a", kSecond);
+  f.run_for(kSecond);
+  f.backend.die(f.backend.ready_ids("a")[0]);
+  f.run_for(kMillisecond);
+  EXPECT_EQ(f.backend.starts.size(), 2U);  // no pause
+  f.run_for(3 * kSecond);
+  EXPECT_EQ(f.requests[first].state, State::running);
+  EXPECT_EQ(f.requests[second].state, State::waiting);
+  f.run_for(2 * kMinute);
+  EXPECT_EQ(f.count(State::complete), 2);
+  f.expect_nothing_lost("death");
+}
+
 TEST(Controller, ARemovedModelRefusesItsHeldAndFinishesItsRunning) {
   Fleet f;
   f.apply({Fleet::model("a", 1, 1), Fleet::model("b")});

@@ -209,6 +209,7 @@ struct Request {
   int replica = -1;
   ReplicaId engine = 0;
   bool relayed = false;
+  bool poison = false;  // each engine closes its connection instead of answering
   int waits = 0, grants = 0, attempts = 0;
   Grant refusal;
 };
@@ -402,6 +403,15 @@ class Fleet {
     ++e.running;
     EXPECT_LE(e.running, e.slots) << "more requests than slots";
     const int attempt = r.attempts;
+    if (r.poison) {
+      time.after(100 * kMillisecond, [this, id, attempt] {
+        auto& q = requests[id];
+        if (q.state != Request::State::running || q.attempts != attempt) return;
+        if (backend.alive(q.engine)) --backend.engines[q.engine].running;
+        connection_died(id);
+      });
+      return;
+    }
     time.after(r.first_byte, [this, id, attempt] {
       auto& q = requests[id];
       if (q.state == Request::State::running && q.attempts == attempt) q.relayed = true;

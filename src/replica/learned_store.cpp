@@ -26,8 +26,9 @@ constexpr Field kFields[] = {
     {"promptMean", &scale::Learner::prompt_mean, false}, {"requests", &scale::Learner::requests, false},
     {"fitWeight", &scale::Learner::w, true},             {"fitC", &scale::Learner::wc, true},
     {"fitCC", &scale::Learner::wcc, true},               {"fitY", &scale::Learner::wy, true},
-    {"fitCY", &scale::Learner::wcy, true},               {"promptFitY", &scale::Learner::bp, true},
-    {"promptFitX", &scale::Learner::bpp, true},          {"decodeSeconds", &scale::Learner::decode_seconds, true},
+    {"fitCY", &scale::Learner::wcy, true},               {"perPromptToken", &scale::Learner::per_prompt_token, true},
+    {"promptSamples", &scale::Learner::prompt_samples, true}, {"prefillShare", &scale::Learner::prefill_share, true},
+    {"slots", &scale::Learner::slots, true},          {"decodeSeconds", &scale::Learner::decode_seconds, true},
     {"decoded", &scale::Learner::decoded, true},         {"rhoWork", &scale::Learner::rho_work, true},
     {"rhoSeconds", &scale::Learner::rho_seconds, true},
 };

@@ -76,6 +76,7 @@ struct ModelState {
   std::vector<Replica> replicas;
   std::vector<int> leaving;         // places of ended replicas whose slots workers still hold
   HoldQueue queue;
+  std::map<std::uint64_t, Nanos> first_again;  // ticket → when it came back first; kept until no request can be that old
   bool removed = false;
 
   scale::State scale;

@@ -130,6 +130,11 @@ void Controller::Impl::decide(ModelState& m) {
 
 void Controller::Impl::reconcile() {
   if (shutting_down) return;
+  // tick may come with every held request; the other timers of tick (deadlines, drains) do not need a decision.
+  reconcile_at = now + kSecond;
+  for (const auto& [name, m] : by_name) {
+    if (m->backoff_until > now) reconcile_at = std::min(reconcile_at, m->backoff_until);
+  }
   struct Round {
     int from = 0;
     bool acted = false;

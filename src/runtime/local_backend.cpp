@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <utility>
 
 #include "base/files.hpp"
@@ -16,6 +17,12 @@ namespace {
 
 LocalOptions completed(LocalOptions options) {
   options.weights.cache_dir = options.data_dir + "/cache";
+  const auto from_environment = [](std::string& value, const char* name) {
+    const char* given = std::getenv(name);
+    if (value.empty() && given != nullptr) value = given;
+  };
+  from_environment(options.weights.hf_endpoint, "HF_ENDPOINT");
+  from_environment(options.weights.hf_token, "HF_TOKEN");
   return options;
 }
 
@@ -25,7 +32,7 @@ constexpr Nanos kSettled = 30 * kSecond;  // a replica that was ready this long 
 
 LocalContext::LocalContext(net::Loop& l, net::Resolver& resolver, Logger& lg, LocalOptions o)
     : loop(l), log(lg), options(completed(std::move(o))), upstreams(l, resolver), weights(l, lg, options.weights),
-      memory(dir("state") + "/memory.json"), sampler([this](Nanos) { sample_memory(); }) {}
+      memory(dir("cache") + "/engine-memory.json"), sampler([this](Nanos) { sample_memory(); }) {}
 
 LocalContext::~LocalContext() = default;
 
@@ -67,7 +74,7 @@ void LocalContext::sample_memory() {
 }
 
 LocalBackend::LocalBackend(net::Loop& loop, net::Resolver& resolver, Logger& log, LocalOptions options) {
-  for (const char* name : {"cache", "logs", "run", "state"}) {
+  for (const char* name : {"cache", "logs", "run"}) {
     if (auto made = make_directories(options.data_dir + "/" + name); !made) log.error("cannot make a directory", made.error());
   }
   const std::size_t ended = end_leftovers(options.data_dir + "/run", 2 * kSecond);
@@ -103,15 +110,15 @@ void LocalBackend::stop(replica::ReplicaId id) {
 
 replica::Capacity LocalBackend::capacity() const {
   replica::Capacity capacity;
-  std::uint64_t resident = 0;
+  std::uint64_t held = 0;
   for (const auto& [id, r] : context_->replicas) {
     if (!r->has_process()) continue;
     capacity.in_use += memory_need(r->model());
-    resident += context_->memory.measured(r->model());
+    held += resident(r->engine().pid);
   }
   const auto meminfo = read_file("/proc/meminfo", 1 << 20);
   // What engines hold now counts as available to engines.
-  capacity.total = (meminfo ? memory_available(*meminfo) : 0) + resident;
+  capacity.total = (meminfo ? memory_available(*meminfo) : 0) + held;
   capacity.limited_by = "MemAvailable";
   const auto limit = cgroup_memory_limit();
   if (limit && *limit < capacity.total) {

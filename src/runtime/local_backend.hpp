@@ -23,10 +23,10 @@
 namespace tg::runtime {
 
 struct LocalOptions {
-  std::string data_dir;                 // DIR; cache/, logs/, run/ and state/ below it are used
+  std::string data_dir;                 // DIR; cache/, logs/ and run/ below it are used
   std::size_t workers = 1;              // gateway threads
   std::string self = "/proc/self/exe";  // the program that knows the words _supervise and _simulate
-  WeightsOptions weights;               // cache_dir is set from data_dir
+  WeightsOptions weights;               // cache_dir is DIR/cache; empty hf_* come from HF_ENDPOINT and HF_TOKEN
   Nanos grace = 10 * kSecond;           // SIGTERM to SIGKILL
   Nanos probe_every = 20 * kMillisecond;
   Nanos probe_timeout = 5 * kSecond;

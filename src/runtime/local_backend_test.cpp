@@ -4,11 +4,15 @@
 
 #include <csignal>
 #include <fstream>
+#include <algorithm>
+#include <atomic>
 #include <optional>
 #include <vector>
 
 #include "base/files.hpp"
+#include "base/id.hpp"
 #include "runtime/leftovers.hpp"
+#include "runtime/raw_server.hpp"
 #include "runtime/test_support.hpp"
 
 namespace tg::runtime {
@@ -256,6 +260,184 @@ TEST_F(LocalBackendTest, ScriptedFirstStartFailsSecondWorks) {
   ASSERT_TRUE(until(first, Phase::failed));
   const auto second = start(m);
   EXPECT_TRUE(until(second, Phase::ready));
+}
+
+std::string sha256_hex(const std::string& bytes) {
+  Sha256 hash;
+  return to_hex(hash.of(bytes));
+}
+
+TEST_F(LocalBackendTest, FetchesBeforeItLoads) {
+  const std::string weights = "weights";
+  RawServer server([&](const std::string& request) {
+    const std::string head = "HTTP/1.1 200 OK\r\ncontent-length: " + std::to_string(weights.size()) + "\r\n\r\n";
+    return request.starts_with("HEAD") ? head : head + weights;
+  });
+  spec::Model m = script("cat \"$2\" > " + dir_.path() + "/seen; exit 0");
+  m.engine = spec::EngineKind::llamacpp;
+  m.source = server.url("/m.gguf");
+  m.sha256 = sha256_hex(weights);
+  EXPECT_FALSE(thread_.call([&] { return backend_->weights_present(m); }));
+  const auto id = start(m);
+  ASSERT_TRUE(until(id, Phase::failed));  // the script is no server
+  EXPECT_EQ(read_file(dir_.path() + "/seen").value_or(""), weights);
+  std::vector<Phase> phases;
+  thread_.call([&] {
+    for (const Event& e : events_) {
+      if (phases.empty() || phases.back() != e.phase) phases.push_back(e.phase);
+    }
+  });
+  EXPECT_THAT(phases, testing::ElementsAre(Phase::fetching, Phase::loading, Phase::failed));
+  EXPECT_TRUE(thread_.call([&] { return backend_->weights_present(m); }));
+}
+
+TEST_F(LocalBackendTest, WeightsThatCannotBeFetched) {
+  RawServer server([](const std::string&) { return "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"; });
+  spec::Model m = simulated_model();
+  m.engine = spec::EngineKind::llamacpp;
+  m.source = server.url("/m.gguf");
+  m.sha256 = std::string(64, 'a');
+  const auto id = start(m);
+  ASSERT_TRUE(until(id, Phase::failed));
+  EXPECT_EQ(find(id, Phase::failed)->reason.code, "weights_missing");
+  EXPECT_FALSE(find(id, Phase::failed)->will_retry);
+  EXPECT_FALSE(find(id, Phase::loading));
+}
+
+TEST_F(LocalBackendTest, StopWhileFetchingStops) {
+  std::atomic<bool> block{true};
+  RawServer server([&](const std::string&) {
+    while (block) ::usleep(1000);
+    return std::string();
+  });
+  spec::Model m = simulated_model();
+  m.engine = spec::EngineKind::llamacpp;
+  m.source = server.url("/m.gguf");
+  m.sha256 = std::string(64, 'a');
+  const auto id = start(m);
+  ASSERT_TRUE(wait_until([&] { return !server.requests().empty(); }));
+  stop(id);
+  EXPECT_TRUE(find(id, Phase::stopped));
+  block = false;
+}
+
+TEST_F(LocalBackendTest, RunningOllamaPullsLoadsAndIsReady) {
+  bool pulled = false;
+  RawServer server([&](const std::string& request) {
+    const auto answer = [](const std::string& status, const std::string& body) {
+      return "HTTP/1.1 " + status + "\r\nconnection: close\r\ncontent-length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    };
+    if (request.starts_with("GET /api/version")) return answer("200 OK", R"({"version":"0"})");
+    if (request.starts_with("POST /api/show")) return pulled ? answer("200 OK", "{}") : answer("404 Not Found", "{}");
+    if (request.starts_with("POST /api/pull")) {
+      pulled = true;
+      return answer("200 OK", R"({"status":"success"})");
+    }
+    if (request.starts_with("POST /api/generate")) return answer("200 OK", R"({"done":true})");
+    return answer("500 Oops", "");
+  });
+  spec::Model m;
+  m.name = "tiny";
+  m.engine = spec::EngineKind::ollama;
+  m.ollama.url = server.url();
+  m.source = "ollama://tiny:latest";
+  m.slots = 1;
+  const auto id = start(m);
+  ASSERT_TRUE(until(id, Phase::ready));
+  EXPECT_TRUE(pulled);
+  EXPECT_EQ(find(id, Phase::ready)->endpoint->model, "tiny:latest");
+  const auto again = start(m);
+  ASSERT_TRUE(until(again, Phase::ready));
+  std::vector<std::string> asked;
+  for (const std::string& r : server.requests()) asked.push_back(r.substr(0, r.find(" HTTP")));
+  EXPECT_EQ(std::ranges::count(asked, "POST /api/pull"), 1);
+}
+
+TEST_F(LocalBackendTest, RefusedSetupIsTheReason) {
+  RawServer server([](const std::string& request) {
+    if (request.starts_with("GET")) return std::string("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    return std::string("HTTP/1.1 500 Oops\r\ncontent-length: 13\r\n\r\nno such model");
+  });
+  spec::Model m;
+  m.name = "tiny";
+  m.engine = spec::EngineKind::ollama;
+  m.ollama.url = server.url();
+  m.source = "ollama://tiny";
+  const auto id = start(m);
+  ASSERT_TRUE(until(id, Phase::failed));
+  EXPECT_EQ(find(id, Phase::failed)->reason.code, "engine_setup");
+  EXPECT_THAT(find(id, Phase::failed)->reason.text, HasSubstr("pulling tiny"));
+  EXPECT_THAT(find(id, Phase::failed)->reason.text, HasSubstr("no such model"));
+}
+
+TEST_F(LocalBackendTest, OwnOllamaImportsAFile) {
+  spec::Model m;
+  m.name = "mine";
+  m.engine = spec::EngineKind::ollama;
+  m.source = "file://" + dir_.path() + "/m.gguf";
+  m.slots = 1;
+  m.command = {std::filesystem::read_symlink("/proc/self/exe").string(), "_ollama", "serve"};
+  std::ofstream(dir_.path() + "/m.gguf") << "x";
+  const auto id = start(m);
+  ASSERT_TRUE(until(id, Phase::ready)) << find(id, Phase::failed).value_or(Event{}).reason.text;
+  EXPECT_EQ(read_file(dir_.path() + "/cache/ollama/mine").value_or(""), "FROM " + dir_.path() + "/m.gguf");
+  stop(id);
+  EXPECT_TRUE(until(id, Phase::stopped));
+}
+
+TEST_F(LocalBackendTest, OwnOllamaThatCannotImportIsQuoted) {
+  spec::Model m;
+  m.name = "other";
+  m.engine = spec::EngineKind::ollama;
+  m.source = "file://" + dir_.path() + "/m.gguf";
+  m.slots = 1;
+  // The file goes away between look and import.
+  m.command = {"/bin/sh", "-c", "rm -f " + dir_.path() + "/m.gguf; exec " + std::filesystem::read_symlink("/proc/self/exe").string() + " _ollama \"$@\"",
+               "sh", "serve"};
+  std::ofstream(dir_.path() + "/m.gguf") << "x";
+  const auto id = start(m);
+  ASSERT_TRUE(until(id, Phase::failed));
+  EXPECT_EQ(find(id, Phase::failed)->reason.code, "engine_setup");
+  EXPECT_THAT(find(id, Phase::failed)->reason.text, HasSubstr("cannot import"));
+  EXPECT_TRUE(until_gone());
+}
+
+// With a real llama-server: TIDEGATE_LLAMA_SERVER names the program, TIDEGATE_GGUF a model.
+TEST_F(LocalBackendTest, RealLlamaServer) {
+  const char* program = std::getenv("TIDEGATE_LLAMA_SERVER");
+  const char* gguf = std::getenv("TIDEGATE_GGUF");
+  if (program == nullptr || gguf == nullptr) GTEST_SKIP() << "TIDEGATE_LLAMA_SERVER and TIDEGATE_GGUF are not set";
+  spec::Model m;
+  m.name = "real";
+  m.engine = spec::EngineKind::llamacpp;
+  m.source = std::string("file://") + gguf;
+  m.context = 512;
+  m.slots = 2;
+  m.command = {program};
+  const std::uint64_t need = thread_.call([&] { return backend_->memory_need(m); });
+  EXPECT_GT(need, std::filesystem::file_size(gguf));
+  EXPECT_TRUE(thread_.call([&] { return backend_->weights_present(m); }));
+  const auto id = start(m);
+  ASSERT_TRUE(until(id, Phase::ready)) << find(id, Phase::failed).value_or(Event{}).reason.text;
+  const auto engine = recorded(id, "engine");
+  EXPECT_GT(peak_resident(engine.pid), 0u);
+  EXPECT_GT(thread_.call([&] { return backend_->capacity(); }).in_use, 0u);
+  stop(id);
+  ASSERT_TRUE(until(id, Phase::stopped));
+  EXPECT_FALSE(alive(engine));
+
+  // Two mistakes a user makes.
+  m.args = {"--no-such-argument"};
+  const auto wrong = start(m);
+  ASSERT_TRUE(until(wrong, Phase::failed));
+  EXPECT_THAT(find(wrong, Phase::failed)->reason.text, HasSubstr("no-such-argument"));
+  m.args.clear();
+  const std::string rubbish = dir_.path() + "/rubbish.gguf";
+  std::ofstream(rubbish) << "not weights";
+  m.source = "file://" + rubbish;
+  const auto broken = start(m);
+  ASSERT_TRUE(until(broken, Phase::failed));
+  EXPECT_EQ(find(broken, Phase::failed)->reason.code, "engine_exited");
 }
 
 }  // namespace

@@ -55,6 +55,7 @@ class LocalReplica {
   const spec::Model& model() const { return model_; }
   int ordinal() const { return ordinal_; }
   bool has_process() const { return supervised_.supervisor.pid != 0; }
+  const ProcessIdentity& engine() const { return engine_; }
   pid_t supervisor() const { return supervised_.supervisor.pid; }
   bool ready() const { return state_ == State::ready; }
   Nanos ready_since() const { return ready_since_; }

@@ -24,7 +24,7 @@ std::uint64_t memory_available(const std::string& meminfo_text);
 // for each layer, otherwise a tenth of the file.
 std::uint64_t estimate_need(const std::string& weights_path, std::int64_t context, int slots);
 
-// Peaks by model revision, kept in DIR/state/memory.json.
+// Peaks by model revision, kept in DIR/cache/engine-memory.json.
 class MemoryBook {
  public:
   explicit MemoryBook(std::string state_path);

@@ -116,9 +116,10 @@ std::string boot_id() {
   return text;
 }
 
-std::uint64_t peak_resident(pid_t pid) {
+namespace {
+std::uint64_t status_bytes(pid_t pid, std::string_view field) {
   const std::string text = read_proc(fmt::format("/proc/{}/status", pid));
-  const std::size_t at = text.find("\nVmHWM:");
+  const std::size_t at = text.find(field);
   if (at == std::string::npos) return 0;
   const std::size_t digit = text.find_first_of("0123456789", at);
   if (digit == std::string::npos) return 0;
@@ -126,5 +127,9 @@ std::uint64_t peak_resident(pid_t pid) {
   std::from_chars(text.data() + digit, text.data() + text.size(), kib);
   return kib * 1024;
 }
+}  // namespace
+
+std::uint64_t peak_resident(pid_t pid) { return status_bytes(pid, "\nVmHWM:"); }
+std::uint64_t resident(pid_t pid) { return status_bytes(pid, "\nVmRSS:"); }
 
 }  // namespace tg::runtime

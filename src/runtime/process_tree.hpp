@@ -45,7 +45,8 @@ Fd open_process(const ProcessIdentity& process);
 // The kernel's id of this boot: start times of another boot mean nothing.
 std::string boot_id();
 
-// Peak resident bytes (VmHWM) of a process, 0 if unknown.
+// Resident bytes of a process: the most it ever had (VmHWM), and now (VmRSS). 0 if unknown.
 std::uint64_t peak_resident(pid_t pid);
+std::uint64_t resident(pid_t pid);
 
 }  // namespace tg::runtime

@@ -5,7 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -18,12 +19,14 @@ namespace tg::runtime {
 
 class RawServer {
  public:
-  // `answer` gets the whole request head and returns the bytes to send; the connection closes after them.
-  explicit RawServer(std::function<std::string(const std::string&)> answer) : answer_(std::move(answer)) {
+  // `answer` gets the whole request head, and what came of the body with it, and returns the bytes to send; the connection
+  // closes after them. Port 0 = any.
+  explicit RawServer(std::function<std::string(const std::string&)> answer, std::uint16_t port = 0) : answer_(std::move(answer)) {
     listener_.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
     socklen_t length = sizeof address;
     if (::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 || ::listen(listener_.get(), 16) != 0 ||
         ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {

@@ -67,7 +67,7 @@ class Engine final : public http::Service {
     if (settings_.engine.context <= 0) settings_.engine.context = 8192;
   }
 
-  Result<std::uint16_t> start() {
+  Result<std::uint16_t> listen() {
     const auto address = net::numeric_address(settings_.host, settings_.port);
     if (!address) return std::unexpected(address.error());
     auto listener = net::listen_tcp(*address, false);
@@ -75,8 +75,14 @@ class Engine final : public http::Service {
     const auto bound = net::local_address(listener->get());
     if (!bound) return std::unexpected(bound.error());
     server_.listen(std::move(*listener));
-    loop_.arm_after(ready_timer_, std::max<Nanos>(0, settings_.engine.load));
     return bound->port();
+  }
+  void begin_loading() {
+    if (settings_.engine.load > 0) {
+      loop_.arm_after(ready_timer_, settings_.engine.load);
+    } else {
+      loaded();
+    }
   }
 
   http::Exchange* on_request(http::ServerStream& stream, const http::RequestHead& head) override;
@@ -336,13 +342,14 @@ int simulate_main(int argc, char** argv) {
   net::Loop loop;
   SignalEnd end(loop, signals.get());
   Engine engine(loop, *settings);
-  const auto port = engine.start();
+  const auto port = engine.listen();
   if (!port) {
     fmt::print(stderr, "cannot listen: {}\n", port.error().message);
     return 1;
   }
   fmt::print("listening on {}:{}\n", settings->host, *port);
   std::fflush(stdout);
+  engine.begin_loading();
   loop.run();
   return 0;
 }

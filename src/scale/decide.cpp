@@ -131,12 +131,9 @@ void advance(State& state, Nanos now, const Sample& sample, const Spec& spec, co
   }
 
   const Sizes s = sizes(state, spec, learned, supply, policy);
-  state.fast_peaks.push(state.clock, s.fast);
   // Without demand nothing is wanted: the floor of one replica ends by `keep`, not by the horizon.
   state.wanted_peaks.push(state.clock, std::max(s.slow, s.fast));
-  const Nanos horizon = nanos(seconds(learned.cold_start) * std::max(policy.peak_hold, policy.shrink_hold));
-  state.fast_peaks.forget_before(state.clock - horizon);
-  state.wanted_peaks.forget_before(state.clock - horizon);
+  state.wanted_peaks.forget_before(state.clock - nanos(seconds(learned.cold_start) * policy.shrink_hold));
 }
 
 Decision decide(const State& state, const Spec& spec, const Learned& learned, const Supply& supply, const Policy& policy) {
@@ -155,9 +152,8 @@ Decision decide(const State& state, const Spec& spec, const Learned& learned, co
   d.inputs.keep_explicit = spec.idle.has_value();
   d.inputs.slow = s.slow;
   d.inputs.fast = s.fast;
-  const Nanos peak_from = state.clock - nanos(seconds(cold) * policy.peak_hold);
   const Nanos shrink_from = state.clock - nanos(seconds(cold) * policy.shrink_hold);
-  d.inputs.peak = std::max(state.fast_peaks.peak_since(peak_from), state.wanted_peaks.peak_since(shrink_from));
+  d.inputs.peak = state.wanted_peaks.peak_since(shrink_from);
 
   int n = std::max(s.slow, s.fast);
   d.rule = s.fast > s.slow ? Rule::queue : Rule::targets;

@@ -89,15 +89,19 @@ void Learner::observe(const Seen& s) {
     decoded = soon * decoded + n;
   }
   if (s.first_tokens > 0 && s.first_token_ns > 0) {
-    const double n = static_cast<double>(s.first_tokens);
-    const double first = seconds(s.first_token_ns) / n;
+    const double first = seconds(s.first_token_ns) / static_cast<double>(s.first_tokens);
     const double prompt = s.reported_prompt_tokens > 0 && s.finished > 0
                               ? static_cast<double>(s.reported_prompt_tokens) / static_cast<double>(s.finished)
                               : prompt_mean;
-    const double weight = std::min(n, 50.0) / (concurrency * concurrency);
-    const double rest = std::max(0.0, first - 2 * engine().alpha);
-    bp = 0.995 * bp + weight * prompt * rest;
-    bpp = 0.995 * bpp + weight * prompt * prompt;
+    const double sample = std::max(1e-7, (first - 2 * engine().alpha) / std::max(1.0, prompt));
+    if (prompt >= 16) {
+      if (prompt_samples == 0) {
+        per_prompt_token = std::sqrt(sample * beta());
+      } else {
+        per_prompt_token *= std::exp(sample < per_prompt_token ? -0.075 : 0.025);
+      }
+      prompt_samples = std::min(1e9, prompt_samples + 1);
+    }
   }
   // A replica shows its real speed only while it has all it can take: all slots busy and somebody waits, for so long that the
   // requests that end now began in that state.
@@ -134,10 +138,9 @@ double Learner::decode_rate() const {
 }
 
 double Learner::beta() const {
-  constexpr double kPriorPrompt = 200.0 * 200.0;  // one request of 200 tokens
-  // Engines read a prompt 30 to 90 times as fast as they write: prior 60 times, from the token time as soon as one was seen.
-  const double prior = w < 1 ? kPrior.beta : wy / w / 60;
-  return std::clamp((bp + kPriorPrompt * prior) / (bpp + kPriorPrompt), 1e-6, 10.0);
+  // Engines read a prompt 10 to 90 times as fast as they write: prior 60 times, from the token time as soon as one was seen.
+  if (prompt_samples == 0) return w < 1 ? kPrior.beta : std::clamp(wy / w / 60, 1e-6, 10.0);
+  return std::clamp(per_prompt_token, 1e-6, 10.0);
 }
 
 EngineSpeed Learner::engine() const {

@@ -61,10 +61,11 @@ struct Learner {
   double prompt_mean = 200;
   double requests = 0;
 
-  // Decode: y = alpha + gamma × concurrency, least squares with forgetting and a prior; prompt: first token = 2 alpha +
-  // beta × prompt, weighted by 1/concurrency² because a busy engine also makes the first token wait.
+  // Decode: y = alpha + gamma × concurrency, least squares with forgetting and a prior. Prompt: (first token − 2 alpha) ÷
+  // prompt tokens, the first quartile of one-second means (a running one, 2.5 % up, 7.5 % down), because whatever else the
+  // engine does makes a first token later, never earlier.
   double w = 0, wc = 0, wcc = 0, wy = 0, wcy = 0;
-  double bp = 0, bpp = 0;
+  double per_prompt_token = 0, prompt_samples = 0;
   double slots = 4;          // as last seen
   double prefill_share = 0;  // of an engine's time, goes to prompts while others decode
   double decode_seconds = 0, decoded = 0;  // for the rate alone

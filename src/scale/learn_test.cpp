@@ -79,11 +79,12 @@ TEST(Learner, FindsTheEngineFromWhatItsAnswersTook) {
     Seen s;
     s.ready = 1;
     s.slots = 8;
+    s.elapsed = 60;  // prompts are a small share of the time
     s.in_flight = 1 + static_cast<std::int64_t>(random() % 8);
     s.finished = s.arrivals = 1;
     s.prompt_tokens = s.reported_prompt_tokens = 50 + static_cast<std::int64_t>(random() % 1000);
     s.first_tokens = 1;
-    const double waits = static_cast<double>(random() % 100) / 100 * static_cast<double>(s.in_flight - 1);  // for prompts of others
+    const double waits = static_cast<double>(random() % 100) / 250 * static_cast<double>(s.in_flight - 1);  // for prompts of others
     s.first_token_ns = static_cast<std::int64_t>((2 * truth.alpha + truth.beta * static_cast<double>(s.reported_prompt_tokens) + waits) * 1e9);
     s.decode_tokens = 40;
     const double noise = 0.9 + static_cast<double>(random() % 200) / 1000;
@@ -102,6 +103,7 @@ TEST(Learner, AtOneConcurrencyTheBaseTakesItAll) {
   for (int i = 0; i < 100; ++i) {
     Seen s;
     s.ready = 1;
+    s.slots = 4;
     s.in_flight = 1;
     s.decode_tokens = 100;
     s.decode_ns = 10 * kSecond;  // 0.1 s a token
@@ -113,7 +115,7 @@ TEST(Learner, AtOneConcurrencyTheBaseTakesItAll) {
 
 TEST(Learner, RhoMovesOnlyWhileSaturated) {
   Learner l;
-  EXPECT_NEAR(l.rho(), 1.2, 1e-9);
+  EXPECT_NEAR(l.rho(), 0.9, 1e-9);
   const auto run = [&l](std::int64_t held, int seconds) {
     for (int i = 0; i < seconds; ++i) {
       Seen s;
@@ -128,10 +130,12 @@ TEST(Learner, RhoMovesOnlyWhileSaturated) {
     }
   };
   run(0, 600);
-  EXPECT_NEAR(l.rho(), 1.2, 1e-9);
+  EXPECT_NEAR(l.rho(), 0.9, 1e-9);
+  run(5, 10);  // too short: what ends now began before
+  EXPECT_NEAR(l.rho(), 0.9, 1e-9);
   run(5, 3600);
   // One request of 100 tokens a second: 100 · (0.025 + 0.001 · 4) / 4 = 0.73 engine-seconds by two replicas.
-  EXPECT_NEAR(l.rho(), 0.73 / 2, 0.02);
+  EXPECT_NEAR(l.rho(), 0.9 * 0.73 / 2, 0.01);
 }
 
 TEST(Learner, HostileNumbersStayFinite) {

@@ -4,7 +4,6 @@
 // drain, not-ready replicas removed first. Replica time counts from creation, with 600 s after the last arrival.
 #pragma once
 
-#include <cstdio>
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -46,7 +45,6 @@ struct Setting {
   double cold = 30;
   double cold_sigma = 0;             // log-normal spread of the real cold start; decide is told the median
   int initial = 0;
-  bool debug = false;
   bool learned = false;              // learn alpha, beta, gamma and rho instead of being told
   double rho = 0.9;
   double target = 2;
@@ -95,7 +93,7 @@ class ReplaySim {
         // The first arrival at zero does not wait for the second.
         if (s_.fixed == 0 && supply() == 0) create(now_, cold());
       } else if (busy_at == at) {
-        iterate(*busy, learner, seen);
+        iterate(*busy, seen);
       } else if (ready_at < second || ready_at == at) {
         for (auto& r : replicas_) {
           if (!r.ready && r.ready_at <= at) r.ready = true;
@@ -193,7 +191,7 @@ class ReplaySim {
     r.iteration_end = now_ + took;
   }
 
-  void iterate(Replica& r, Learner&, Seen& seen) {
+  void iterate(Replica& r, Seen& seen) {
     ++r.iterations;
     while (!r.decoding.empty() && r.decoding.top().first <= r.iterations) {
       finish(r, r.decoding.top().second, seen);
@@ -262,7 +260,6 @@ class ReplaySim {
     learner.observe(seen);
     seen = {};
     if (s_.learned) learned = learner.figures(false);
-    if (s_.debug && std::fmod(now_, 600) < 1) { auto f = learner.figures(false); std::printf("  %.0f rho %.3f work %.0f secs %.0f beta %.6f share %.3f alpha %.4f gamma %.5f out %.0f (%.0f) p90 %ld\n", now_, f.rho, learner.rho_work, learner.rho_seconds, f.engine.beta, learner.prefill_share, f.engine.alpha, f.engine.gamma, f.output, mean_output_, (long)learner.output_p90()); }
     learned.cold_start = static_cast<Nanos>(s_.cold * 1e9);
     advance(state, static_cast<Nanos>(now_ * 1e9), {arrivals, prompts}, spec, learned, sup, s_.policy);
     const auto d = decide(state, spec, learned, sup, s_.policy);

@@ -9,8 +9,10 @@ namespace tg::spec {
 
 namespace {
 
-void add(std::vector<Finding>& out, std::string_view code, const Reader& doc, std::string_view path, std::string message, std::string hint) {
-  out.push_back({std::string(code), Severity::error, doc.at(path), doc.where(path), std::move(message), std::move(hint)});
+void add(std::vector<Finding>& out, std::string_view code, const Reader& doc, std::string_view path,
+         std::string message, std::string hint) {
+  out.push_back({std::string(code), Severity::error, doc.at(path), doc.where(path), std::move(message),
+                 std::move(hint)});
 }
 
 SimulatedFault::At moment(std::string_view word) {
@@ -38,15 +40,16 @@ SimulatedEngine bind_simulated(const Reader& doc, std::vector<Finding>& out) {
       f.status = static_cast<int>(act.integer);
     }
     if (f.request == 0 && f.at != SimulatedFault::At::load && entry.has("request")) {
-      add(out, "out_of_range", entry, "request", fmt::format("{}: 0 is below 1", entry.where("request")), "requests count from 1; 0 means every start, with at: load");
+      add(out, "out_of_range", entry, "request", fmt::format("{}: 0 is below 1", entry.where("request")),
+          "requests count from 1; 0 means every start, with at: load");
     }
     e.fail.push_back(f);
   }
   return e;
 }
 
-// Which engine the document names or its source implies. Nothing when neither says it or what is said is wrong; there is a
-// finding then.
+// Which engine the document names or its source implies. Nothing when neither says it or what is said is
+// wrong; there is a finding then.
 std::optional<EngineKind> engine_of(const Reader& doc, const Model& m, std::vector<Finding>& out) {
   const std::string_view named = doc.chosen("spec.engine");
   if (named == "llamacpp") return EngineKind::llamacpp;
@@ -62,7 +65,8 @@ std::optional<EngineKind> engine_of(const Reader& doc, const Model& m, std::vect
           "write source: hf://OWNER/REPO/FILE.gguf, or engine: simulated to try without weights");
     }
   } else {
-    add(out, "engine_missing", doc, "spec.source", fmt::format("{} is no .gguf file, and engines for other files are not supported yet", m.source),
+    add(out, "engine_missing", doc, "spec.source",
+        fmt::format("{} is no .gguf file, and engines for other files are not supported yet", m.source),
         "name a .gguf file, or write engine: llamacpp if it is one");
   }
   return std::nullopt;
@@ -70,31 +74,44 @@ std::optional<EngineKind> engine_of(const Reader& doc, const Model& m, std::vect
 
 std::string_view engine_name(EngineKind kind) {
   switch (kind) {
-    case EngineKind::llamacpp: return "llamacpp";
-    case EngineKind::simulated: return "simulated";
-    case EngineKind::ollama: return "ollama";
-    case EngineKind::external: return "external";
+    case EngineKind::llamacpp:
+      return "llamacpp";
+    case EngineKind::simulated:
+      return "simulated";
+    case EngineKind::ollama:
+      return "ollama";
+    case EngineKind::external:
+      return "external";
   }
   return {};
 }
 
 // Fields that would have no effect with this engine are refused: nothing is accepted and ignored.
 void refuse_without_effect(const Reader& doc, const Model& m, std::vector<Finding>& out) {
-  const bool foreign = m.engine == EngineKind::external || (m.engine == EngineKind::ollama && !m.ollama.url.empty());
+  const bool foreign =
+      m.engine == EngineKind::external || (m.engine == EngineKind::ollama && !m.ollama.url.empty());
   const auto refuse = [&](std::string_view path, std::string hint) {
     if (!doc.has(path)) return;
-    add(out, "no_effect", doc, path, fmt::format("{} does nothing with {}", path, foreign && m.engine == EngineKind::ollama ? "a running ollama" : engine_name(m.engine)), std::move(hint));
+    add(out, "no_effect", doc, path,
+        fmt::format("{} does nothing with {}", path,
+                    foreign && m.engine == EngineKind::ollama ? "a running ollama" : engine_name(m.engine)),
+        std::move(hint));
   };
   if (m.engine == EngineKind::simulated || m.engine == EngineKind::external) {
     refuse("spec.source", "remove it, or choose an engine that runs weights");
     refuse("spec.sha256", "remove it");
-    refuse("spec.context", m.engine == EngineKind::simulated ? "write engine: {simulated: {context: …}}" : "that server has its own");
+    refuse("spec.context", m.engine == EngineKind::simulated ? "write engine: {simulated: {context: …}}"
+                                                             : "that server has its own");
   }
-  if (m.engine == EngineKind::simulated) refuse("spec.memory", "remove it: the simulated engine has no weights");
+  if (m.engine == EngineKind::simulated)
+    refuse("spec.memory", "remove it: the simulated engine has no weights");
   if (foreign) {
-    for (const std::string_view path : {"spec.command", "spec.args", "spec.memory"}) refuse(path, "remove it: somebody else runs that server");
+    for (const std::string_view path : {"spec.command", "spec.args", "spec.memory"})
+      refuse(path, "remove it: somebody else runs that server");
     if (m.replicas_max > 1) {
-      add(out, "no_effect", doc, "spec.replicas.max", fmt::format("a running server is one replica, spec.replicas.max is {}", m.replicas_max), "write max: 1");
+      add(out, "no_effect", doc, "spec.replicas.max",
+          fmt::format("a running server is one replica, spec.replicas.max is {}", m.replicas_max),
+          "write max: 1");
     }
   }
 }
@@ -102,22 +119,29 @@ void refuse_without_effect(const Reader& doc, const Model& m, std::vector<Findin
 void check_source(const Reader& doc, const Model& m, std::vector<Finding>& out) {
   const bool is_ollama = m.source.starts_with("ollama://");
   if (m.source.starts_with("https://") && !doc.has("spec.sha256")) {
-    add(out, "missing_field", doc, "spec.source", "spec.sha256 is missing: a file from https:// is only taken with its digest",
+    add(out, "missing_field", doc, "spec.source",
+        "spec.sha256 is missing: a file from https:// is only taken with its digest",
         "add sha256: the digits that sha256sum prints");
   }
   if (is_ollama && doc.has("spec.sha256")) {
-    add(out, "no_effect", doc, "spec.sha256", "spec.sha256 does nothing with ollama://", "remove it: Ollama checks its own digests");
+    add(out, "no_effect", doc, "spec.sha256", "spec.sha256 does nothing with ollama://",
+        "remove it: Ollama checks its own digests");
   }
   if (m.engine == EngineKind::llamacpp && is_ollama) {
-    add(out, "engine_mismatch", doc, "spec.source", fmt::format("llamacpp cannot read {}", m.source), "name a .gguf file, or write engine: ollama");
+    add(out, "engine_mismatch", doc, "spec.source", fmt::format("llamacpp cannot read {}", m.source),
+        "name a .gguf file, or write engine: ollama");
   }
   const bool weights = m.engine == EngineKind::llamacpp || m.engine == EngineKind::ollama;
   if (weights && !doc.has("spec.source")) {
-    add(out, "missing_field", doc, "spec.engine", fmt::format("spec.source is missing: {} needs weights", engine_name(m.engine)),
-        m.engine == EngineKind::ollama ? "add source: ollama://NAME" : "add source: hf://OWNER/REPO/FILE.gguf");
+    add(out, "missing_field", doc, "spec.engine",
+        fmt::format("spec.source is missing: {} needs weights", engine_name(m.engine)),
+        m.engine == EngineKind::ollama ? "add source: ollama://NAME"
+                                       : "add source: hf://OWNER/REPO/FILE.gguf");
   }
-  if (m.engine == EngineKind::ollama && !m.ollama.url.empty() && doc.has("spec.source") && !m.source.empty() && !is_ollama) {
-    add(out, "engine_mismatch", doc, "spec.source", "a running ollama takes only ollama://NAME", "write source: ollama://NAME");
+  if (m.engine == EngineKind::ollama && !m.ollama.url.empty() && doc.has("spec.source") &&
+      !m.source.empty() && !is_ollama) {
+    add(out, "engine_mismatch", doc, "spec.source", "a running ollama takes only ollama://NAME",
+        "write source: ollama://NAME");
   }
 }
 
@@ -151,7 +175,8 @@ Model bind_model(const Reader& doc, std::vector<Finding>& out) {
   m.hold.keep_alive_after = doc.value("spec.hold.keepAliveAfter").integer;  // 0 with the word never
 
   if (m.replicas_min > m.replicas_max) {
-    add(out, "out_of_range", doc, "spec.replicas.min", fmt::format("spec.replicas.min {} is above spec.replicas.max {}", m.replicas_min, m.replicas_max),
+    add(out, "out_of_range", doc, "spec.replicas.min",
+        fmt::format("spec.replicas.min {} is above spec.replicas.max {}", m.replicas_min, m.replicas_max),
         fmt::format("write max: {}, or a smaller min", m.replicas_min));
   }
   if (engine) refuse_without_effect(doc, m, out);
@@ -160,13 +185,16 @@ Model bind_model(const Reader& doc, std::vector<Finding>& out) {
 }
 
 bool Model::same_revision(const Model& other) const {
-  const auto fault = [](const SimulatedFault& f) { return std::tuple(f.request, f.at, f.event, f.what, f.status); };
+  const auto fault = [](const SimulatedFault& f) {
+    return std::tuple(f.request, f.at, f.event, f.what, f.status);
+  };
   if (engine != other.engine || simulated.fail.size() != other.simulated.fail.size()) return false;
   for (std::size_t i = 0; i < simulated.fail.size(); ++i) {
     if (fault(simulated.fail[i]) != fault(other.simulated.fail[i])) return false;
   }
   const auto rest = [](const Model& m) {
-    return std::tie(m.simulated.load, m.simulated.prefill, m.simulated.decode, m.simulated.context, m.ollama.url, m.external.url, m.source, m.sha256, m.context, m.slots, m.command, m.args);
+    return std::tie(m.simulated.load, m.simulated.prefill, m.simulated.decode, m.simulated.context,
+                    m.ollama.url, m.external.url, m.source, m.sha256, m.context, m.slots, m.command, m.args);
   };
   return rest(*this) == rest(other);
 }

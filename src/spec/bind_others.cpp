@@ -9,9 +9,10 @@ namespace tg::spec {
 
 namespace {
 
-void add(std::vector<Finding>& out, std::string_view code, const Reader& doc, std::string_view path, std::string message, std::string hint,
-         Severity severity = Severity::error) {
-  out.push_back({std::string(code), severity, doc.at(path), doc.where(path), std::move(message), std::move(hint)});
+void add(std::vector<Finding>& out, std::string_view code, const Reader& doc, std::string_view path,
+         std::string message, std::string hint, Severity severity = Severity::error) {
+  out.push_back(
+      {std::string(code), severity, doc.at(path), doc.where(path), std::move(message), std::move(hint)});
 }
 
 Target bind_target(const Reader& entry) {
@@ -50,15 +51,18 @@ Provider bind_provider(const Reader& doc, std::vector<Finding>& out) {
   p.dialect = doc.value("spec.dialect").text;
   p.url = doc.value("spec.url").text;
   for (auto& [name, at] : doc.texts("spec.models")) {
-    const bool twice = std::any_of(p.models.begin(), p.models.end(), [&](const ProviderModel& m) { return m.name == name; });
+    const bool twice =
+        std::any_of(p.models.begin(), p.models.end(), [&](const ProviderModel& m) { return m.name == name; });
     if (!twice) p.models.push_back({std::move(name), std::move(at)});  // the check told it
   }
   const std::string_view from = doc.chosen("spec.credentials");
   if (from == "env" || from == "file") {
     const std::string path = fmt::format("spec.credentials.{}", from);
-    p.credentials = {from == "env" ? Credentials::From::env : Credentials::From::file, doc.value(path).text, doc.at(path)};
+    p.credentials = {from == "env" ? Credentials::From::env : Credentials::From::file, doc.value(path).text,
+                     doc.at(path)};
     if (p.url.starts_with("http://") && !is_loopback(p.url)) {
-      add(out, "plain_http", doc, "spec.url", fmt::format("the key is sent to {} without TLS", p.url), "use https:// unless the network is trusted", Severity::warning);
+      add(out, "plain_http", doc, "spec.url", fmt::format("the key is sent to {} without TLS", p.url),
+          "use https:// unless the network is trusted", Severity::warning);
     }
   }
   return p;
@@ -78,12 +82,15 @@ Route bind_route(const Reader& doc, std::vector<Finding>& out) {
   for (const Reader& entry : doc.entries("spec.fallback")) {
     Fallback f{bind_target(entry), entry.value("when.errors").integer != 0};
     if (!f.on_errors) {
-      add(out, "no_effect", entry, "when.errors", fmt::format("{} is never used: nothing makes a request fall back to it", entry.where("when")), "write errors: true, or remove the entry");
+      add(out, "no_effect", entry, "when.errors",
+          fmt::format("{} is never used: nothing makes a request fall back to it", entry.where("when")),
+          "write errors: true, or remove the entry");
     }
     r.fallback.push_back(std::move(f));
   }
   if (!r.to.empty() && weights == 0) {
-    add(out, "out_of_range", doc, "spec.to", "spec.to: all weights are 0, no entry gets a request", "give one entry a weight of 1");
+    add(out, "out_of_range", doc, "spec.to", "spec.to: all weights are 0, no entry gets a request",
+        "give one entry a weight of 1");
   }
   bind_bounds(doc, r);
   return r;
@@ -99,7 +106,8 @@ Tenant bind_tenant(const Reader& doc, std::vector<Finding>& out) {
   t.limits.tokens_per_minute = doc.value("spec.limits.tokensPerMinute").integer;
   t.limits.concurrent = doc.value("spec.limits.concurrent").integer;
   if (t.name == "default" && !t.all_routes) {
-    add(out, "no_effect", doc, "spec.routes", "the Tenant default may use every Route", "remove routes, or make a Tenant of another name for those keys");
+    add(out, "no_effect", doc, "spec.routes", "the Tenant default may use every Route",
+        "remove routes, or make a Tenant of another name for those keys");
   }
   return t;
 }

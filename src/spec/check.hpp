@@ -1,4 +1,5 @@
-// Walks one document along the field table: unknown, planned and missing fields, types, units and bounds. Pure.
+// Walks one document along the field table: unknown, planned and missing fields, types, units and bounds.
+// Pure.
 #pragma once
 
 #include <string>
@@ -10,8 +11,9 @@
 
 namespace tg::spec {
 
-// Appends a finding for everything that the table forbids. Brings `document` to its one form on the way: a name where a
-// union stands (`engine: simulated`) and an empty union entry (`simulated:`) become maps.
-void check_document(DocumentKind kind, const std::string& file, text::Node& document, std::vector<Finding>& out);
+// Appends a finding for everything that the table forbids. Brings `document` to its one form on the way: a
+// name where a union stands (`engine: simulated`) and an empty union entry (`simulated:`) become maps.
+void check_document(DocumentKind kind, const std::string& file, text::Node& document,
+                    std::vector<Finding>& out);
 
 }  // namespace tg::spec

@@ -1,5 +1,5 @@
-// Files to documents: parse, check by the field table, bind, connect. Every error of all files comes out of one call.
-// Pure: any thread, nothing is read, nothing thrown.
+// Files to documents: parse, check by the field table, bind, connect. Every error of all files comes out of
+// one call. Pure: any thread, nothing is read, nothing thrown.
 #pragma once
 
 #include <string>
@@ -24,8 +24,8 @@ struct DecodeResult {
   std::string text() const;  // all findings, a line feed after each; empty if there are none
 };
 
-// `complete` = false: some documents are missing from `sources` for a reason that the caller reports, so references to what
-// is not there are not judged.
+// `complete` = false: some documents are missing from `sources` for a reason that the caller reports, so
+// references to what is not there are not judged.
 DecodeResult decode(const std::vector<Source>& sources, bool complete = true);
 
 }  // namespace tg::spec

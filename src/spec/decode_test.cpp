@@ -21,7 +21,8 @@ std::vector<std::string> files_of(const std::string& directory) {
 }
 
 std::string head(std::string_view kind, std::string_view name) {
-  return fmt::format("---\napiVersion: tidegate.dev/v1alpha1\nkind: {}\nmetadata: {{name: {}}}\n", kind, name);
+  return fmt::format("---\napiVersion: tidegate.dev/v1alpha1\nkind: {}\nmetadata: {{name: {}}}\n", kind,
+                     name);
 }
 
 // The `# expect: LINE:COLUMN CODE PATH` lines at the start of a file.
@@ -46,7 +47,8 @@ TEST_P(WrongDocument, HasTheExpectedFindings) {
   const auto result = decode({{"x.yaml", *content}});
   std::vector<std::string> found;
   for (const Finding& f : result.findings) {
-    found.push_back(fmt::format("{}:{} {}{}{}", f.at.line, f.at.column, f.code, f.path.empty() ? "" : " ", f.path));
+    found.push_back(
+        fmt::format("{}:{} {}{}{}", f.at.line, f.at.column, f.code, f.path.empty() ? "" : " ", f.path));
     EXPECT_FALSE(f.message.empty());
     EXPECT_FALSE(f.hint.empty()) << f.str();
     EXPECT_EQ(f.message.find("abcdef"), std::string::npos) << "a secret is repeated: " << f.str();
@@ -63,7 +65,8 @@ std::string test_name(const testing::TestParamInfo<std::string>& info) {
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, WrongDocument, testing::ValuesIn(files_of("test/fixtures/wrong-documents")), test_name);
+INSTANTIATE_TEST_SUITE_P(Files, WrongDocument, testing::ValuesIn(files_of("test/fixtures/wrong-documents")),
+                         test_name);
 
 class GoodDocument : public testing::TestWithParam<std::string> {};
 
@@ -74,7 +77,8 @@ TEST_P(GoodDocument, HasNoFindings) {
   EXPECT_TRUE(result.findings.empty()) << result.text();
 }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, GoodDocument, testing::ValuesIn(files_of("test/fixtures/good-documents")), test_name);
+INSTANTIATE_TEST_SUITE_P(Fixtures, GoodDocument, testing::ValuesIn(files_of("test/fixtures/good-documents")),
+                         test_name);
 INSTANTIATE_TEST_SUITE_P(Examples, GoodDocument, testing::ValuesIn(files_of("examples")), test_name);
 
 TEST(Decode, EnoughCases) { EXPECT_GE(files_of("test/fixtures/wrong-documents").size(), 60U); }
@@ -120,7 +124,9 @@ TEST(Decode, SmallestModelGetsTheDefaults) {
 }
 
 TEST(Decode, SimulatedDefaultsAndFaults) {
-  const auto result = decode({{"m.yaml", head("Model", "s") + "spec: {engine: {simulated: {fail: [{request: 7, at: 'event:5', do: 'error:503'}, {request: 0, at: load}]}}}\n"}});
+  const auto result =
+      decode({{"m.yaml", head("Model", "s") + "spec: {engine: {simulated: {fail: [{request: 7, at: "
+                                              "'event:5', do: 'error:503'}, {request: 0, at: load}]}}}\n"}});
   ASSERT_TRUE(result.ok()) << result.text();
   const SimulatedEngine& e = result.documents.models.at("s").simulated;
   EXPECT_EQ(e.load, 2 * kSecond);
@@ -152,16 +158,19 @@ TEST(Decode, EngineFollowsTheSource) {
 }
 
 TEST(Decode, UrlsLoseTheirLastSlash) {
-  const auto result = decode({{"p.yaml", head("Provider", "p") + "spec: {url: 'https://h/v1//', models: [org/model:tag]}\n"}});
+  const auto result = decode(
+      {{"p.yaml", head("Provider", "p") + "spec: {url: 'https://h/v1//', models: [org/model:tag]}\n"}});
   ASSERT_TRUE(result.ok()) << result.text();
   EXPECT_EQ(result.documents.providers.at("p").url, "https://h/v1");
   EXPECT_EQ(result.documents.routes.at("org/model:tag").to[0].provider, "p");
 }
 
 TEST(Decode, ARouteSettlesANameOfferedTwice) {
-  const std::string both = head("Model", "a") + "spec: {engine: simulated}\n" + head("Provider", "p") + "spec: {url: 'https://h/v1', models: [a]}\n";
+  const std::string both = head("Model", "a") + "spec: {engine: simulated}\n" + head("Provider", "p") +
+                           "spec: {url: 'https://h/v1', models: [a]}\n";
   EXPECT_FALSE(decode({{"x", both}}).ok());
-  const auto settled = decode({{"x", both + head("Route", "a") + "spec: {to: [{provider: p, model: a}], fallback: [{model: a}]}\n"}});
+  const auto settled = decode(
+      {{"x", both + head("Route", "a") + "spec: {to: [{provider: p, model: a}], fallback: [{model: a}]}\n"}});
   ASSERT_TRUE(settled.ok()) << settled.text();
   EXPECT_FALSE(settled.documents.routes.at("a").implied);
 }
@@ -200,10 +209,13 @@ TEST(Decode, PlatformsAreNamed) {
 }
 
 TEST(Decode, WarningsLeaveItUsable) {
-  const auto result = decode({{"x", head("Provider", "p") + "spec: {url: 'http://h/v1', models: [a], credentials: {env: K}}\n"}});
+  const auto result = decode(
+      {{"x", head("Provider", "p") + "spec: {url: 'http://h/v1', models: [a], credentials: {env: K}}\n"}});
   EXPECT_TRUE(result.ok());
   ASSERT_EQ(result.findings.size(), 1U);
-  EXPECT_EQ(result.findings[0].str(), "x:5:13: warning[plain_http] the key is sent to http://h/v1 without TLS\n  hint: use https:// unless the network is trusted");
+  EXPECT_EQ(result.findings[0].str(),
+            "x:5:13: warning[plain_http] the key is sent to http://h/v1 without TLS\n  hint: use https:// "
+            "unless the network is trusted");
 }
 
 TEST(Decode, NothingIsGood) {
@@ -220,26 +232,35 @@ TEST(Model, RevisionsFollowWhatProcessesAreStartedWith) {
   };
   const std::string source = "source: file:///a.gguf";
   const Model before = model(source);
-  EXPECT_TRUE(before.same_revision(model(source + ", replicas: {max: 3}, idle: 3s, hold: {requests: 1}, memory: 1Gi")));
-  for (const std::string change : {", slots: 2", ", context: 100", ", args: [a]", ", command: [a]", ", engine: ollama"}) {
+  EXPECT_TRUE(before.same_revision(
+      model(source + ", replicas: {max: 3}, idle: 3s, hold: {requests: 1}, memory: 1Gi")));
+  for (const std::string change :
+       {", slots: 2", ", context: 100", ", args: [a]", ", command: [a]", ", engine: ollama"}) {
     EXPECT_FALSE(before.same_revision(model(source + change))) << change;
   }
   EXPECT_FALSE(before.same_revision(model("source: file:///b.gguf")));
-  EXPECT_FALSE(model("engine: simulated").same_revision(model("engine: {simulated: {fail: [{request: 1}]}}")));
-  EXPECT_FALSE(model("engine: {simulated: {fail: [{request: 2}]}}").same_revision(model("engine: {simulated: {fail: [{request: 1}]}}")));
+  EXPECT_FALSE(
+      model("engine: simulated").same_revision(model("engine: {simulated: {fail: [{request: 1}]}}")));
+  EXPECT_FALSE(model("engine: {simulated: {fail: [{request: 2}]}}")
+                   .same_revision(model("engine: {simulated: {fail: [{request: 1}]}}")));
 }
 
 TEST(Load, ReadsFilesDirectoriesAndStandardInput) {
   const std::string dir = testing::TempDir() + "tidegate_load_test";
   fs::remove_all(dir);
   fs::create_directories(dir + "/below.yaml");
-  const auto write = [&](const std::string& name, const std::string& text) { ASSERT_TRUE(replace_file(dir + "/" + name, text)); };
+  const auto write = [&](const std::string& name, const std::string& text) {
+    ASSERT_TRUE(replace_file(dir + "/" + name, text));
+  };
   write("b.yml", head("Model", "b") + "spec: {engine: simulated}\n");
-  write("a.json", R"({"apiVersion": "tidegate.dev/v1alpha1", "kind": "Model", "metadata": {"name": "a"}, "spec": {"engine": "simulated"}})");
+  write(
+      "a.json",
+      R"({"apiVersion": "tidegate.dev/v1alpha1", "kind": "Model", "metadata": {"name": "a"}, "spec": {"engine": "simulated"}})");
   write(".hidden.yaml", "wrong");
   write("note.txt", "wrong");
   std::vector<Finding> none;
-  EXPECT_EQ(list_files({dir, dir + "/b.yml"}, none), (std::vector<std::string>{dir + "/a.json", dir + "/b.yml"}));
+  EXPECT_EQ(list_files({dir, dir + "/b.yml"}, none),
+            (std::vector<std::string>{dir + "/a.json", dir + "/b.yml"}));
   const auto result = load({dir, "-"}, head("Model", "c") + "spec: {engine: simulated}\n");
   EXPECT_TRUE(result.ok()) << result.text();
   EXPECT_EQ(result.documents.models.size(), 3U);
@@ -250,7 +271,9 @@ TEST(Load, ReadsFilesDirectoriesAndStandardInput) {
 TEST(Load, NamesWhatItCannotRead) {
   const auto result = load({"/nowhere/x.yaml"});
   ASSERT_EQ(result.findings.size(), 1U);
-  EXPECT_EQ(result.findings[0].str(), "/nowhere/x.yaml: error[cannot_read] No such file or directory\n  hint: check the path and its permissions");
+  EXPECT_EQ(result.findings[0].str(),
+            "/nowhere/x.yaml: error[cannot_read] No such file or directory\n  hint: check the path and its "
+            "permissions");
 }
 
 }  // namespace

@@ -7,8 +7,10 @@ namespace tg::spec {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kKindNames{"Model", "Provider", "Route", "Tenant", "Platform", "TrainingRun"};
-constexpr std::array<DocumentKind, 4> kDecoded{DocumentKind::model, DocumentKind::provider, DocumentKind::route, DocumentKind::tenant};
+constexpr std::array<std::string_view, 6> kKindNames{"Model",  "Provider", "Route",
+                                                     "Tenant", "Platform", "TrainingRun"};
+constexpr std::array<DocumentKind, 4> kDecoded{DocumentKind::model, DocumentKind::provider,
+                                               DocumentKind::route, DocumentKind::tenant};
 
 }  // namespace
 
@@ -60,30 +62,54 @@ std::vector<std::string_view> split_words(std::string_view words) {
 
 std::string_view type_name(Type type) {
   switch (type) {
-    case Type::object: return "a map";
-    case Type::one_of: return "a map with one entry";
-    case Type::secret: return "a map with one entry";
-    case Type::object_list: return "a list of maps";
-    case Type::text_list: return "a list of texts";
-    case Type::names: return "a list of names";
-    case Type::any: return "anything";
-    case Type::text: return "text";
-    case Type::variable: return "the name of a variable";
-    case Type::label: return "a name";
-    case Type::dotted: return "a name";
-    case Type::model_name: return "a model name";
-    case Type::boolean: return "true or false";
-    case Type::integer: return "a whole number";
-    case Type::number: return "a number";
-    case Type::bytes: return "a size in bytes";
-    case Type::duration: return "a duration";
-    case Type::percent: return "a percentage";
-    case Type::url: return "a URL";
-    case Type::source: return "a source of weights";
-    case Type::digest: return "a SHA-256 digest";
-    case Type::choice: return "one of the words";
-    case Type::fault_time: return "a moment";
-    case Type::fault_act: return "a fault";
+    case Type::object:
+      return "a map";
+    case Type::one_of:
+      return "a map with one entry";
+    case Type::secret:
+      return "a map with one entry";
+    case Type::object_list:
+      return "a list of maps";
+    case Type::text_list:
+      return "a list of texts";
+    case Type::names:
+      return "a list of names";
+    case Type::any:
+      return "anything";
+    case Type::text:
+      return "text";
+    case Type::variable:
+      return "the name of a variable";
+    case Type::label:
+      return "a name";
+    case Type::dotted:
+      return "a name";
+    case Type::model_name:
+      return "a model name";
+    case Type::boolean:
+      return "true or false";
+    case Type::integer:
+      return "a whole number";
+    case Type::number:
+      return "a number";
+    case Type::bytes:
+      return "a size in bytes";
+    case Type::duration:
+      return "a duration";
+    case Type::percent:
+      return "a percentage";
+    case Type::url:
+      return "a URL";
+    case Type::source:
+      return "a source of weights";
+    case Type::digest:
+      return "a SHA-256 digest";
+    case Type::choice:
+      return "one of the words";
+    case Type::fault_time:
+      return "a moment";
+    case Type::fault_act:
+      return "a fault";
   }
   return "text";
 }
@@ -91,29 +117,45 @@ std::string_view type_name(Type type) {
 std::string_view example(Type type) {
   switch (type) {
     case Type::object:
-    case Type::any: return "{…}";
+    case Type::any:
+      return "{…}";
     case Type::one_of:
-    case Type::secret: return "{NAME: …}";
-    case Type::object_list: return "[{…}]";
+    case Type::secret:
+      return "{NAME: …}";
+    case Type::object_list:
+      return "[{…}]";
     case Type::text_list:
-    case Type::names: return "[NAME]";
+    case Type::names:
+      return "[NAME]";
     case Type::text:
     case Type::label:
     case Type::dotted:
     case Type::model_name:
-    case Type::choice: return "NAME";
-    case Type::variable: return "OPENAI_API_KEY";
-    case Type::boolean: return "true";
+    case Type::choice:
+      return "NAME";
+    case Type::variable:
+      return "OPENAI_API_KEY";
+    case Type::boolean:
+      return "true";
     case Type::integer:
-    case Type::number: return "1";
-    case Type::bytes: return "4Gi";
-    case Type::duration: return "30s";
-    case Type::percent: return "20%";
-    case Type::url: return "https://HOST/v1";
-    case Type::source: return "hf://OWNER/REPO/FILE.gguf";
-    case Type::digest: return "64 hexadecimal digits";
-    case Type::fault_time: return "firstByte";
-    case Type::fault_act: return "exit";
+    case Type::number:
+      return "1";
+    case Type::bytes:
+      return "4Gi";
+    case Type::duration:
+      return "30s";
+    case Type::percent:
+      return "20%";
+    case Type::url:
+      return "https://HOST/v1";
+    case Type::source:
+      return "hf://OWNER/REPO/FILE.gguf";
+    case Type::digest:
+      return "64 hexadecimal digits";
+    case Type::fault_time:
+      return "firstByte";
+    case Type::fault_act:
+      return "exit";
   }
   return "NAME";
 }

@@ -22,8 +22,8 @@ struct Finding {
 
   // "models.yaml:7:3: error[unknown_field] MESSAGE", and the hint on a second line. No line feed at the end.
   std::string str() const {
-    return fmt::format("{}: {}[{}] {}{}{}", at.str(), severity == Severity::error ? "error" : "warning", code, message,
-                       hint.empty() ? "" : "\n  hint: ", hint);
+    return fmt::format("{}: {}[{}] {}{}{}", at.str(), severity == Severity::error ? "error" : "warning", code,
+                       message, hint.empty() ? "" : "\n  hint: ", hint);
   }
 };
 

@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kLargestFile = 4 << 20;
 
 bool is_document_name(const std::string& name) {
-  return !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json"));
+  return !name.starts_with('.') &&
+         (name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json"));
 }
 
 Finding cannot(std::string_view code, const std::string& path, std::string message, std::string hint) {
@@ -30,7 +31,8 @@ bool list_directory(const std::string& path, std::vector<std::string>& files, st
   std::vector<std::string> found;
   for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
     std::error_code ignored;
-    if (is_document_name(it->path().filename().string()) && !it->is_directory(ignored)) found.push_back(it->path().string());
+    if (is_document_name(it->path().filename().string()) && !it->is_directory(ignored))
+      found.push_back(it->path().string());
   }
   if (error) return false;
   std::sort(found.begin(), found.end());
@@ -47,7 +49,8 @@ std::vector<std::string> list_files(const std::vector<std::string>& paths, std::
     if (path == "-" || !fs::is_directory(path, error)) {
       files.push_back(path);
     } else if (!list_directory(path, files, error)) {
-      out.push_back(cannot("cannot_read", path, fmt::format("cannot list the directory: {}", error.message()), "check its permissions"));
+      out.push_back(cannot("cannot_read", path, fmt::format("cannot list the directory: {}", error.message()),
+                           "check its permissions"));
     }
   }
   std::vector<std::string> once;
@@ -73,10 +76,13 @@ DecodeResult load(const std::vector<std::string>& paths, std::string_view standa
     // The message of read_file begins with the path, which stands in front of every finding already.
     std::string message = content.error().message;
     if (message.starts_with(path + ": ")) message.erase(0, path.size() + 2);
-    findings.push_back(cannot(content.error().code, path, message, content.error().code == "file_too_large" ? "split the file" : "check the path and its permissions"));
+    findings.push_back(cannot(
+        content.error().code, path, message,
+        content.error().code == "file_too_large" ? "split the file" : "check the path and its permissions"));
   }
   DecodeResult result = decode(sources, findings.empty());
-  findings.insert(findings.end(), std::make_move_iterator(result.findings.begin()), std::make_move_iterator(result.findings.end()));
+  findings.insert(findings.end(), std::make_move_iterator(result.findings.begin()),
+                  std::make_move_iterator(result.findings.end()));
   result.findings = std::move(findings);
   return result;
 }

@@ -44,7 +44,8 @@ std::vector<Reader> Reader::entries(std::string_view path) const {
   if (node == nullptr || node->kind != Node::Kind::sequence) return out;
   for (std::size_t i = 0; i < node->items.size(); ++i) {
     if (node->items[i].kind != Node::Kind::mapping) continue;
-    out.emplace_back(kind_, *file_, node->items[i], std::string(f.path) + "[]", fmt::format("{}[{}]", where(path), i));
+    out.emplace_back(kind_, *file_, node->items[i], std::string(f.path) + "[]",
+                     fmt::format("{}[{}]", where(path), i));
   }
   return out;
 }
@@ -80,6 +81,8 @@ text::Position Reader::at(std::string_view path) const {
   }
 }
 
-std::string Reader::where(std::string_view path) const { return where_.empty() ? std::string(path) : fmt::format("{}.{}", where_, path); }
+std::string Reader::where(std::string_view path) const {
+  return where_.empty() ? std::string(path) : fmt::format("{}.{}", where_, path);
+}
 
 }  // namespace tg::spec

@@ -1,5 +1,5 @@
-// Reads values of a checked document by their path in the field table; a field that is absent, or that the check found
-// wrong, gives its default. Refers to the document: do not keep it.
+// Reads values of a checked document by their path in the field table; a field that is absent, or that the
+// check found wrong, gives its default. Refers to the document: do not keep it.
 #pragma once
 
 #include <string>
@@ -15,17 +15,21 @@ namespace tg::spec {
 
 class Reader {
  public:
-  // `table`: path in the field table of the map `node` ("" for the document, "spec.to[]" for an entry of a list); `where`:
-  // its path in this document.
-  Reader(DocumentKind kind, const std::string& file, const text::Node& node, std::string table = {}, std::string where = {})
+  // `table`: path in the field table of the map `node` ("" for the document, "spec.to[]" for an entry of a
+  // list); `where`: its path in this document.
+  Reader(DocumentKind kind, const std::string& file, const text::Node& node, std::string table = {},
+         std::string where = {})
       : kind_(kind), file_(&file), node_(&node), table_(std::move(table)), where_(std::move(where)) {}
 
   // Paths are relative to the map: "spec.replicas.max", in an entry "when.errors".
   bool has(std::string_view path) const { return find(path) != nullptr; }
-  bool is_map(std::string_view path) const { return has(path) && find(path)->kind == text::Node::Kind::mapping; }
+  bool is_map(std::string_view path) const {
+    return has(path) && find(path)->kind == text::Node::Kind::mapping;
+  }
   Value value(std::string_view path) const;
-  std::vector<Reader> entries(std::string_view path) const;                                  // of a list of maps
-  std::vector<std::pair<std::string, text::Position>> texts(std::string_view path) const;    // of a list of texts, good ones
+  std::vector<Reader> entries(std::string_view path) const;  // of a list of maps
+  std::vector<std::pair<std::string, text::Position>> texts(
+      std::string_view path) const;  // of a list of texts, good ones
   // The only member of a union, empty if absent or wrong.
   std::string_view chosen(std::string_view path) const;
 

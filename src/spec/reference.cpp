@@ -16,11 +16,16 @@ namespace {
 
 std::string bound(Type type, double value) {
   switch (type) {
-    case Type::duration: return format_duration(static_cast<Nanos>(value));
-    case Type::bytes: return format_bytes(static_cast<std::uint64_t>(value));
-    case Type::percent: return fmt::format("{:g}%", value * 100);
-    case Type::integer: return fmt::format("{:.0f}", value);
-    default: return fmt::format("{:g}", value);
+    case Type::duration:
+      return format_duration(static_cast<Nanos>(value));
+    case Type::bytes:
+      return format_bytes(static_cast<std::uint64_t>(value));
+    case Type::percent:
+      return fmt::format("{:g}%", value * 100);
+    case Type::integer:
+      return fmt::format("{:.0f}", value);
+    default:
+      return value == std::floor(value) ? fmt::format("{:.0f}", value) : fmt::format("{:g}", value);
   }
 }
 
@@ -33,7 +38,8 @@ std::string range(const Field& f) {
 std::string type_of(const Field& f) {
   std::string out(type_name(f.type));
   if (f.type == Type::choice) out = text::join_words(split_words(f.words), "or");
-  if (f.type != Type::choice && !f.words.empty()) out += " or " + text::join_words(split_words(f.words), "or");
+  if (f.type != Type::choice && !f.words.empty())
+    out += " or " + text::join_words(split_words(f.words), "or");
   if (f.type == Type::fault_time) out = "load, firstByte, event:N or end";
   if (f.type == Type::fault_act) out = "exit, stall or error:STATUS";
   return out;
@@ -63,17 +69,21 @@ void add_table(std::string& out, DocumentKind kind) {
     std::string meaning(f.meaning);
     if (!f.reason.empty()) meaning += fmt::format(" Why this default: {}.", f.reason);
     const std::string given = default_of(f);
-    const bool literal = !f.required && !given.empty() && given.find(' ') == std::string::npos && given != "none";
-    out += fmt::format("| `{}` | {} | {} | {} | {} |\n", f.path, escaped(type_of(f)), literal ? "`" + given + "`" : escaped(given), escaped(limits), escaped(meaning));
+    const bool literal =
+        !f.required && !given.empty() && given.find(' ') == std::string::npos && given != "none";
+    out += fmt::format("| `{}` | {} | {} | {} | {} |\n", f.path, escaped(type_of(f)),
+                       literal ? "`" + given + "`" : escaped(given), escaped(limits), escaped(meaning));
   }
   std::vector<std::string> planned;
   for (const Field& f : fields(kind)) {
     if (f.planned) planned.push_back(fmt::format("`{}`", f.path));
-    for (const std::string_view later : split_words(f.later)) planned.push_back(fmt::format("`{}: {}`", f.path, later));
+    for (const std::string_view later : split_words(f.later))
+      planned.push_back(fmt::format("`{}: {}`", f.path, later));
   }
   if (planned.empty()) return;
   const std::vector<std::string_view> views(planned.begin(), planned.end());
-  out += fmt::format("\nKnown and refused, because this version does not act on them: {}.\n", text::join_words(views));
+  out += fmt::format("\nKnown and refused, because this version does not act on them: {}.\n",
+                     text::join_words(views));
 }
 
 // "spec.to[0].weight", "spec.to.weight" → "spec.to[].weight" as far as the table has it.
@@ -97,7 +107,8 @@ const Field* find_loosely(DocumentKind kind, std::string_view path) {
 
 std::string lower(std::string_view text) {
   std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   return out;
 }
 
@@ -128,7 +139,8 @@ std::string list_below(DocumentKind kind, std::string_view parent) {
 
 std::string explain_in(DocumentKind kind, const Field& f) {
   std::string out = describe_field(kind, f);
-  const std::string below = list_below(kind, f.type == Type::object_list ? std::string(f.path) + "[]" : std::string(f.path));
+  const std::string below =
+      list_below(kind, f.type == Type::object_list ? std::string(f.path) + "[]" : std::string(f.path));
   if (!below.empty()) out += "fields:\n" + below;
   return out;
 }
@@ -143,15 +155,19 @@ std::string reference_markdown() {
       "A file holds any number of documents, as YAML (1.2, `---` between them) or JSON. Each begins with\n";
   out += fmt::format("`apiVersion: {}`.\n\n", kApiVersion);
   out +=
-      "- Sizes: `512Mi`, `4Gi`, `100M`. Durations: `250ms`, `30s`, `2m`, `1h30m`. Counts: `600`, `200k`, `1M`. Shares: `20%`.\n"
+      "- Sizes: `512Mi`, `4Gi`, `100M`. Durations: `250ms`, `30s`, `2m`, `1h30m`. Counts: `600`, `200k`, "
+      "`1M`. Shares: `20%`.\n"
       "- A field that is not known, or known but not acted on, is an error. So is the same key twice.\n"
       "- Every Model, and every model of a Provider, gets a Route of its name unless a Route has that name.\n"
-      "- Where a map with one entry is expected, a name stands for that entry without fields: `engine: simulated`.\n";
+      "- Where a map with one entry is expected, a name stands for that entry without fields: `engine: "
+      "simulated`.\n";
   for (const DocumentKind kind : decoded_kinds()) {
     out += fmt::format("\n## {}\n\n", kind_name(kind));
     add_table(out, kind);
   }
-  out += "\n## Platform\n\nAccepted and named, not looked into: it is for `render` and `apply`, not for serving.\n";
+  out +=
+      "\n## Platform\n\nAccepted and named, not looked into: it is for `render` and `apply`, not for "
+      "serving.\n";
   return out;
 }
 
@@ -165,7 +181,8 @@ Result<std::string> explain_field(std::string_view path) {
     for (const Field& f : fields(kind)) all.push_back(fmt::format("{}.{}", name, f.path));
     if (first != name) continue;
     if (dot == std::string_view::npos) {
-      std::string out = fmt::format("{}\nfields:\n{}spec:\n{}", kind_name(kind), list_below(kind, ""), list_below(kind, "spec"));
+      std::string out = fmt::format("{}\nfields:\n{}spec:\n{}", kind_name(kind), list_below(kind, ""),
+                                    list_below(kind, "spec"));
       return out;
     }
     if (const Field* f = find_loosely(kind, path.substr(dot + 1))) return explain_in(kind, *f);
@@ -176,7 +193,8 @@ Result<std::string> explain_field(std::string_view path) {
   }
   if (!out.empty()) return out;
   std::string hint = text::did_you_mean(path, std::span<const std::string>(all));
-  if (hint.empty()) hint = "begin with model., provider., route. or tenant., for example model.spec.replicas.max";
+  if (hint.empty())
+    hint = "begin with model., provider., route. or tenant., for example model.spec.replicas.max";
   return fail("unknown_field", fmt::format("there is no field {}", path), std::move(hint));
 }
 

@@ -18,7 +18,8 @@ TEST(Reference, PageOnDiskIsTheTable) {
   }
   const auto page = read_file(path);
   ASSERT_TRUE(page) << page.error().message;
-  EXPECT_EQ(*page, reference_markdown()) << "run this test with TIDEGATE_WRITE_REFERENCE=1 to write the page anew";
+  EXPECT_EQ(*page, reference_markdown())
+      << "run this test with TIDEGATE_WRITE_REFERENCE=1 to write the page anew";
 }
 
 TEST(Reference, ExplainsOneField) {

@@ -11,13 +11,16 @@ namespace tg::spec {
 
 namespace {
 
-void add(std::vector<Finding>& out, std::string_view code, const text::Position& at, std::string path, std::string message, std::string hint) {
-  out.push_back({std::string(code), Severity::error, at, std::move(path), std::move(message), std::move(hint)});
+void add(std::vector<Finding>& out, std::string_view code, const text::Position& at, std::string path,
+         std::string message, std::string hint) {
+  out.push_back(
+      {std::string(code), Severity::error, at, std::move(path), std::move(message), std::move(hint)});
 }
 
 template <class T>
 std::vector<std::string> names_of(const std::map<std::string, T>& named) {
   std::vector<std::string> out;
+  out.reserve(named.size());
   for (const auto& [name, value] : named) out.push_back(name);
   return out;
 }
@@ -27,33 +30,45 @@ std::string choose(std::string_view word, const std::vector<std::string>& names,
   std::string hint = text::did_you_mean(word, std::span<const std::string>(names));
   if (!hint.empty()) return hint;
   if (names.empty()) return fmt::format("there is no {}", what);
-  std::vector<std::string_view> first(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(names.size(), 5)));
-  return fmt::format("{} {} {}{}", what, names.size() == 1 ? "can only be" : "can be", text::join_words(first, "or"), names.size() > 5 ? " …" : "");
+  std::vector<std::string_view> first(
+      names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(names.size(), 5)));
+  return fmt::format("{} {} {}{}", what, names.size() == 1 ? "can only be" : "can be",
+                     text::join_words(first, "or"), names.size() > 5 ? " …" : "");
 }
 
-void check_target(const Documents& documents, const Target& target, const std::string& path, std::vector<Finding>& out) {
+void check_target(const Documents& documents, const Target& target, const std::string& path,
+                  std::vector<Finding>& out) {
   if (target.model.empty()) return;  // found missing or wrong already
   if (target.provider.empty()) {
     if (documents.models.contains(target.model)) return;
     for (const auto& [name, provider] : documents.providers) {
-      if (std::any_of(provider.models.begin(), provider.models.end(), [&](const ProviderModel& m) { return m.name == target.model; })) {
-        add(out, "unknown_reference", target.at, path + ".model", fmt::format("there is no Model {}", target.model), fmt::format("the Provider {0} has it: write {{provider: {0}, model: {1}}}", name, target.model));
+      if (std::any_of(provider.models.begin(), provider.models.end(),
+                      [&](const ProviderModel& m) { return m.name == target.model; })) {
+        add(out, "unknown_reference", target.at, path + ".model",
+            fmt::format("there is no Model {}", target.model),
+            fmt::format("the Provider {0} has it: write {{provider: {0}, model: {1}}}", name, target.model));
         return;
       }
     }
-    add(out, "unknown_reference", target.at, path + ".model", fmt::format("there is no Model {}", target.model), choose(target.model, names_of(documents.models), "Model"));
+    add(out, "unknown_reference", target.at, path + ".model",
+        fmt::format("there is no Model {}", target.model),
+        choose(target.model, names_of(documents.models), "Model"));
     return;
   }
   const auto provider = documents.providers.find(target.provider);
   if (provider == documents.providers.end()) {
-    add(out, "unknown_reference", target.at, path + ".provider", fmt::format("there is no Provider {}", target.provider), choose(target.provider, names_of(documents.providers), "Provider"));
+    add(out, "unknown_reference", target.at, path + ".provider",
+        fmt::format("there is no Provider {}", target.provider),
+        choose(target.provider, names_of(documents.providers), "Provider"));
     return;
   }
   std::vector<std::string> names;
   for (const ProviderModel& m : provider->second.models) names.push_back(m.name);
   if (std::find(names.begin(), names.end(), target.model) != names.end()) return;
-  add(out, "unknown_reference", target.at, path + ".model", fmt::format("the Provider {} offers no model {}", target.provider, target.model),
-      names.empty() ? std::string{} : choose(target.model, names, fmt::format("model of {}", target.provider)));
+  add(out, "unknown_reference", target.at, path + ".model",
+      fmt::format("the Provider {} offers no model {}", target.provider, target.model),
+      names.empty() ? std::string{}
+                    : choose(target.model, names, fmt::format("model of {}", target.provider)));
 }
 
 // Gives each Model and each model of a Provider its Route, unless a document has that name.
@@ -65,7 +80,9 @@ void imply_routes(Documents& documents, std::vector<Finding>& out) {
       documents.routes.emplace(name, implied_route(name, std::move(target)));
       makers.emplace(name, std::move(maker));
     } else if (found->second.implied) {
-      add(out, "duplicate_name", target.at, {}, fmt::format("{} offers the name {} that {} offers too, at {}", maker, name, makers[name], found->second.at.str()),
+      add(out, "duplicate_name", target.at, {},
+          fmt::format("{} offers the name {} that {} offers too, at {}", maker, name, makers[name],
+                      found->second.at.str()),
           fmt::format("write a Route {} that says where it goes", name));
     }
   };
@@ -90,8 +107,10 @@ void imply_routes(Documents& documents, std::vector<Finding>& out) {
 
 void connect(Documents& documents, const TenantRoutes& tenant_routes, std::vector<Finding>& out) {
   for (const auto& [name, route] : documents.routes) {
-    for (std::size_t i = 0; i < route.to.size(); ++i) check_target(documents, route.to[i], fmt::format("spec.to[{}]", i), out);
-    for (std::size_t i = 0; i < route.fallback.size(); ++i) check_target(documents, route.fallback[i].target, fmt::format("spec.fallback[{}]", i), out);
+    for (std::size_t i = 0; i < route.to.size(); ++i)
+      check_target(documents, route.to[i], fmt::format("spec.to[{}]", i), out);
+    for (std::size_t i = 0; i < route.fallback.size(); ++i)
+      check_target(documents, route.fallback[i].target, fmt::format("spec.fallback[{}]", i), out);
   }
   imply_routes(documents, out);
   const std::vector<std::string> routes = names_of(documents.routes);
@@ -99,7 +118,8 @@ void connect(Documents& documents, const TenantRoutes& tenant_routes, std::vecto
     for (std::size_t i = 0; i < entries.size(); ++i) {
       const auto& [route, at] = entries[i];
       if (documents.routes.contains(route)) continue;
-      add(out, "unknown_reference", at, fmt::format("spec.routes[{}]", i), fmt::format("there is no Route {}", route), choose(route, routes, "Route"));
+      add(out, "unknown_reference", at, fmt::format("spec.routes[{}]", i),
+          fmt::format("there is no Route {}", route), choose(route, routes, "Route"));
     }
   }
   if (!documents.tenants.contains("default")) documents.tenants.emplace("default", default_tenant());

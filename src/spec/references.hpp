@@ -10,8 +10,8 @@
 
 namespace tg::spec {
 
-// Adds the implied Routes and the Tenant `default` to `documents` and appends findings for what does not fit together.
-// `tenant_routes` holds the place of each entry of a Tenant's `routes`.
+// Adds the implied Routes and the Tenant `default` to `documents` and appends findings for what does not fit
+// together. `tenant_routes` holds the place of each entry of a Tenant's `routes`.
 using TenantRoutes = std::map<std::string, std::vector<std::pair<std::string, text::Position>>>;
 void connect(Documents& documents, const TenantRoutes& tenant_routes, std::vector<Finding>& out);
 

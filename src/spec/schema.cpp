@@ -14,7 +14,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kLabelPattern = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
-constexpr std::string_view kDottedPattern = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$";
+constexpr std::string_view kDottedPattern =
+    "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$";
 constexpr std::string_view kModelPattern = "^[^\\s\"'`\\\\,{}\\[\\]]{1,256}$";
 constexpr std::string_view kDurationPattern = "^(0|([0-9]+(\\.[0-9]+)?(ms|s|m|h|d))+)$";
 constexpr std::string_view kBytesPattern = "^[0-9]+(\\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?$";
@@ -50,27 +51,37 @@ Json union_of(DocumentKind kind, const Field& f) {
 
 Json of_field(DocumentKind kind, const Field& f) {
   switch (f.type) {
-    case Type::object: return object(kind, f.path);
+    case Type::object:
+      return object(kind, f.path);
     case Type::one_of:
-    case Type::secret: return union_of(kind, f);
+    case Type::secret:
+      return union_of(kind, f);
     case Type::object_list: {
       Json schema{{"type", "array"}, {"items", object(kind, std::string(f.path) + "[]")}};
       if (f.required) schema["minItems"] = 1;
       return schema;
     }
-    case Type::text_list: return {{"type", "array"}, {"items", {{"type", "string"}, {"minLength", 1}}}, {"minItems", 1}};
+    case Type::text_list:
+      return {{"type", "array"}, {"items", {{"type", "string"}, {"minLength", 1}}}, {"minItems", 1}};
     case Type::names: {
       Json schema{{"type", "array"}, {"items", pattern(kModelPattern)}, {"uniqueItems", true}};
       if (f.required) schema["minItems"] = 1;
       return schema;
     }
-    case Type::any: return Json::object();
-    case Type::text: return {{"type", "string"}, {"minLength", 1}};
-    case Type::variable: return pattern("^[A-Za-z_][A-Za-z0-9_]*$");
-    case Type::label: return pattern(kLabelPattern);
-    case Type::dotted: return pattern(kDottedPattern);
-    case Type::model_name: return pattern(kModelPattern);
-    case Type::boolean: return {{"type", "boolean"}};
+    case Type::any:
+      return Json::object();
+    case Type::text:
+      return {{"type", "string"}, {"minLength", 1}};
+    case Type::variable:
+      return pattern("^[A-Za-z_][A-Za-z0-9_]*$");
+    case Type::label:
+      return pattern(kLabelPattern);
+    case Type::dotted:
+      return pattern(kDottedPattern);
+    case Type::model_name:
+      return pattern(kModelPattern);
+    case Type::boolean:
+      return {{"type", "boolean"}};
     case Type::integer: {
       Json number{{"type", "integer"}};
       put_bounds(number, f);
@@ -90,13 +101,20 @@ Json of_field(DocumentKind kind, const Field& f) {
       if (f.words.empty()) return pattern(kDurationPattern);
       return {{"oneOf", Json::array({pattern(kDurationPattern), {{"enum", split_words(f.words)}}})}};
     }
-    case Type::percent: return pattern("^[0-9]+(\\.[0-9]+)?%$");
-    case Type::url: return pattern("^https?://[^@?#\\s]+$");
-    case Type::source: return pattern("^(file:///|hf://[^/]+/[^/]+/|https://[^/]+/|ollama://).+$");
-    case Type::digest: return pattern("^(sha256:)?[0-9a-fA-F]{64}$");
-    case Type::choice: return {{"enum", split_words(f.words)}};
-    case Type::fault_time: return pattern("^(load|firstByte|event:[0-9]+|end)$");
-    case Type::fault_act: return pattern("^(exit|stall|error:[45][0-9][0-9])$");
+    case Type::percent:
+      return pattern("^[0-9]+(\\.[0-9]+)?%$");
+    case Type::url:
+      return pattern("^https?://[^@?#\\s]+$");
+    case Type::source:
+      return pattern("^(file:///|hf://[^/]+/[^/]+/|https://[^/]+/|ollama://).+$");
+    case Type::digest:
+      return pattern("^(sha256:)?[0-9a-fA-F]{64}$");
+    case Type::choice:
+      return {{"enum", split_words(f.words)}};
+    case Type::fault_time:
+      return pattern("^(load|firstByte|event:[0-9]+|end)$");
+    case Type::fault_act:
+      return pattern("^(exit|stall|error:[45][0-9][0-9])$");
   }
   return Json::object();
 }

@@ -1,4 +1,5 @@
-// Walks the field table: the rows themselves, and for each field that what a user writes there is checked and has an effect.
+// Walks the field table: the rows themselves, and for each field that what a user writes there is checked and
+// has an effect.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
@@ -18,10 +19,13 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 bool is_scalar(Type t) {
-  return t != Type::object && t != Type::one_of && t != Type::secret && t != Type::object_list && t != Type::text_list && t != Type::names && t != Type::any;
+  return t != Type::object && t != Type::one_of && t != Type::secret && t != Type::object_list &&
+         t != Type::text_list && t != Type::names && t != Type::any;
 }
 
-std::string name_of(DocumentKind kind, const Field& f) { return fmt::format("{}.{}", kind_name(kind), f.path); }
+std::string name_of(DocumentKind kind, const Field& f) {
+  return fmt::format("{}.{}", kind_name(kind), f.path);
+}
 
 // Puts `value` at a table path; entries of lists are the first one.
 void put(Json& document, std::string_view path, const Json& value) {
@@ -46,42 +50,56 @@ void put(Json& document, std::string_view path, const Json& value) {
 }
 
 Json document(DocumentKind kind, std::string_view name, const Json& spec) {
-  return {{"apiVersion", kApiVersion}, {"kind", kind_name(kind)}, {"metadata", {{"name", name}}}, {"spec", spec}};
+  return {
+      {"apiVersion", kApiVersion}, {"kind", kind_name(kind)}, {"metadata", {{"name", name}}}, {"spec", spec}};
 }
 
 // A good document of the kind in which `path` can stand.
 Json base(DocumentKind kind, std::string_view path) {
   switch (kind) {
     case DocumentKind::model: {
-      static const std::set<std::string_view> weights{"spec.source", "spec.sha256", "spec.context", "spec.command", "spec.args", "spec.memory"};
+      static const std::set<std::string_view> weights{"spec.source",  "spec.sha256", "spec.context",
+                                                      "spec.command", "spec.args",   "spec.memory"};
       if (weights.contains(path)) return document(kind, "subject", {{"source", "file:///m.gguf"}});
       if (path == "spec.engine" || path.starts_with("spec.engine.llamacpp")) {
-        return document(kind, "subject", {{"source", "file:///m.gguf"}, {"engine", {{path == "spec.engine" ? "ollama" : "llamacpp", Json::object()}}}});
+        return document(kind, "subject",
+                        {{"source", "file:///m.gguf"},
+                         {"engine", {{path == "spec.engine" ? "ollama" : "llamacpp", Json::object()}}}});
       }
-      if (path.starts_with("spec.engine.ollama")) return document(kind, "subject", {{"source", "ollama://m"}, {"engine", {{"ollama", Json::object()}}}});
-      if (path.starts_with("spec.engine.external")) return document(kind, "subject", {{"engine", {{"external", {{"url", "http://h/v1"}}}}}});
-      if (path.starts_with("spec.engine.vllm")) return document(kind, "subject", {{"engine", Json::object()}});
+      if (path.starts_with("spec.engine.ollama"))
+        return document(kind, "subject",
+                        {{"source", "ollama://m"}, {"engine", {{"ollama", Json::object()}}}});
+      if (path.starts_with("spec.engine.external"))
+        return document(kind, "subject", {{"engine", {{"external", {{"url", "http://h/v1"}}}}}});
+      if (path.starts_with("spec.engine.vllm"))
+        return document(kind, "subject", {{"engine", Json::object()}});
       if (path.starts_with("spec.engine.simulated.fail[]")) {
-        return document(kind, "subject", {{"engine", {{"simulated", {{"fail", Json::array({{{"request", 1}}})}}}}}});
+        return document(kind, "subject",
+                        {{"engine", {{"simulated", {{"fail", Json::array({{{"request", 1}}})}}}}}});
       }
       return document(kind, "subject", {{"engine", {{"simulated", Json::object()}}}});
     }
-    case DocumentKind::provider: return document(kind, "subject", {{"url", "https://x.example/v1"}, {"models", {"a1"}}});
+    case DocumentKind::provider:
+      return document(kind, "subject", {{"url", "https://x.example/v1"}, {"models", {"a1"}}});
     case DocumentKind::route: {
       Json d = document(kind, "subject", {{"to", Json::array({{{"model", "m1"}}, {{"model", "m2"}}})}});
       if (path.starts_with("spec.fallback[]")) d["spec"]["fallback"] = Json::array({{{"model", "m2"}}});
       return d;
     }
-    default: return document(kind, "subject", Json::object());
+    default:
+      return document(kind, "subject", Json::object());
   }
 }
 
 // The documents that others refer to, then the one under test, by standard ways of writing.
 DecodeResult decode_with_company(const Json& subject) {
   std::string text = text::emit_yaml(subject);
-  for (const std::string name : {"m1", "m2"}) text += "---\n" + text::emit_yaml(document(DocumentKind::model, name, {{"engine", "simulated"}}));
-  text += "---\n" + text::emit_yaml(document(DocumentKind::provider, "p1", {{"url", "https://y.example/v1"}, {"models", {"m1", "b1"}}}));
-  text += "---\n" + text::emit_yaml(document(DocumentKind::route, "m1", {{"to", Json::array({{{"model", "m1"}}})}}));
+  for (const std::string name : {"m1", "m2"})
+    text += "---\n" + text::emit_yaml(document(DocumentKind::model, name, {{"engine", "simulated"}}));
+  text += "---\n" + text::emit_yaml(document(DocumentKind::provider, "p1",
+                                             {{"url", "https://y.example/v1"}, {"models", {"m1", "b1"}}}));
+  text += "---\n" +
+          text::emit_yaml(document(DocumentKind::route, "m1", {{"to", Json::array({{{"model", "m1"}}})}}));
   return decode({{"t.yaml", text}});
 }
 
@@ -90,12 +108,18 @@ std::string dump(const Target& t) { return fmt::format("{}/{}*{}", t.provider, t
 // Everything that a decoded document says.
 std::string dump(const Documents& d) {
   std::string out;
-  const auto line = [&out](const auto&... values) { out += fmt::format("{}\n", fmt::join(std::vector<std::string>{fmt::to_string(values)...}, " ")); };
+  const auto line = [&out](const auto&... values) {
+    out += fmt::format("{}\n", fmt::join(std::vector<std::string>{fmt::to_string(values)...}, " "));
+  };
   for (const auto& [name, m] : d.models) {
-    line("model", name, static_cast<int>(m.engine), m.simulated.load, m.simulated.prefill, m.simulated.decode, m.simulated.context);
-    for (const auto& f : m.simulated.fail) line(f.request, static_cast<int>(f.at), f.event, static_cast<int>(f.what), f.status);
-    line(m.ollama.url, m.external.url, m.source, m.sha256, m.replicas_min, m.replicas_max, m.context, m.slots, m.memory);
-    line(fmt::format("{}", m.command), fmt::format("{}", m.args), m.first_token_target, m.idle ? *m.idle : -1);
+    line("model", name, static_cast<int>(m.engine), m.simulated.load, m.simulated.prefill, m.simulated.decode,
+         m.simulated.context);
+    for (const auto& f : m.simulated.fail)
+      line(f.request, static_cast<int>(f.at), f.event, static_cast<int>(f.what), f.status);
+    line(m.ollama.url, m.external.url, m.source, m.sha256, m.replicas_min, m.replicas_max, m.context, m.slots,
+         m.memory);
+    line(fmt::format("{}", m.command), fmt::format("{}", m.args), m.first_token_target,
+         m.idle ? *m.idle : -1);
     line(m.hold.requests, m.hold.bytes, m.hold.deadline, m.hold.keep_alive_after);
   }
   for (const auto& [name, p] : d.providers) {
@@ -110,7 +134,8 @@ std::string dump(const Documents& d) {
     line(t.connect, t.tls, t.request_body, t.first_byte, t.between_events, t.total, t.client_stalled);
   }
   for (const auto& [name, t] : d.tenants) {
-    line("tenant", name, t.all_routes ? 1 : 0, fmt::format("{}", t.routes), t.limits.requests_per_minute, t.limits.tokens_per_minute, t.limits.concurrent);
+    line("tenant", name, t.all_routes ? 1 : 0, fmt::format("{}", t.routes), t.limits.requests_per_minute,
+         t.limits.tokens_per_minute, t.limits.concurrent);
   }
   return out;
 }
@@ -134,21 +159,26 @@ TEST(Table, RowsAreInOrder) {
     ASSERT_NE(p, nullptr);
     EXPECT_LT(p, &f);
     EXPECT_EQ(p->type == Type::object_list, f.parent().ends_with("[]"));
-    EXPECT_TRUE(p->type == Type::object || p->type == Type::object_list || p->type == Type::one_of || p->type == Type::secret);
+    EXPECT_TRUE(p->type == Type::object || p->type == Type::object_list || p->type == Type::one_of ||
+                p->type == Type::secret);
   });
 }
 
 TEST(Table, DefaultsAreValues) {
   // Defaults that are said in words, because no value stands for them.
-  const std::set<std::string_view> described{"none", "none: a Model", "from the source", "from the file", "every Route", "the engine's program on PATH"};
+  const std::set<std::string_view> described{
+      "none",          "none: a Model", "from the source",
+      "from the file", "every Route",   "the engine's program on PATH"};
   for_each_field([&](DocumentKind kind, const Field& f) {
     SCOPED_TRACE(name_of(kind, f));
     if (f.planned || f.required) {
       EXPECT_TRUE(f.fallback.empty());
       return;
     }
-    const bool of_union = find_field(kind, f.parent()) != nullptr && find_field(kind, f.parent())->type == Type::secret;
-    const bool of_weights = f.path == "spec.source" || f.path == "spec.sha256";  // needed or not by other fields
+    const bool of_union =
+        find_field(kind, f.parent()) != nullptr && find_field(kind, f.parent())->type == Type::secret;
+    const bool of_weights =
+        f.path == "spec.source" || f.path == "spec.sha256";  // needed or not by other fields
     if (!is_scalar(f.type) || of_union || of_weights) return;
     ASSERT_FALSE(f.fallback.empty()) << "an optional field has a default";
     if (described.contains(f.fallback)) return;
@@ -169,10 +199,13 @@ TEST(Table, EachFieldRefusesAWrongType) {
     put(subject, f.path, is_scalar(f.type) ? Json::array({Json::array()}) : Json(7));
     const auto result = decode_with_company(subject);
     std::string path(f.path);
-    for (std::size_t at = path.find("[]"); at != std::string::npos; at = path.find("[]")) path.replace(at, 2, "[0]");
+    for (std::size_t at = path.find("[]"); at != std::string::npos; at = path.find("[]"))
+      path.replace(at, 2, "[0]");
     // A number where a union is expected names a member that does not exist.
     const bool found = std::any_of(result.findings.begin(), result.findings.end(), [&](const Finding& x) {
-      return (x.path == path || x.path == path + ".7") && (x.code == "wrong_type" || x.code == "unknown_field" || x.code == "secret_in_document") && x.at.line > 0 && !x.hint.empty();
+      return (x.path == path || x.path == path + ".7") &&
+             (x.code == "wrong_type" || x.code == "unknown_field" || x.code == "secret_in_document") &&
+             x.at.line > 0 && !x.hint.empty();
     });
     EXPECT_TRUE(found) << text::emit_yaml(subject) << result.text();
   });
@@ -186,7 +219,8 @@ TEST(Table, EachPlannedFieldIsRefused) {
     put(subject, f.path, Json::object());
     const auto result = decode_with_company(subject);
     std::string path(f.path);
-    for (std::size_t at = path.find("[]"); at != std::string::npos; at = path.find("[]")) path.replace(at, 2, "[0]");
+    for (std::size_t at = path.find("[]"); at != std::string::npos; at = path.find("[]"))
+      path.replace(at, 2, "[0]");
     ASSERT_EQ(result.findings.size(), 1U) << result.text();
     EXPECT_EQ(result.findings[0].code, "not_supported_yet");
     EXPECT_EQ(result.findings[0].message, "not supported yet: " + path);
@@ -254,8 +288,11 @@ TEST(Table, EachFieldHasAnEffect) {
   for_each_field([&](DocumentKind kind, const Field& f) {
     const std::string name = name_of(kind, f);
     SCOPED_TRACE(name);
-    // Maps act by their fields; dialect and errors have one possible value each; a fallback's provider acts as that of `to`.
-    static const std::set<std::string_view> single{"apiVersion", "kind", "spec.dialect", "spec.fallback[].when.errors", "spec.fallback[].provider", "spec.credentials"};
+    // Maps act by their fields; dialect and errors have one possible value each; a fallback's provider acts
+    // as that of `to`.
+    static const std::set<std::string_view> single{
+        "apiVersion",      "kind", "spec.dialect", "spec.fallback[].when.errors", "spec.fallback[].provider",
+        "spec.credentials"};
     if (f.planned || f.type == Type::object || single.contains(f.path)) return;
     const auto sample = samples.find(name);
     ASSERT_NE(sample, samples.end()) << "give this field a sample";

@@ -22,12 +22,14 @@ constexpr std::string_view kLower = "abcdefghijklmnopqrstuvwxyz";
 constexpr std::string_view kDigits = "0123456789";
 
 bool made_of(std::string_view text, std::string_view letters) {
-  return std::all_of(text.begin(), text.end(), [&](char c) { return letters.find(c) != std::string_view::npos; });
+  return std::all_of(text.begin(), text.end(),
+                     [&](char c) { return letters.find(c) != std::string_view::npos; });
 }
 
 bool is_label(std::string_view text) {
   static constexpr std::string_view kInner = "abcdefghijklmnopqrstuvwxyz0123456789-";
-  return !text.empty() && text.size() <= 63 && made_of(text, kInner) && text.front() != '-' && text.back() != '-';
+  return !text.empty() && text.size() <= 63 && made_of(text, kInner) && text.front() != '-' &&
+         text.back() != '-';
 }
 
 bool is_dotted(std::string_view text) {
@@ -51,7 +53,8 @@ std::string label_from(std::string_view text, bool dots) {
   std::string out;
   for (const char c : text) {
     const char low = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    if (kLower.find(low) != std::string_view::npos || kDigits.find(low) != std::string_view::npos || (dots && low == '.' && !out.empty() && out.back() != '-')) {
+    if (kLower.find(low) != std::string_view::npos || kDigits.find(low) != std::string_view::npos ||
+        (dots && low == '.' && !out.empty() && out.back() != '-')) {
       out += low;
     } else if (!out.empty() && out.back() != '-' && out.back() != '.') {
       out += '-';
@@ -77,7 +80,8 @@ bool good_authority(std::string_view authority) {
     const std::size_t colon = authority.find(':');
     host = authority.substr(0, colon);
     if (host.empty() || host.size() > 253 || !std::all_of(host.begin(), host.end(), [](char c) {
-          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                 c == '.' || c == '_';
         })) {
       return false;
     }
@@ -99,61 +103,77 @@ Result<Value> read_url(std::string_view text) {
   std::string_view rest = text;
   const bool plain = rest.starts_with("http://");
   if (!plain && !rest.starts_with("https://")) {
-    return fail("bad_value", fmt::format("'{}' is not an http or https URL", text), "write for example https://api.example.com/v1");
+    return fail("bad_value", fmt::format("'{}' is not an http or https URL", text),
+                "write for example https://api.example.com/v1");
   }
   rest.remove_prefix(plain ? 7 : 8);
   const std::string_view authority = rest.substr(0, rest.find_first_of("/?#"));
   if (authority.find('@') != std::string_view::npos) {
-    return fail("secret_in_document", "the URL holds a user name or a password", "write the URL without it and name the key in credentials");
+    return fail("secret_in_document", "the URL holds a user name or a password",
+                "write the URL without it and name the key in credentials");
   }
   if (!printable(text) || !good_authority(authority)) {
-    return fail("bad_value", fmt::format("'{}' has no valid host and port", text), "write for example https://api.example.com/v1");
+    return fail("bad_value", fmt::format("'{}' has no valid host and port", text),
+                "write for example https://api.example.com/v1");
   }
   if (rest.find_first_of("?#") != std::string_view::npos) {
-    return fail("bad_value", fmt::format("'{}' has a query or a fragment", text), "write the URL up to its path");
+    return fail("bad_value", fmt::format("'{}' has a query or a fragment", text),
+                "write the URL up to its path");
   }
   while (text.ends_with('/')) text.remove_suffix(1);
   return Value{.text = std::string(text)};
 }
 
 Result<Value> read_source(std::string_view text) {
-  static constexpr std::string_view kForms = "write file:///PATH, hf://OWNER/REPO/FILE.gguf, https://HOST/FILE.gguf or ollama://NAME";
+  static constexpr std::string_view kForms =
+      "write file:///PATH, hf://OWNER/REPO/FILE.gguf, https://HOST/FILE.gguf or ollama://NAME";
   const std::size_t mark = text.find("://");
   if (mark == std::string_view::npos) {
     if (text.starts_with('/')) {
-      return fail("bad_value", fmt::format("'{}' is a path, not a source", text), fmt::format("write file://{}", text));
+      return fail("bad_value", fmt::format("'{}' is a path, not a source", text),
+                  fmt::format("write file://{}", text));
     }
     return fail("bad_value", fmt::format("'{}' is not a source of weights", text), std::string(kForms));
   }
   const std::string_view scheme = text.substr(0, mark);
   const std::string_view rest = text.substr(mark + 3);
   if (scheme.starts_with("http") && rest.substr(0, rest.find('/')).find('@') != std::string_view::npos) {
-    return fail("secret_in_document", "the URL holds a user name or a password", "fetch the file yourself and write file:///PATH");
+    return fail("secret_in_document", "the URL holds a user name or a password",
+                "fetch the file yourself and write file:///PATH");
   }
   if (scheme != "file" && !printable(text)) {
-    return fail("bad_value", fmt::format("'{}' holds blanks or letters beyond ASCII", text), "write them percent-encoded");
+    return fail("bad_value", fmt::format("'{}' holds blanks or letters beyond ASCII", text),
+                "write them percent-encoded");
   }
   if (scheme == "file") {
     if (!rest.starts_with('/')) {
-      return fail("bad_value", fmt::format("'{}' is not an absolute path", text), "write three slashes and the whole path: file:///data/model.gguf");
+      return fail("bad_value", fmt::format("'{}' is not an absolute path", text),
+                  "write three slashes and the whole path: file:///data/model.gguf");
     }
   } else if (scheme == "hf") {
     // OWNER/REPO/FILE, the file may stand in folders.
     const std::size_t first = rest.find('/');
     const std::size_t second = first == std::string_view::npos ? first : rest.find('/', first + 1);
     const bool leaves = fmt::format("/{}/", rest).find("/../") != std::string::npos;
-    if (leaves || first == 0 || second == std::string_view::npos || second == first + 1 || second + 1 == rest.size()) {
-      return fail("bad_value", fmt::format("'{}' names no file in a repository", text), "write hf://OWNER/REPO/FILE.gguf");
+    if (leaves || first == 0 || second == std::string_view::npos || second == first + 1 ||
+        second + 1 == rest.size()) {
+      return fail("bad_value", fmt::format("'{}' names no file in a repository", text),
+                  "write hf://OWNER/REPO/FILE.gguf");
     }
   } else if (scheme == "https") {
     const std::size_t slash = rest.find('/');
-    if (!good_authority(rest.substr(0, slash)) || slash == std::string_view::npos || slash + 1 == rest.size()) {
-      return fail("bad_value", fmt::format("'{}' names no host and file", text), "write for example https://models.example.com/model.gguf");
+    if (!good_authority(rest.substr(0, slash)) || slash == std::string_view::npos ||
+        slash + 1 == rest.size()) {
+      return fail("bad_value", fmt::format("'{}' names no host and file", text),
+                  "write for example https://models.example.com/model.gguf");
     }
   } else if (scheme == "http") {
-    return fail("bad_value", fmt::format("'{}' is fetched without TLS", text), "use https://, or file:// for a file that is already here");
+    return fail("bad_value", fmt::format("'{}' is fetched without TLS", text),
+                "use https://, or file:// for a file that is already here");
   } else if (scheme == "ollama") {
-    if (!is_model_name(rest)) return fail("bad_value", fmt::format("'{}' names no model", text), "write for example ollama://qwen3:0.6b");
+    if (!is_model_name(rest))
+      return fail("bad_value", fmt::format("'{}' names no model", text),
+                  "write for example ollama://qwen3:0.6b");
   } else {
     return fail("bad_value", fmt::format("'{}://' is not a source of weights", scheme), std::string(kForms));
   }
@@ -163,15 +183,18 @@ Result<Value> read_source(std::string_view text) {
 Result<Value> read_digest(std::string_view text) {
   std::string lower(text);
   if (lower.starts_with("sha256:")) lower.erase(0, 7);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c; });
   if (lower.size() != 64 || !made_of(lower, "0123456789abcdef")) {
-    return fail("bad_value", fmt::format("'{}' is not a SHA-256 digest", text), "write the 64 hexadecimal digits that sha256sum prints");
+    return fail("bad_value", fmt::format("'{}' is not a SHA-256 digest", text),
+                "write the 64 hexadecimal digits that sha256sum prints");
   }
   return Value{.text = std::move(lower)};
 }
 
 // NAME or NAME:NUMBER out of fixed names; those ending in ':' demand a number between `low` and `high`.
-Result<Value> read_word(std::string_view text, std::span<const std::string_view> names, std::int64_t low, std::int64_t high) {
+Result<Value> read_word(std::string_view text, std::span<const std::string_view> names, std::int64_t low,
+                        std::int64_t high) {
   for (const std::string_view name : names) {
     if (!name.ends_with(':')) {
       if (text == name) return Value{.text = std::string(text)};
@@ -181,8 +204,10 @@ Result<Value> read_word(std::string_view text, std::span<const std::string_view>
     const std::string_view digits = text.substr(name.size());
     std::int64_t number = 0;
     const auto [end, bad] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (digits.empty() || bad != std::errc{} || end != digits.data() + digits.size() || number < low || number > high) {
-      return fail("out_of_range", fmt::format("'{}' needs a number from {} to {} after the colon", text, low, high),
+    if (digits.empty() || bad != std::errc{} || end != digits.data() + digits.size() || number < low ||
+        number > high) {
+      return fail("out_of_range",
+                  fmt::format("'{}' needs a number from {} to {} after the colon", text, low, high),
                   fmt::format("write for example {}{}", name, low));
     }
     return Value{.text = std::string(name.substr(0, name.size() - 1)), .integer = number};
@@ -190,7 +215,8 @@ Result<Value> read_word(std::string_view text, std::span<const std::string_view>
   std::string hint = text::did_you_mean(text, names);
   if (hint.empty()) {
     std::vector<std::string> forms;
-    for (const std::string_view name : names) forms.push_back(fmt::format("{}{}", name, name.ends_with(':') ? "N" : ""));
+    for (const std::string_view name : names)
+      forms.push_back(fmt::format("{}{}", name, name.ends_with(':') ? "N" : ""));
     hint = "write " + text::join_words(std::vector<std::string_view>(forms.begin(), forms.end()), "or");
   }
   return fail("unknown_choice", fmt::format("'{}' is not known here", text), hint);
@@ -198,7 +224,9 @@ Result<Value> read_word(std::string_view text, std::span<const std::string_view>
 
 Result<Value> read_choice(const Field& field, std::string_view text) {
   for (const std::string_view later : split_words(field.later)) {
-    if (text == later) return fail("not_supported_yet", fmt::format("not supported yet: {}: {}", field.path, text), "write " + std::string(field.words));
+    if (text == later)
+      return fail("not_supported_yet", fmt::format("not supported yet: {}: {}", field.path, text),
+                  "write " + std::string(field.words));
   }
   return read_word(text, split_words(field.words), 0, 0);
 }
@@ -214,10 +242,12 @@ std::string bound_text(Type type, double bound) {
 
 Result<Value> bounded(const Field& field, std::string_view text, Value value, double number) {
   if (number < field.min) {
-    return fail("out_of_range", fmt::format("{} is below {}", text, bound_text(field.type, field.min)), fmt::format("write {} or more", bound_text(field.type, field.min)));
+    return fail("out_of_range", fmt::format("{} is below {}", text, bound_text(field.type, field.min)),
+                fmt::format("write {} or more", bound_text(field.type, field.min)));
   }
   if (number > field.max) {
-    return fail("out_of_range", fmt::format("{} is above {}", text, bound_text(field.type, field.max)), fmt::format("write {} or less", bound_text(field.type, field.max)));
+    return fail("out_of_range", fmt::format("{} is above {}", text, bound_text(field.type, field.max)),
+                fmt::format("write {} or less", bound_text(field.type, field.max)));
   }
   return value;
 }
@@ -227,15 +257,19 @@ Error retitled(Error e, std::string_view code) {
   return e;
 }
 
-std::unexpected<Error> wrong_type(const Field& field, std::string_view text, std::string_view what, std::string hint) {
-  return fail("wrong_type", fmt::format("must be {}, is {} {}", type_name(field.type), what, text), std::move(hint));
+std::unexpected<Error> wrong_type(const Field& field, std::string_view text, std::string_view what,
+                                  std::string hint) {
+  return fail("wrong_type", fmt::format("must be {}, is {} {}", type_name(field.type), what, text),
+              std::move(hint));
 }
 
 // A number without a unit where one is needed, and a unit of another kind.
 Result<Value> read_duration(const Field& field, std::string_view text, ScalarType type) {
   if ((type == ScalarType::integer || type == ScalarType::floating) && text != "0") {
-    if (text.starts_with('-')) return fail("out_of_range", fmt::format("{} is below 0", text), "write for example 30s");
-    return fail("wrong_unit", fmt::format("{} has no unit", text), fmt::format("write {}s, or ms, m, h, d in place of s", text));
+    if (text.starts_with('-'))
+      return fail("out_of_range", fmt::format("{} is below 0", text), "write for example 30s");
+    return fail("wrong_unit", fmt::format("{} has no unit", text),
+                fmt::format("write {}s, or ms, m, h, d in place of s", text));
   }
   const auto parsed = parse_duration(text);
   if (!parsed) {
@@ -251,11 +285,14 @@ Result<Value> read_integer(const Field& field, std::string_view text) {
     std::int64_t number = 0;
     const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (bad == std::errc{} && end == text.data() + text.size()) {
-      return bounded(field, text, {.text = std::string(text), .integer = number}, static_cast<double>(number));
+      return bounded(field, text, {.text = std::string(text), .integer = number},
+                     static_cast<double>(number));
     }
   }
   const auto parsed = parse_count(text);
-  if (!parsed) return fail("wrong_type", fmt::format("must be {}, is '{}'", type_name(field.type), text), parsed.error().hint);
+  if (!parsed)
+    return fail("wrong_type", fmt::format("must be {}, is '{}'", type_name(field.type), text),
+                parsed.error().hint);
   return bounded(field, text, {.text = std::string(text), .integer = *parsed}, static_cast<double>(*parsed));
 }
 
@@ -271,10 +308,12 @@ Result<Value> read_number(const Field& field, std::string_view text) {
 }
 
 Result<Value> read_bytes(const Field& field, std::string_view text) {
-  if (text.starts_with('-')) return fail("out_of_range", fmt::format("{} is below 0", text), "write for example 64Mi");
+  if (text.starts_with('-'))
+    return fail("out_of_range", fmt::format("{} is below 0", text), "write for example 64Mi");
   const auto parsed = parse_bytes(text);
   if (!parsed) return std::unexpected(retitled(parsed.error(), "wrong_unit"));
-  return bounded(field, text, {.text = std::string(text), .integer = static_cast<std::int64_t>(*parsed)}, static_cast<double>(*parsed));
+  return bounded(field, text, {.text = std::string(text), .integer = static_cast<std::int64_t>(*parsed)},
+                 static_cast<double>(*parsed));
 }
 
 Result<Value> read_percent(const Field& field, std::string_view text, ScalarType type) {
@@ -300,35 +339,45 @@ Result<Value> read_boolean(const Field& field, std::string_view text, ScalarType
 // The value is not repeated: what stands here wrongly is often the key itself.
 Result<Value> read_variable(std::string_view text) {
   static constexpr std::string_view kName = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
-  if (made_of(text, kName) && kDigits.find(text.front()) == std::string_view::npos) return Value{.text = std::string(text)};
-  return fail("bad_value", "is not the name of an environment variable", "write for example OPENAI_API_KEY; if this is the key itself, take it out of the file");
+  if (made_of(text, kName) && kDigits.find(text.front()) == std::string_view::npos)
+    return Value{.text = std::string(text)};
+  return fail("bad_value", "is not the name of an environment variable",
+              "write for example OPENAI_API_KEY; if this is the key itself, take it out of the file");
 }
 
 Result<Value> read_name(const Field& field, std::string_view text) {
   if (field.type == Type::model_name) {
     if (is_model_name(text)) return Value{.text = std::string(text)};
-    return fail("bad_value", fmt::format("'{}' is not a model name", text), "use letters, digits and marks such as - _ . / : without blanks or quotes, 256 at most");
+    return fail("bad_value", fmt::format("'{}' is not a model name", text),
+                "use letters, digits and marks such as - _ . / : without blanks or quotes, 256 at most");
   }
   const bool dots = field.type == Type::dotted;
   if (dots ? is_dotted(text) : is_label(text)) return Value{.text = std::string(text)};
   const std::string proposal = label_from(text, dots);
   const bool useful = dots ? is_dotted(proposal) : is_label(proposal);
   return fail("bad_value", fmt::format("'{}' is not a name", text),
-              fmt::format("use lower-case letters, digits{} and - inside{}", dots ? ", ." : "", useful ? fmt::format(", for example {}", proposal) : ", at most 63"));
+              fmt::format("use lower-case letters, digits{} and - inside{}", dots ? ", ." : "",
+                          useful ? fmt::format(", for example {}", proposal) : ", at most 63"));
 }
 
 Result<Value> read_text(const Field& field, std::string_view text, ScalarType type) {
   if (type != ScalarType::text) {
-    return wrong_type(field, text, type == ScalarType::boolean ? "the boolean" : "the number", fmt::format("put it in quotes: \"{}\"", text));
+    return wrong_type(field, text, type == ScalarType::boolean ? "the boolean" : "the number",
+                      fmt::format("put it in quotes: \"{}\"", text));
   }
   switch (field.type) {
     case Type::label:
     case Type::dotted:
-    case Type::model_name: return read_name(field, text);
-    case Type::url: return read_url(text);
-    case Type::source: return read_source(text);
-    case Type::digest: return read_digest(text);
-    case Type::choice: return read_choice(field, text);
+    case Type::model_name:
+      return read_name(field, text);
+    case Type::url:
+      return read_url(text);
+    case Type::source:
+      return read_source(text);
+    case Type::digest:
+      return read_digest(text);
+    case Type::choice:
+      return read_choice(field, text);
     case Type::fault_time: {
       static constexpr std::array<std::string_view, 4> kTimes{"load", "firstByte", "event:", "end"};
       return read_word(text, kTimes, 1, 1'000'000);
@@ -337,7 +386,8 @@ Result<Value> read_text(const Field& field, std::string_view text, ScalarType ty
       static constexpr std::array<std::string_view, 3> kActs{"exit", "stall", "error:"};
       return read_word(text, kActs, 400, 599);
     }
-    default: break;
+    default:
+      break;
   }
   if (text.empty()) return fail("empty_value", "is empty", "write a value or remove the field");
   if (text.find('\0') != std::string_view::npos) return fail("bad_value", "holds a zero byte", "remove it");
@@ -346,31 +396,42 @@ Result<Value> read_text(const Field& field, std::string_view text, ScalarType ty
 }
 
 bool is_numeric(Type type) {
-  return type == Type::integer || type == Type::number || type == Type::bytes || type == Type::duration || type == Type::percent;
+  return type == Type::integer || type == Type::number || type == Type::bytes || type == Type::duration ||
+         type == Type::percent;
 }
 
 Result<Value> read_scalar(const Field& field, std::string_view text, ScalarType type, bool quoted) {
-  for (const std::string_view word : split_words(field.type == Type::choice ? std::string_view{} : field.words)) {
+  for (const std::string_view word :
+       split_words(field.type == Type::choice ? std::string_view{} : field.words)) {
     if (text == word) return Value{.text = std::string(text), .word = true};
   }
   if (is_numeric(field.type)) {
     if (type == ScalarType::boolean) return wrong_type(field, text, "the boolean", "write a number");
     if (text.empty()) return fail("empty_value", "is empty", "write a value or remove the field");
-    if (quoted && (field.type == Type::integer || field.type == Type::number) && made_of(text, "0123456789.+-")) {
-      return wrong_type(field, fmt::format("\"{}\"", text), "the text", fmt::format("write {} without quotes", text));
+    if (quoted && (field.type == Type::integer || field.type == Type::number) &&
+        made_of(text, "0123456789.+-")) {
+      return wrong_type(field, fmt::format("\"{}\"", text), "the text",
+                        fmt::format("write {} without quotes", text));
     }
     if (type == ScalarType::integer && (text.starts_with("0x") || text.starts_with("0o"))) {
       return wrong_type(field, text, "the number", "write it in decimal");
     }
   }
   switch (field.type) {
-    case Type::integer: return read_integer(field, text);
-    case Type::number: return read_number(field, text);
-    case Type::bytes: return read_bytes(field, text);
-    case Type::duration: return read_duration(field, text, type);
-    case Type::percent: return read_percent(field, text, type);
-    case Type::boolean: return read_boolean(field, text, type);
-    default: return read_text(field, text, type);
+    case Type::integer:
+      return read_integer(field, text);
+    case Type::number:
+      return read_number(field, text);
+    case Type::bytes:
+      return read_bytes(field, text);
+    case Type::duration:
+      return read_duration(field, text, type);
+    case Type::percent:
+      return read_percent(field, text, type);
+    case Type::boolean:
+      return read_boolean(field, text, type);
+    default:
+      return read_text(field, text, type);
   }
 }
 
@@ -382,7 +443,8 @@ Result<Value> read_value(const Field& field, const Node& node) {
                 fmt::format("write {}: {}", field.leaf(), example(field.type)));
   }
   const ScalarType type = resolve(node);
-  if (type == ScalarType::null) return fail("empty_value", "has no value", "write a value or remove the field");
+  if (type == ScalarType::null)
+    return fail("empty_value", "has no value", "write a value or remove the field");
   return read_scalar(field, node.text, type, !node.plain);
 }
 

@@ -18,10 +18,11 @@ struct Value {
   bool word = false;         // one of the field's words was written in place of a value
 };
 
-// Reads what a user wrote. Errors: wrong_type, wrong_unit, out_of_range, bad_value, unknown_choice, not_supported_yet; the
-// message names the value but not the path.
+// Reads what a user wrote. Errors: wrong_type, wrong_unit, out_of_range, bad_value, unknown_choice,
+// not_supported_yet; the message names the value but not the path.
 Result<Value> read_value(const Field& field, const text::Node& node);
-// The default of the field. A field without one, or whose default is a description ("from the file"), gives an empty Value.
+// The default of the field. A field without one, or whose default is a description ("from the file"), gives
+// an empty Value.
 Value default_value(const Field& field);
 
 }  // namespace tg::spec

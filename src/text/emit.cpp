@@ -17,20 +17,24 @@ constexpr std::array<std::string_view, 9> kWords{"true", "false", "yes", "no", "
 
 bool is_word(std::string_view text) {
   std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return std::find(kWords.begin(), kWords.end(), lower) != kWords.end();
 }
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// Plain only when it cannot be anything else: begins with a letter or '/', holds no indicator, space at an end or line end.
-// What begins with a digit, sign or point may be a number, a base-60 number or a date for some reader, so it is quoted.
+// Plain only when it cannot be anything else: begins with a letter or '/', holds no indicator, space at an
+// end or line end. What begins with a digit, sign or point may be a number, a base-60 number or a date for
+// some reader, so it is quoted.
 bool safe_plain(std::string_view text) {
-  if (text.empty() || text.size() > 120 || !(is_letter(text.front()) || text.front() == '/') || is_word(text)) return false;
+  if (text.empty() || text.size() > 120 || !(is_letter(text.front()) || text.front() == '/') || is_word(text))
+    return false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (is_letter(c) || is_digit(c) || std::string_view("-_./+@%").find(c) != std::string_view::npos) continue;
+    if (is_letter(c) || is_digit(c) || std::string_view("-_./+@%").find(c) != std::string_view::npos)
+      continue;
     if (c == ':' && i + 1 < text.size() && text[i + 1] != ' ') continue;
     if (c == ' ' && i + 1 < text.size() && text[i + 1] != '#' && text[i + 1] != ' ') continue;
     return false;
@@ -40,7 +44,9 @@ bool safe_plain(std::string_view text) {
 
 // Length of the well-formed UTF-8 character at `at`, 0 if it is none (or one that YAML does not print).
 std::size_t character(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U; };
+  const auto byte = [&](std::size_t i) {
+    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U;
+  };
   const auto follows = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
   const unsigned b = byte(0);
   if (b < 0x80) return 1;
@@ -50,16 +56,19 @@ std::size_t character(std::string_view text, std::size_t at) {
     return code < 0x800 || (code >= 0xD800 && code < 0xE000) ? 0 : 3;
   }
   if (b >= 0xF0 && b < 0xF5 && follows(1) && follows(2) && follows(3)) {
-    const unsigned code = (b & 7U) << 18 | (byte(1) & 0x3FU) << 12 | (byte(2) & 0x3FU) << 6 | (byte(3) & 0x3FU);
+    const unsigned code =
+        (b & 7U) << 18 | (byte(1) & 0x3FU) << 12 | (byte(2) & 0x3FU) << 6 | (byte(3) & 0x3FU);
     return code < 0x10000 || code > 0x10FFFF ? 0 : 4;
   }
   return 0;
 }
 
-// Characters above ASCII that must be escaped: C1 controls, the line and paragraph separators, the byte order mark.
+// Characters above ASCII that must be escaped: C1 controls, the line and paragraph separators, the byte order
+// mark.
 bool escaped_wide(std::string_view c) {
-  return (c.size() == 2 && c[0] == '\xC2' && static_cast<unsigned char>(c[1]) < 0xA1) || c == "\xE2\x80\xA8" || c == "\xE2\x80\xA9" ||
-         c == "\xEF\xBB\xBF" || c == "\xEF\xBF\xBE" || c == "\xEF\xBF\xBF";
+  return (c.size() == 2 && c[0] == '\xC2' && static_cast<unsigned char>(c[1]) < 0xA1) ||
+         c == "\xE2\x80\xA8" || c == "\xE2\x80\xA9" || c == "\xEF\xBB\xBF" || c == "\xEF\xBF\xBE" ||
+         c == "\xEF\xBF\xBF";
 }
 
 std::string quoted(std::string_view text) {
@@ -82,7 +91,8 @@ std::string quoted(std::string_view text) {
       out += fmt::format("\\x{:02X}", static_cast<unsigned>(c[0]));
     } else if (escaped_wide(c)) {
       const unsigned code = n == 2 ? static_cast<unsigned char>(c[1])
-                                   : ((static_cast<unsigned char>(c[0]) & 0x0FU) << 12 | (static_cast<unsigned char>(c[1]) & 0x3FU) << 6 |
+                                   : ((static_cast<unsigned char>(c[0]) & 0x0FU) << 12 |
+                                      (static_cast<unsigned char>(c[1]) & 0x3FU) << 6 |
                                       (static_cast<unsigned char>(c[2]) & 0x3FU));
       out += fmt::format("\\u{:04X}", code);
     } else {

@@ -12,7 +12,9 @@ char folded(char c) {
   return c == '_' ? '-' : c;
 }
 
-std::vector<std::string_view> views(std::span<const std::string> names) { return {names.begin(), names.end()}; }
+std::vector<std::string_view> views(std::span<const std::string> names) {
+  return {names.begin(), names.end()};
+}
 
 constexpr std::size_t kLongest = 256;  // words beyond this are not compared: the cost is quadratic
 
@@ -37,14 +39,16 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return previous[b.size()];
 }
 
-std::vector<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates, std::size_t most) {
+std::vector<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates,
+                                      std::size_t most) {
   if (word.empty() || word.size() > kLongest) return {};
   const std::size_t bound = std::min<std::size_t>(word.size() / 3, 3);
   std::vector<std::pair<std::size_t, std::string_view>> near;
   for (const std::string_view c : candidates) {
     if (c.size() > kLongest) continue;
     const std::size_t distance = edit_distance(word, c);
-    const bool begins = word.size() >= 3 && c.size() > word.size() && edit_distance(word, c.substr(0, word.size())) == 0;
+    const bool begins =
+        word.size() >= 3 && c.size() > word.size() && edit_distance(word, c.substr(0, word.size())) == 0;
     if (distance <= bound) {
       near.emplace_back(distance, c);
     } else if (begins) {
@@ -61,7 +65,8 @@ std::vector<std::string_view> nearest(std::string_view word, std::span<const std
   return out;
 }
 
-std::vector<std::string_view> nearest(std::string_view word, std::span<const std::string> candidates, std::size_t most) {
+std::vector<std::string_view> nearest(std::string_view word, std::span<const std::string> candidates,
+                                      std::size_t most) {
   return nearest(word, std::span<const std::string_view>(views(candidates)), most);
 }
 

@@ -4,6 +4,8 @@
 #include <simdjson.h>
 #include <yaml.h>
 
+#include <algorithm>
+#include <array>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -38,7 +40,8 @@ Mark mark_at(std::string_view content, std::size_t offset) {
 // The inverse of mark_at, for lines that end in a line feed.
 std::size_t offset_of(std::string_view content, Mark at) {
   std::size_t offset = 0;
-  for (int line = 1; line < at.line && offset < content.size(); ++offset) line += content[offset] == '\n' ? 1 : 0;
+  for (int line = 1; line < at.line && offset < content.size(); ++offset)
+    line += content[offset] == '\n' ? 1 : 0;
   for (int column = 1; column < at.column && offset < content.size(); ++column) {
     do ++offset;
     while (offset < content.size() && (static_cast<unsigned char>(content[offset]) & 0xC0) == 0x80);
@@ -69,7 +72,8 @@ class Events {
     ok_ = yaml_parser_initialize(&parser_) == 1;
     if (!ok_) return;
     yaml_parser_set_encoding(&parser_, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(content.data()), content.size());
+    yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(content.data()),
+                                 content.size());
   }
   ~Events() {
     drop();
@@ -139,8 +143,10 @@ std::string hint_for(std::string_view problem, std::string_view content, Mark at
     return "a value with ': ' in it needs quotes; else check the indentation of this line";
   }
   if (problem == "could not find expected ':'") return "write KEY: VALUE, with a space after the colon";
-  if (problem.starts_with("did not find expected")) return "check brackets, commas and the indentation of this line";
-  if (problem == "found invalid Unicode character escape code") return "write the character itself instead of \\u escapes";
+  if (problem.starts_with("did not find expected"))
+    return "check brackets, commas and the indentation of this line";
+  if (problem == "found invalid Unicode character escape code")
+    return "write the character itself instead of \\u escapes";
   return {};
 }
 
@@ -162,7 +168,8 @@ class Builder {
       if (!root) return;
       e = next();  // the document's end
       if (e == nullptr) return;
-      if (root->kind != Node::Kind::scalar || resolve(*root) != ScalarType::null) out_.documents.push_back(std::move(*root));
+      if (root->kind != Node::Kind::scalar || resolve(*root) != ScalarType::null)
+        out_.documents.push_back(std::move(*root));
     }
   }
 
@@ -183,9 +190,10 @@ class Builder {
     const yaml_parser_t& p = events_.parser();
     const std::string_view what = p.problem == nullptr ? "out of memory" : p.problem;
     if (p.error == YAML_READER_ERROR) {
-      problem("control_character", mark_at(content_, p.problem_offset),
-              fmt::format("character U+{:04X} is not allowed in YAML", p.problem_value < 0 ? 0 : p.problem_value),
-              "remove it, or write it as an escape in double quotes");
+      problem(
+          "control_character", mark_at(content_, p.problem_offset),
+          fmt::format("character U+{:04X} is not allowed in YAML", p.problem_value < 0 ? 0 : p.problem_value),
+          "remove it, or write it as an escape in double quotes");
       return;
     }
     const Mark at = mark_of(p.problem_mark);
@@ -193,7 +201,8 @@ class Builder {
     if (p.context != nullptr) {
       message += fmt::format(" {}", p.context);
       const Mark from = mark_of(p.context_mark);
-      if (from.line != at.line || from.column != at.column) message += fmt::format(" that starts at {}", place(from));
+      if (from.line != at.line || from.column != at.column)
+        message += fmt::format(" that starts at {}", place(from));
     }
     problem("yaml_syntax", at, std::move(message), hint_for(what, content_, at));
   }
@@ -202,31 +211,40 @@ class Builder {
   bool count(Mark at, std::size_t n = 1) {
     nodes_ += n;
     if (nodes_ <= limits_.nodes) return true;
-    problem("too_many_nodes", at, fmt::format("more than {} values in one file", limits_.nodes), "split the file");
+    problem("too_many_nodes", at, fmt::format("more than {} values in one file", limits_.nodes),
+            "split the file");
     return false;
   }
 
   bool deep(Mark at, int depth) {
     if (depth <= limits_.depth) return false;
-    problem("too_deep", at, fmt::format("nested deeper than {} levels", limits_.depth), "no document needs that");
+    problem("too_deep", at, fmt::format("nested deeper than {} levels", limits_.depth),
+            "no document needs that");
     return true;
   }
 
   std::string tag(const yaml_char_t* raw, Mark at) {
     const std::string_view name = text_of(raw);
-    if (name.empty() || name == "!" || name.starts_with(kCore)) return name == "!" ? std::string{} : std::string(name);
-    problem("unknown_tag", at, fmt::format("the tag {} is not known", name), "remove it: the type follows from the field");
+    if (name.empty() || name == "!") return {};
+    static constexpr std::array<std::string_view, 7> kKnown{"str",  "int", "float", "bool",
+                                                            "null", "map", "seq"};
+    if (name.starts_with(kCore) &&
+        std::find(kKnown.begin(), kKnown.end(), name.substr(kCore.size())) != kKnown.end())
+      return std::string(name);
+    problem("unknown_tag", at, fmt::format("the tag {} is not known", name),
+            "remove it: the type follows from the field");
     return {};
   }
 
-  // Keeps a copy for aliases. Nested anchors copy the same values again and again, so the copies have a bound of their own;
-  // a value that no alias could use within its budget is not copied at all. False on a problem.
+  // Keeps a copy for aliases. Nested anchors copy the same values again and again, so the copies have a bound
+  // of their own; a value that no alias could use within its budget is not copied at all. False on a problem.
   bool remember(const std::string& anchor, const Node& n) {
     if (anchor.empty()) return true;
     const Size size = measure(n);
     anchored_nodes_ += size.nodes;
     if (anchored_nodes_ > limits_.nodes) {
-      problem("alias_bomb", n.start, fmt::format("anchors hold more than {} values", limits_.nodes), "use fewer anchors");
+      problem("alias_bomb", n.start, fmt::format("anchors hold more than {} values", limits_.nodes),
+              "use fewer anchors");
       return false;
     }
     const bool usable = size.nodes <= limits_.alias_nodes && size.bytes <= limits_.alias_bytes;
@@ -238,11 +256,16 @@ class Builder {
     const Mark at = mark_of(e.start_mark);
     if (!count(at)) return std::nullopt;
     switch (e.type) {
-      case YAML_SCALAR_EVENT: return scalar(e);
-      case YAML_SEQUENCE_START_EVENT: return sequence(e, depth + 1);
-      case YAML_MAPPING_START_EVENT: return mapping(e, depth + 1);
-      case YAML_ALIAS_EVENT: return alias(e, depth);
-      default: break;
+      case YAML_SCALAR_EVENT:
+        return scalar(e);
+      case YAML_SEQUENCE_START_EVENT:
+        return sequence(e, depth + 1);
+      case YAML_MAPPING_START_EVENT:
+        return mapping(e, depth + 1);
+      case YAML_ALIAS_EVENT:
+        return alias(e, depth);
+      default:
+        break;
     }
     problem("yaml_syntax", at, "not valid YAML: a value is expected here");
     return std::nullopt;
@@ -312,7 +335,8 @@ class Builder {
       }
       const auto [it, fresh] = seen.emplace(key->text, key->start);
       if (!fresh) {
-        problem("duplicate_key", key->start, fmt::format("the key '{}' is there twice, first at {}", key->text, place(it->second)),
+        problem("duplicate_key", key->start,
+                fmt::format("the key '{}' is there twice, first at {}", key->text, place(it->second)),
                 "remove one of them");
         continue;
       }
@@ -336,7 +360,8 @@ class Builder {
     alias_bytes_ += size.bytes;
     if (alias_nodes_ > limits_.alias_nodes || alias_bytes_ > limits_.alias_bytes) {
       problem("alias_bomb", at,
-              fmt::format("aliases make more than {} values or {} bytes", limits_.alias_nodes, limits_.alias_bytes),
+              fmt::format("aliases make more than {} values or {} bytes", limits_.alias_nodes,
+                          limits_.alias_bytes),
               "write the values out, or use fewer aliases");
       return std::nullopt;
     }
@@ -363,15 +388,19 @@ class Builder {
 YamlFile parse_yaml(std::string_view content, const YamlLimits& limits) {
   YamlFile out;
   if (content.size() > limits.bytes) {
-    out.problems.push_back({"file_too_large", {1, 1}, fmt::format("{} bytes, more than {}", content.size(), limits.bytes), "split the file"});
+    out.problems.push_back({"file_too_large",
+                            {1, 1},
+                            fmt::format("{} bytes, more than {}", content.size(), limits.bytes),
+                            "split the file"});
     return out;
   }
   if (content.starts_with("\xEF\xBB\xBF")) content.remove_prefix(3);
   if (!simdjson::validate_utf8(content.data(), content.size())) {
     const std::size_t bad = first_invalid(content);
-    out.problems.push_back({"invalid_utf8", mark_at(content, bad),
-                            fmt::format("byte 0x{:02X} is not UTF-8", static_cast<unsigned char>(content[bad])),
-                            "save the file as UTF-8"});
+    out.problems.push_back(
+        {"invalid_utf8", mark_at(content, bad),
+         fmt::format("byte 0x{:02X} is not UTF-8", static_cast<unsigned char>(content[bad])),
+         "save the file as UTF-8"});
     return out;
   }
   Builder(content, limits, out).run();

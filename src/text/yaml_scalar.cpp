@@ -45,7 +45,8 @@ bool is_floating(std::string_view text) {
 }
 
 bool is_boolean(std::string_view text) {
-  return text == "true" || text == "True" || text == "TRUE" || text == "false" || text == "False" || text == "FALSE";
+  return text == "true" || text == "True" || text == "TRUE" || text == "false" || text == "False" ||
+         text == "FALSE";
 }
 
 bool is_null(std::string_view text) {
@@ -64,11 +65,13 @@ ScalarType by_form(std::string_view text) {
 
 ScalarType resolve(const Node& scalar) {
   if (scalar.tag.starts_with(kCore)) {
-    // An explicit tag decides, but only if the text has that form: `!!int abc` stays text and fails where a number is wanted.
+    // An explicit tag decides, but only if the text has that form: `!!int abc` stays text and fails where a
+    // number is wanted.
     const std::string_view name = std::string_view(scalar.tag).substr(kCore.size());
     const ScalarType form = by_form(scalar.text);
     if (name == "int" && form == ScalarType::integer) return form;
-    if (name == "float" && (form == ScalarType::integer || form == ScalarType::floating)) return ScalarType::floating;
+    if (name == "float" && (form == ScalarType::integer || form == ScalarType::floating))
+      return ScalarType::floating;
     if (name == "bool" && form == ScalarType::boolean) return form;
     if (name == "null" && form == ScalarType::null) return form;
     return ScalarType::text;
@@ -80,11 +83,15 @@ std::string_view describe(const Node& node) {
   if (node.kind == Node::Kind::sequence) return "a list";
   if (node.kind == Node::Kind::mapping) return "a map";
   switch (resolve(node)) {
-    case ScalarType::null: return "nothing";
-    case ScalarType::boolean: return "a boolean";
-    case ScalarType::integer: return "a number";
-    case ScalarType::floating: return "a number";
-    case ScalarType::text: break;
+    case ScalarType::null:
+      return "nothing";
+    case ScalarType::boolean:
+      return "a boolean";
+    case ScalarType::integer:
+    case ScalarType::floating:
+      return "a number";
+    case ScalarType::text:
+      break;
   }
   return "text";
 }

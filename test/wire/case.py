@@ -99,12 +99,14 @@ class Player:
         upstream: Upstream,
         metrics: Callable[[], str],
         terminate: Callable[[], None] | None = None,
+        records: Callable[[], list[dict]] | None = None,
     ):
         self.case = case
         self.gateway = gateway
         self.upstream = upstream
         self.metrics = metrics
         self.terminate = terminate
+        self.records = records
         self.variables = {
             "key": key.encode(),
             "upstream": upstream.address.encode(),
@@ -533,3 +535,19 @@ def metric_becomes(p: Player, name: str, value: str, labels: str = "") -> None:
         if time.monotonic() > end or seen > float(value):
             raise WireFailure(f"{name}{{{labels}}} is {seen}, expected {value}")
         time.sleep(0.01)
+
+
+@step(r"record (?P<number>\d+) has (?P<pairs>.+)")
+def record_has(p: Player, number: str, pairs: str) -> None:
+    """The ledger's record of the so manieth request that ended, with these fields; `field>0` for any positive number."""
+    end = time.monotonic() + BOUND_S
+    while len(items := p.records()) < int(number):
+        if time.monotonic() > end:
+            raise WireFailure(f"only {len(items)} records: {items}")
+        time.sleep(0.01)
+    record = items[int(number) - 1]
+    for pair in pairs.split():
+        name, sign, value = re.fullmatch(r"(\w+)([=>])(\S*)", pair).groups()
+        good = record[name] > int(value) if sign == ">" else str(record[name]) == value
+        if not good:
+            raise WireFailure(f"{name} is {record[name]!r}, expected {sign}{value}; {record}")

@@ -1,5 +1,6 @@
 """Every case of cases/ through the real program. A case has a program, a data directory and an upstream of its own."""
 
+import json
 import pathlib
 
 import notation
@@ -18,7 +19,15 @@ def play(case: Case, binary: pathlib.Path, folder: pathlib.Path) -> None:
     env = {"WIRE_UPSTREAM_KEY": UPSTREAM_KEY}
     try:
         with Program(binary, folder, {"wire.yaml": documents}, arguments=case.arguments, env=env) as program:
-            player = Player(case, program.address(), program.key, upstream, program.metrics, program.process.terminate)
+            player = Player(
+                case,
+                program.address(),
+                program.key,
+                upstream,
+                program.metrics,
+                program.process.terminate,
+                lambda: json.loads(program.command("usage", "--requests", "-o", "json").stdout)["items"],
+            )
             try:
                 player.play()
             except AssertionError as problem:

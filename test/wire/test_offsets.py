@@ -44,6 +44,8 @@ def event_ends() -> set[int]:
     for event in [*EVENTS, DONE]:
         at += len(event)
         ends.add(at)
+        if event.endswith(b"\r\n\r\n"):
+            ends.add(at - 1)  # a CR alone ends a line too, so the event is whole before its last LF
     return ends
 
 
