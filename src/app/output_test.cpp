@@ -8,6 +8,7 @@
 #include "app/model_table.hpp"
 #include "app/redact.hpp"
 #include "app/table.hpp"
+#include "base/clock.hpp"
 #include "base/id.hpp"
 #include "spec/fields.hpp"
 
@@ -58,7 +59,7 @@ TEST(Redact, TakesSecretsOutAndLeavesTheRest) {
   const std::string text = "key " + key + ", Authorization: Bearer abc.def-ghi and \"api_key\": \"s3cret\" HF_TOKEN=hf_abcdefghijklmnop\n"
                            "https://user:pass@host/path sk-abcdefghijklmnop password='x y' tokens_in=12 tg-abcde";
   const std::string clean = redacted(text);
-  for (const char* secret : {key.c_str() + 3, "abc.def-ghi", "s3cret", "abcdefghijklmnop", "user:pass"}) {
+  for (const char* secret : {key.c_str() + 3, "abc.def-ghi", "s3cret", "abcdefghijklmnop", "user:pass", "x y"}) {
     EXPECT_EQ(clean.find(secret), std::string::npos) << secret << " in " << clean;
   }
   for (const char* kept : {"@host/path", "tokens_in=12", "tg-abcde", "key tg-[redacted], "}) {

@@ -61,9 +61,15 @@ std::string redacted(std::string_view text) {
       while (at < text.size() && (text[at] == '"' || text[at] == ' ')) ++at;
       if (at >= text.size() || (text[at] != '=' && text[at] != ':')) continue;
       ++at;
-      while (at < text.size() && (text[at] == '"' || text[at] == ' ' || text[at] == '\'')) ++at;
+      while (at < text.size() && text[at] == ' ') ++at;
+      // A quoted value goes to its quote; the value of Authorization may have blanks.
+      std::string_view ends = name == "authorization" ? "\"'\n,}" : " \"'\n,}";
+      if (at < text.size() && (text[at] == '"' || text[at] == '\'')) {
+        ends = text[at] == '"' ? "\"\n" : "'\n";
+        ++at;
+      }
       std::size_t end = at;
-      while (end < text.size() && std::string_view(" \"'\n,}").find(text[end]) == std::string_view::npos) ++end;
+      while (end < text.size() && ends.find(text[end]) == std::string_view::npos) ++end;
       if (end == at) continue;
       out += text.substr(i, at - i);
       out += kGone;

@@ -55,12 +55,21 @@ Json listing(const std::string& dir, int levels) {
   return files;
 }
 
+// Texts only: numbers are no secrets, and their names may well hold the word token.
+void redact_texts(Json& j) {
+  if (j.is_string()) j = redacted(j.get<std::string>());
+  if (!j.is_structured()) return;
+  for (auto& child : j) redact_texts(child);
+}
+
 // What the running tidegate says about itself.
 Json ask(const ControlClient& client, const char* target) {
   const auto answer = client.call("GET", target, {}, {}, 5 * kSecond);
   if (!answer) return {{"error", {{"code", answer.error().code}, {"message", answer.error().message}}}};
-  Json j = Json::parse(redacted(answer->body), nullptr, false);
-  return j.is_discarded() ? Json(redacted(answer->body)) : j;
+  Json j = Json::parse(answer->body, nullptr, false);
+  if (j.is_discarded()) return redacted(answer->body);
+  redact_texts(j);
+  return j;
 }
 
 Json logs_of(const std::string& dir) {

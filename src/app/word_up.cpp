@@ -39,7 +39,7 @@ void add_up(CommandLine& line) {
   UpOptions& o = flags->options;
   Word& word = line.root().sub("up", "serve everything of the documents on this machine");
   word.example("tidegate up -f models.yaml");
-  word.example("tidegate up --model hf://ggml-org/gemma-3-270m-it-GGUF/gemma-3-270m-it-Q8_0.gguf");
+  word.example("tidegate up --model ollama://gemma3:270m --listen 0.0.0.0:4000");
   word.list("-f,--file", "FILE", o.files, "documents: file, directory or - (stdin); repeatable");
   word.list("--model", "REF", o.models, "a Model by its source: hf://, file://, ollama://; repeatable");
   word.option("--listen", "ADDR:PORT", o.listen, "gateway (default 127.0.0.1:4000)");

@@ -100,6 +100,7 @@ Nanos Controller::tick(Nanos now) {
   for (auto& [table, state] : impl.states) {
     auto& m = *state;
     impl.advance(m);
+    impl.expire(m);
     for (auto& r : m.replicas) {
       if (r.ready() && r.suspect_until > 0 && r.suspect_until <= impl.now) {
         r.suspect_until = 0;
@@ -107,13 +108,6 @@ Nanos Controller::tick(Nanos now) {
       }
     }
     impl.pump(m);
-    for (const auto& held : m.queue.take_expired(impl.now)) {
-      auto why = why_not_ready(m, impl.backend, impl.now);
-      Reason reason{"hold_deadline",
-                    fmt::format("held for {}, the deadline of Model {}: {}", format_duration(impl.now - held.since), m.spec.name, why.text),
-                    why.hint.empty() ? "try again after the time in Retry-After, or raise spec.hold.deadline" : why.hint};
-      impl.refuse(m, held, 503, std::move(reason), retry_after(m, impl.now));
-    }
     std::erase_if(m.first_again, [&](const auto& a) { return impl.now - a.second > m.spec.hold.deadline + kHour; });
   }
   if (impl.now >= impl.reconcile_at) impl.reconcile();
@@ -270,6 +264,7 @@ void Controller::Impl::wait(const Wait& w) {
   const bool was_empty = m.queue.empty();
   m.queue.add(entry);
   m.last_active = now;
+  expire(m);
   pump(m);
   // A first arrival at zero starts a replica in this event; what is blocked is looked at again each second.
   if (!m.queue.empty() && (was_empty || !m.blocked) && m.count_ready(true) + m.count_starting() == 0) reconcile();
@@ -286,6 +281,17 @@ void Controller::Impl::wait(const Wait& w) {
     }
   }
   update_gauges(m);
+}
+
+void Controller::Impl::expire(ModelState& m) {
+  for (const auto& held : m.queue.take_expired(now)) {
+    auto why = why_not_ready(m, backend, now);
+    Reason reason{"hold_deadline",
+                  fmt::format("held for {}, past the deadline spec.hold.deadline {} of Model {}: {}", format_duration((now - held.since) / kMillisecond * kMillisecond),
+                              format_duration(m.spec.hold.deadline), m.spec.name, why.text),
+                  why.hint.empty() ? "try again after the time in Retry-After, or raise spec.hold.deadline" : why.hint};
+    refuse(m, held, 503, std::move(reason), retry_after(m, now));
+  }
 }
 
 void Controller::Impl::pump(ModelState& m) {

@@ -56,6 +56,8 @@ struct Controller::Impl {
 
   // Grants slots in ticket order while there are any.
   void pump(ModelState& m);
+  // Refuses those whose deadline has passed.
+  void expire(ModelState& m);
   void refuse(ModelState& m, const Held& held, int status, Reason reason, Nanos retry);
   void refuse_all(ModelState& m, int status, const Reason& reason, Nanos retry);
   // Refuses what waits for a start that will not come.

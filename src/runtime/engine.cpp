@@ -8,17 +8,22 @@ namespace tg::runtime {
 
 Result<EnginePlan> plan_engine(const PlanInput& in) {
   switch (in.model.engine) {
-    case spec::EngineKind::llamacpp: return plan_llamacpp(in);
-    case spec::EngineKind::simulated: return plan_simulated(in);
-    case spec::EngineKind::ollama: return plan_ollama(in);
-    case spec::EngineKind::external: return plan_external(in);
+    case spec::EngineKind::llamacpp:
+      return plan_llamacpp(in);
+    case spec::EngineKind::simulated:
+      return plan_simulated(in);
+    case spec::EngineKind::ollama:
+      return plan_ollama(in);
+    case spec::EngineKind::external:
+      return plan_external(in);
   }
   return fail("engine_unknown", "unknown engine");
 }
 
 Result<UrlParts> parse_engine_url(const std::string& url) {
   const auto bad = [&url](std::string_view why) {
-    return fail("engine_url", fmt::format("'{}': {}", url, why), "write for example http://127.0.0.1:8000/v1");
+    return fail("engine_url", fmt::format("'{}': {}", url, why),
+                "write for example http://127.0.0.1:8000/v1");
   };
   UrlParts parts;
   std::string_view rest = url;
@@ -30,7 +35,8 @@ Result<UrlParts> parse_engine_url(const std::string& url) {
   } else {
     return bad("does not begin with http:// or https://");
   }
-  if (rest.find_first_of("?#@ \t\r\n") != std::string_view::npos) return bad("has a user, a query, a fragment or a space");
+  if (rest.find_first_of("?#@ \t\r\n") != std::string_view::npos)
+    return bad("has a user, a query, a fragment or a space");
   const std::size_t slash = rest.find('/');
   std::string_view authority = rest.substr(0, slash);
   if (slash != std::string_view::npos) parts.path = rest.substr(slash);
@@ -43,7 +49,8 @@ Result<UrlParts> parse_engine_url(const std::string& url) {
     if (close == std::string_view::npos) return bad("the address has no closing ']'");
     parts.host = authority.substr(1, close - 1);
     authority.remove_prefix(close + 1);
-    if (!authority.empty() && !authority.starts_with(':')) return bad("the address is not followed by a port");
+    if (!authority.empty() && !authority.starts_with(':'))
+      return bad("the address is not followed by a port");
     if (!authority.empty()) port = authority.substr(1);
   } else {
     const std::size_t colon = authority.find(':');
@@ -56,7 +63,8 @@ Result<UrlParts> parse_engine_url(const std::string& url) {
   if (parts.host.empty()) return bad("the host is missing");
   if (!port.empty()) {
     const auto [end, problem] = std::from_chars(port.data(), port.data() + port.size(), parts.port);
-    if (problem != std::errc{} || end != port.data() + port.size() || parts.port == 0) return bad("the port is not 1 to 65535");
+    if (problem != std::errc{} || end != port.data() + port.size() || parts.port == 0)
+      return bad("the port is not 1 to 65535");
   }
   return parts;
 }

@@ -25,10 +25,13 @@ class RunningCall final : public http::ClientEvents, public std::enable_shared_f
     target->port = endpoint.port;
     target->tls = endpoint.tls;
     target->max_idle = 0;  // an engine may spend a thread on each connection
-    const std::string host = endpoint.host.find(':') == std::string::npos ? endpoint.host : "[" + endpoint.host + "]";
-    request_ = fmt::format("{} {} HTTP/1.1\r\nhost: {}:{}\r\naccept-encoding: identity\r\nconnection: close\r\n", call.method, call.path,
-                           host, endpoint.port);
-    if (with_key && !endpoint.authorization.empty()) request_ += "authorization: " + endpoint.authorization + "\r\n";
+    const std::string host =
+        endpoint.host.find(':') == std::string::npos ? endpoint.host : "[" + endpoint.host + "]";
+    request_ =
+        fmt::format("{} {} HTTP/1.1\r\nhost: {}:{}\r\naccept-encoding: identity\r\nconnection: close\r\n",
+                    call.method, call.path, host, endpoint.port);
+    if (with_key && !endpoint.authorization.empty())
+      request_ += "authorization: " + endpoint.authorization + "\r\n";
     if (!call.body.empty() || call.method == "POST") {
       request_ += fmt::format("content-type: application/json\r\ncontent-length: {}\r\n", call.body.size());
     }
@@ -45,15 +48,17 @@ class RunningCall final : public http::ClientEvents, public std::enable_shared_f
   void on_data(const http::BodyPart& part) override {
     for (std::size_t i = 0; i < part.count; ++i) {
       constexpr std::size_t kKeep = 4096;
-      if (result_.body.size() < kKeep) result_.body.append(part.payload[i].substr(0, kKeep - result_.body.size()));
+      if (result_.body.size() < kKeep)
+        result_.body.append(part.payload[i].substr(0, kKeep - result_.body.size()));
     }
     if (part.last) finish(CallResult::What::answered, {});
   }
 
   void on_failure(http::Failure failure, std::string_view detail) override {
     using http::Failure;
-    const bool refused = failure == Failure::resolve || failure == Failure::connect || failure == Failure::connect_timeout ||
-                         failure == Failure::tls || failure == Failure::tls_timeout;
+    const bool refused = failure == Failure::resolve || failure == Failure::connect ||
+                         failure == Failure::connect_timeout || failure == Failure::tls ||
+                         failure == Failure::tls_timeout;
     finish(refused ? CallResult::What::refused : CallResult::What::failed, detail);
   }
 
@@ -67,7 +72,8 @@ class RunningCall final : public http::ClientEvents, public std::enable_shared_f
     timer_.cancel();
     result_.what = what;
     result_.detail = detail;
-    // From the loop, so that `done` may drop this object and start the next call. Only if the handle still exists then.
+    // From the loop, so that `done` may drop this object and start the next call. Only if the handle still
+    // exists then.
     upstreams_.loop().defer([self = weak_from_this()] {
       if (const auto alive = self.lock()) std::exchange(alive->done_, nullptr)(alive->result_);
     });
@@ -90,16 +96,21 @@ bool wanted(const EngineCall& call, const CallResult& result) {
 
 std::string describe(const CallResult& result) {
   switch (result.what) {
-    case CallResult::What::answered: return fmt::format("answers with status {}", result.status);
-    case CallResult::What::refused: return "cannot be reached: " + result.detail;
-    case CallResult::What::failed: return "gives no whole answer: " + result.detail;
-    case CallResult::What::timed_out: return "does not answer in time";
+    case CallResult::What::answered:
+      return fmt::format("answers with status {}", result.status);
+    case CallResult::What::refused:
+      return "cannot be reached: " + result.detail;
+    case CallResult::What::failed:
+      return "gives no whole answer: " + result.detail;
+    case CallResult::What::timed_out:
+      return "does not answer in time";
   }
   return {};
 }
 
-std::shared_ptr<RunningCall> call_engine(http::Upstreams& upstreams, const replica::Endpoint& endpoint, bool with_key,
-                                         const EngineCall& call, Nanos timeout, std::function<void(const CallResult&)> done) {
+std::shared_ptr<RunningCall> call_engine(http::Upstreams& upstreams, const replica::Endpoint& endpoint,
+                                         bool with_key, const EngineCall& call, Nanos timeout,
+                                         std::function<void(const CallResult&)> done) {
   auto running = std::make_shared<RunningCall>(upstreams, std::move(done));
   running->start(endpoint, with_key, call, timeout);
   return running;

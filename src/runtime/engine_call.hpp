@@ -28,8 +28,10 @@ std::string describe(const CallResult& result);
 
 class RunningCall;
 
-// `done` is called exactly once, never from inside this call, unless the handle is dropped first: that cancels.
-std::shared_ptr<RunningCall> call_engine(http::Upstreams& upstreams, const replica::Endpoint& endpoint, bool with_key,
-                                         const EngineCall& call, Nanos timeout, std::function<void(const CallResult&)> done);
+// `done` is called exactly once, never from inside this call, unless the handle is dropped first: that
+// cancels.
+std::shared_ptr<RunningCall> call_engine(http::Upstreams& upstreams, const replica::Endpoint& endpoint,
+                                         bool with_key, const EngineCall& call, Nanos timeout,
+                                         std::function<void(const CallResult&)> done);
 
 }  // namespace tg::runtime

@@ -1,5 +1,6 @@
-// An OpenAI-compatible server that somebody else runs. It is asked for its models; any answer but 401, 403 and 5xx will do,
-// for not all have that list. One that wants a key is not ready: a Provider can carry a key, a Model cannot.
+// An OpenAI-compatible server that somebody else runs. It is asked for its models; any answer but 401, 403
+// and 5xx will do, for not all have that list. One that wants a key is not ready: a Provider can carry a key,
+// a Model cannot.
 #include "runtime/engine.hpp"
 
 namespace tg::runtime {

@@ -1,5 +1,5 @@
-// llama.cpp's llama-server. The key goes by environment, because arguments can be read by every user of the machine. /props
-// demands the key (/health and / do not) and answers 503 while the weights load.
+// llama.cpp's llama-server. The key goes by environment, because arguments can be read by every user of the
+// machine. /props demands the key (/health and / do not) and answers 503 while the weights load.
 #include <fmt/format.h>
 
 #include "runtime/engine.hpp"
@@ -9,7 +9,8 @@ namespace tg::runtime {
 Result<EnginePlan> plan_llamacpp(const PlanInput& in) {
   const spec::Model& m = in.model;
   if (in.weights.empty()) {
-    return fail("weights_missing", fmt::format("model {}: llamacpp needs a GGUF file and the source names none", m.name),
+    return fail("weights_missing",
+                fmt::format("model {}: llamacpp needs a GGUF file and the source names none", m.name),
                 "set spec.source to file:///path/model.gguf or hf://owner/repo/file.gguf");
   }
   EnginePlan plan;
@@ -29,8 +30,9 @@ Result<EnginePlan> plan_llamacpp(const PlanInput& in) {
   add("--alias", m.name);
   plan.argv.insert(plan.argv.end(), m.args.begin(), m.args.end());
   plan.env = {{"LLAMA_API_KEY", in.key},
-              // By environment where an older server may not know the argument: no cache of prompts in memory (8 GiB by default,
-              // outside any estimate), no page, no download of anything, no comments of its own in streams.
+              // By environment where an older server may not know the argument: no cache of prompts in memory
+              // (8 GiB by default, outside any estimate), no page, no download of anything, no comments of
+              // its own in streams.
               {"LLAMA_ARG_CACHE_RAM", "0"},
               {"LLAMA_ARG_UI", "0"},
               {"LLAMA_ARG_OFFLINE", "1"},

@@ -1,5 +1,6 @@
-// Ollama: `ollama serve` of our own per replica, or a server that runs already. It has no key; docs/security-model.md says so.
-// The model is pulled or made through its API before the replica counts as ready.
+// Ollama: `ollama serve` of our own per replica, or a server that runs already. It has no key;
+// docs/security-model.md says so. The model is pulled or made through its API before the replica counts as
+// ready.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -12,7 +13,13 @@ Result<EnginePlan> plan_ollama(const PlanInput& in) {
   const spec::Model& m = in.model;
   EnginePlan plan;
   plan.slots = m.slots > 0 ? m.slots : 1;
-  plan.endpoint = {.host = "127.0.0.1", .port = in.port, .tls = false, .base_path = "/v1", .authorization = "", .model = "", .label = in.label};
+  plan.endpoint = {.host = "127.0.0.1",
+                   .port = in.port,
+                   .tls = false,
+                   .base_path = "/v1",
+                   .authorization = "",
+                   .model = "",
+                   .label = in.label};
   std::string prefix;
   if (m.ollama.url.empty()) {
     plan.argv = m.command.empty() ? std::vector<std::string>{"ollama", "serve"} : m.command;
@@ -23,7 +30,7 @@ Result<EnginePlan> plan_ollama(const PlanInput& in) {
                 {"OLLAMA_MAX_LOADED_MODELS", "1"},
                 {"OLLAMA_KEEP_ALIVE", "-1"},  // when a model leaves memory is our decision
                 {"OLLAMA_CONTEXT_LENGTH", fmt::to_string(m.context)},
-                {"OLLAMA_NOPRUNE", "1"}};     // other replicas share the directory
+                {"OLLAMA_NOPRUNE", "1"}};  // other replicas share the directory
   } else {
     auto url = parse_engine_url(m.ollama.url);
     if (!url) return std::unexpected(std::move(url.error()));
@@ -43,7 +50,8 @@ Result<EnginePlan> plan_ollama(const PlanInput& in) {
   step.unless = {"POST", prefix + "/api/show", nlohmann::json({{"model", name}}).dump(), 200};
   if (named) {
     step.what = "pulling " + name;
-    step.call = {"POST", prefix + "/api/pull", nlohmann::json({{"model", name}, {"stream", false}}).dump(), 200};
+    step.call = {"POST", prefix + "/api/pull", nlohmann::json({{"model", name}, {"stream", false}}).dump(),
+                 200};
   } else if (!in.weights.empty() && m.ollama.url.empty()) {
     // The server takes a file only as an upload; its own command line does that.
     step.what = "importing " + in.weights;
@@ -51,17 +59,24 @@ Result<EnginePlan> plan_ollama(const PlanInput& in) {
     plan.files.emplace_back(recipe, "FROM " + in.weights + "\n");
     step.command = m.command.empty() ? std::vector<std::string>{"ollama"} : m.command;
     if (step.command.size() > 1 && step.command.back() == "serve") step.command.pop_back();
-    for (const std::string& word : {std::string("create"), name, std::string("-f"), recipe}) step.command.push_back(word);
+    for (const std::string& word : {std::string("create"), name, std::string("-f"), recipe})
+      step.command.push_back(word);
   } else {
-    return fail("weights_missing", fmt::format("model {}: {} has no model to run", m.name, m.ollama.url.empty() ? "ollama" : m.ollama.url),
+    return fail("weights_missing",
+                fmt::format("model {}: {} has no model to run", m.name,
+                            m.ollama.url.empty() ? "ollama" : m.ollama.url),
                 "set spec.source to ollama://NAME");
   }
   plan.setup.push_back(std::move(step));
   // Loads the weights, so that "ready" means ready: an empty prompt is Ollama's own way to ask for that.
   SetupStep load;
   load.what = "loading " + name;
-  load.call = {"POST", prefix + "/api/generate",
-               nlohmann::json({{"model", name}, {"keep_alive", -1}, {"stream", false}, {"options", {{"num_ctx", m.context}}}}).dump(), 200};
+  load.call = {
+      "POST", prefix + "/api/generate",
+      nlohmann::json(
+          {{"model", name}, {"keep_alive", -1}, {"stream", false}, {"options", {{"num_ctx", m.context}}}})
+          .dump(),
+      200};
   plan.setup.push_back(std::move(load));
   return plan;
 }

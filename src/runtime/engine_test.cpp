@@ -23,7 +23,14 @@ spec::Model model(spec::EngineKind kind) {
 }
 
 PlanInput input(const spec::Model& m) {
-  return {.model = m, .label = "qwen-0", .self = "/bin/tidegate", .weights = "/w/m.gguf", .port = 9000, .key = "secret", .workers = 2, .engine_data = "/d"};
+  return {.model = m,
+          .label = "qwen-0",
+          .self = "/bin/tidegate",
+          .weights = "/w/m.gguf",
+          .port = 9000,
+          .key = "secret",
+          .workers = 2,
+          .engine_data = "/d"};
 }
 
 std::string after(const std::vector<std::string>& words, const std::string& name) {
@@ -137,7 +144,9 @@ TEST(OllamaPlan, OwnServerPulls) {
   const auto plan = plan_engine(in);
   ASSERT_TRUE(plan);
   EXPECT_THAT(plan->argv, testing::ElementsAre("ollama", "serve"));
-  EXPECT_THAT(plan->env, IsSupersetOf({std::pair<std::string, std::string>("OLLAMA_HOST", "127.0.0.1:9000"), {"OLLAMA_MODELS", "/d"}, {"OLLAMA_NUM_PARALLEL", "3"}}));
+  EXPECT_THAT(plan->env, IsSupersetOf({std::pair<std::string, std::string>("OLLAMA_HOST", "127.0.0.1:9000"),
+                                       {"OLLAMA_MODELS", "/d"},
+                                       {"OLLAMA_NUM_PARALLEL", "3"}}));
   EXPECT_EQ(plan->endpoint.model, "qwen3:4b");
   ASSERT_EQ(plan->setup.size(), 2u);
   EXPECT_EQ(plan->setup[0].call.path, "/api/pull");
@@ -151,7 +160,8 @@ TEST(OllamaPlan, OwnServerImportsAFile) {
   m.command = {"/opt/ollama", "serve"};
   const auto plan = plan_engine(input(m));
   ASSERT_TRUE(plan);
-  EXPECT_THAT(plan->setup[0].command, testing::ElementsAre("/opt/ollama", "create", "qwen", "-f", "/d/qwen-0.Modelfile"));
+  EXPECT_THAT(plan->setup[0].command,
+              testing::ElementsAre("/opt/ollama", "create", "qwen", "-f", "/d/qwen-0.Modelfile"));
   ASSERT_EQ(plan->files.size(), 1u);
   EXPECT_EQ(plan->files[0].second, "FROM /w/m.gguf\n");
 }
@@ -185,8 +195,9 @@ TEST(EngineUrl, Forms) {
   EXPECT_EQ(parse_engine_url("http://[::1]:8000")->port, 8000);
   EXPECT_EQ(parse_engine_url("http://h")->path, "");
   EXPECT_EQ(parse_engine_url("http://h/a/b/")->path, "/a/b");
-  for (const char* bad : {"", "h:80", "ftp://h", "http://", "http://:80", "http://h:", "http://h:0", "http://h:65536", "http://h:8x", "http://u@h",
-                          "http://h/?q", "http://[::1", "http://[::1]8", "http://h /"}) {
+  for (const char* bad :
+       {"", "h:80", "ftp://h", "http://", "http://:80", "http://h:", "http://h:0", "http://h:65536",
+        "http://h:8x", "http://u@h", "http://h/?q", "http://[::1", "http://[::1]8", "http://h /"}) {
     const auto url = parse_engine_url(bad);
     ASSERT_FALSE(url) << bad;
     EXPECT_EQ(url.error().code, "engine_url");

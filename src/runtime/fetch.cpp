@@ -38,8 +38,8 @@ std::string value_of(const std::map<std::string, std::string>& headers, const ch
 
 struct Plan {
   WeightsSource source;
-  std::string name;       // the source as written
-  std::string sha256;     // expected; empty = the host names none
+  std::string name;    // the source as written
+  std::string sha256;  // expected; empty = the host names none
   bool from_document = false;
   std::optional<std::uint64_t> size;
   std::vector<std::string> headers;
@@ -49,17 +49,23 @@ Error status_error(const Plan& plan, int status) {
   const std::string what = fmt::format("{}: the host answers with status {}", plan.name, status);
   const bool hf = plan.source.kind == WeightsSource::Kind::hf;
   if (status == 401 || status == 403) {
-    return {"weights_denied", what, hf ? "accept the model's terms on the host and set HF_TOKEN" : "the host wants a login that tidegate cannot give"};
+    return {"weights_denied", what,
+            hf ? "accept the model's terms on the host and set HF_TOKEN"
+               : "the host wants a login that tidegate cannot give"};
   }
-  if (status == 404 || status == 410) return {"weights_missing", what, hf ? "check owner, repository and file name" : "check the address"};
+  if (status == 404 || status == 410)
+    return {"weights_missing", what, hf ? "check owner, repository and file name" : "check the address"};
   return {"weights_host", what, "try again later"};
 }
 
 // What to do without a network: the two places where the file may be put by hand.
 Error without_network(const WeightsCache& cache, const Plan& plan, const Error& cause) {
-  std::string hint = fmt::format("bring {} to this machine by other means and set spec.source to file:///PATH/{}", plan.source.name, plan.source.name);
+  std::string hint =
+      fmt::format("bring {} to this machine by other means and set spec.source to file:///PATH/{}",
+                  plan.source.name, plan.source.name);
   if (!plan.sha256.empty()) hint += ", or put it at " + cache.file_path(plan.sha256);
-  return {"weights_no_network", fmt::format("cannot fetch {}: {}", plan.name, cause.message), std::move(hint)};
+  return {"weights_no_network", fmt::format("cannot fetch {}: {}", plan.name, cause.message),
+          std::move(hint)};
 }
 
 Error stopped() { return {"stopped", "the download was stopped", ""}; }
@@ -71,7 +77,8 @@ bool hash_prefix(int fd, std::uint64_t length, Sha256& hash, const std::stop_tok
   std::string block(1 << 20, '\0');
   for (std::uint64_t at = 0; at < length;) {
     if (stop.stop_requested()) return false;
-    const ssize_t n = ::pread(fd, block.data(), std::min<std::uint64_t>(block.size(), length - at), static_cast<off_t>(at));
+    const ssize_t n =
+        ::pread(fd, block.data(), std::min<std::uint64_t>(block.size(), length - at), static_cast<off_t>(at));
     if (n <= 0) return false;
     hash.update({block.data(), static_cast<std::size_t>(n)});
     at += static_cast<std::uint64_t>(n);
@@ -81,7 +88,7 @@ bool hash_prefix(int fd, std::uint64_t length, Sha256& hash, const std::stop_tok
 
 Result<std::string> digest_of_file(const std::string& path, const std::stop_token& stop) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat info {};
+  struct stat info{};
   if (!fd || ::fstat(fd.get(), &info) != 0) return fail_errno("weights_missing", path, errno);
   Sha256 hash;
   hash.begin();
@@ -94,45 +101,66 @@ Result<std::string> digest_of_file(const std::string& path, const std::stop_toke
 
 // ---- Before a byte is fetched ----
 
-Result<> ask_pointer(Plan& plan, const std::stop_token& stop) {
+Result<> ask_pointer(Plan& plan, std::string& stated, const std::stop_token& stop) {
   std::string text;
-  const auto answer = transfer({.url = plan.source.pointer_url, .headers = plan.headers},
-                               {.head = nullptr,
-                                .data = [&text](std::string_view bytes) {
-                                  text += bytes;
-                                  return text.size() <= 4096;  // a pointer has some 130 bytes; more is the file itself
-                                }},
-                               stop);
+  const auto answer =
+      transfer({.url = plan.source.pointer_url, .headers = plan.headers},
+               {.head = nullptr,
+                .data =
+                    [&text](std::string_view bytes) {
+                      text += bytes;
+                      return text.size() <= 4096;  // a pointer has some 130 bytes; more is the file itself
+                    }},
+               stop);
   if (!answer && answer.error().code != "refused_by_sink") return std::unexpected(answer.error());
   if (!answer || answer->status != 200) return {};
   if (const auto pointer = parse_lfs_pointer(text)) {
-    plan.sha256 = pointer->sha256;
+    stated = pointer->sha256;
     plan.size = pointer->size;
   }
   return {};
 }
 
 // Digest and size as the host states them.
+// The hub's own answer about a file: its size and digest, beside a redirect to the store that has the bytes.
+// The store is not asked: its addresses may be signed for GET alone. A redirect within the hub (a renamed
+// repository) is followed.
+Result<> ask_hub(Plan& plan, const std::stop_token& stop) {
+  std::string url = plan.source.url;
+  std::string stated;
+  for (int hop = 0; hop < 8; ++hop) {
+    const auto answer =
+        transfer({.url = url, .head = true, .follow = false, .headers = plan.headers}, {}, stop);
+    if (!answer) return std::unexpected(answer.error());
+    if (answer->status >= 400) return std::unexpected(status_error(plan, answer->status));
+    stated = digest_of_etag(value_of(answer->headers, "x-linked-etag"));
+    plan.size = number_of(answer->headers, "x-linked-size");
+    if (!plan.size && answer->status < 300) plan.size = number_of(answer->headers, "content-length");
+    const std::string location = value_of(answer->headers, "location");
+    if (!stated.empty() || answer->status < 300 || !location.starts_with('/')) break;
+    url = url.substr(0, url.find('/', url.find("://") + 3)) + location;
+  }
+  if (stated.empty()) {
+    if (auto asked = ask_pointer(plan, stated, stop); !asked) return asked;
+  }
+  if (plan.sha256.empty()) plan.sha256 = stated;
+  if (!stated.empty() && plan.sha256 != stated) {
+    return fail(
+        "digest_mismatch",
+        fmt::format("{}: the host states SHA-256 {}, the document {}", plan.name, stated, plan.sha256),
+        "correct spec.sha256, or find out why the file changed");
+  }
+  return {};
+}
+
+// Size of a file on the web. Hosts that allow GET alone are not asked twice: the size comes with the bytes.
 Result<> ask_host(Plan& plan, const std::stop_token& stop) {
+  if (plan.source.kind == WeightsSource::Kind::hf) return ask_hub(plan, stop);
   const auto answer = transfer({.url = plan.source.url, .head = true, .headers = plan.headers}, {}, stop);
   if (!answer) return std::unexpected(answer.error());
-  const bool no_head = answer->status == 405 || answer->status == 501;
-  if (answer->status >= 400 && !no_head) return std::unexpected(status_error(plan, answer->status));
-  if (!no_head) plan.size = number_of(answer->headers, "content-length");
-  if (plan.source.kind != WeightsSource::Kind::hf) return {};
-  // The first response is the hub's own; what follows a redirect is a store that knows nothing of digests.
-  const std::string document_digest = plan.sha256;
-  plan.sha256 = digest_of_etag(value_of(answer->first, "x-linked-etag"));
-  if (const auto linked = number_of(answer->first, "x-linked-size")) plan.size = linked;
-  if (plan.sha256.empty()) {
-    if (auto asked = ask_pointer(plan, stop); !asked) return asked;
-  }
-  if (document_digest.empty()) return {};
-  if (!plan.sha256.empty() && plan.sha256 != document_digest) {
-    return fail("digest_mismatch", fmt::format("{}: the host states SHA-256 {}, the document {}", plan.name, plan.sha256, document_digest),
-                "correct spec.sha256, or find out why the file changed");
-  }
-  plan.sha256 = document_digest;
+  if (answer->status == 404 || answer->status == 410)
+    return std::unexpected(status_error(plan, answer->status));
+  if (answer->status == 200) plan.size = number_of(answer->headers, "content-length");
   return {};
 }
 
@@ -141,7 +169,11 @@ Result<> ask_host(Plan& plan, const std::stop_token& stop) {
 class Download {
  public:
   Download(WeightsCache& cache, Plan& plan, const ProgressSink& progress, std::stop_token stop)
-      : cache_(cache), plan_(plan), progress_(progress), stop_(std::move(stop)), base_(cache.part_path(plan.source.url)) {}
+      : cache_(cache),
+        plan_(plan),
+        progress_(progress),
+        stop_(std::move(stop)),
+        base_(cache.part_path(plan.source.url)) {}
 
   Result<Fetched> run();
 
@@ -173,13 +205,16 @@ class Download {
 void Download::read_validator() {
   const auto text = read_file(base_ + ".json", 64 << 10);
   const Json json = text ? Json::parse(*text, nullptr, false) : Json();
-  validator_ = json.is_object() && json.contains("etag") && json["etag"].is_string() ? json["etag"].get<std::string>() : "";
+  validator_ = json.is_object() && json.contains("etag") && json["etag"].is_string()
+                   ? json["etag"].get<std::string>()
+                   : "";
 }
 
 void Download::write_validator(const TransferAnswer& answer) {
   const std::string etag = value_of(answer.headers, "etag");
   validator_ = etag.starts_with("\"") ? etag : "";  // weak ones cannot prove that the bytes are the same
-  (void)replace_file(base_ + ".json", Json{{"url", plan_.source.url}, {"etag", validator_}}.dump(-1, ' ', false, Json::error_handler_t::replace));
+  (void)replace_file(base_ + ".json", Json{{"url", plan_.source.url}, {"etag", validator_}}.dump(
+                                          -1, ' ', false, Json::error_handler_t::replace));
 }
 
 bool Download::start_over() {
@@ -191,7 +226,7 @@ bool Download::start_over() {
 Result<> Download::open() {
   if (auto made = make_directories(cache_.options().cache_dir + "/parts"); !made) return made;
   fd_.reset(::open((base_ + ".part").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  struct stat info {};
+  struct stat info{};
   if (!fd_ || ::fstat(fd_.get(), &info) != 0) return fail_errno("disk_full", base_ + ".part", errno);
   have_ = static_cast<std::uint64_t>(info.st_size);
   read_validator();
@@ -212,7 +247,8 @@ bool Download::on_head(const TransferAnswer& answer) {
   if (answer.status == 206) {
     const std::string range = value_of(answer.headers, "content-range");
     if (!range.starts_with(fmt::format("bytes {}-", have_))) {
-      refuse({"weights_host", fmt::format("{}: asked for bytes from {}, the host sends '{}'", plan_.name, have_, range), ""});
+      refuse({"weights_host",
+              fmt::format("{}: asked for bytes from {}, the host sends '{}'", plan_.name, have_, range), ""});
       return false;
     }
     resumed_ = true;
@@ -220,7 +256,10 @@ bool Download::on_head(const TransferAnswer& answer) {
     if (have_ != 0 && !start_over()) return false;
     if (const auto length = number_of(answer.headers, "content-length")) {
       if (plan_.size && *plan_.size != *length) {
-        refuse({"wrong_length", fmt::format("{}: the host sends {} bytes, {} were announced", plan_.name, *length, *plan_.size), ""});
+        refuse(
+            {"wrong_length",
+             fmt::format("{}: the host sends {} bytes, {} were announced", plan_.name, *length, *plan_.size),
+             ""});
         return false;
       }
       plan_.size = length;
@@ -238,7 +277,9 @@ bool Download::on_head(const TransferAnswer& answer) {
 bool Download::on_data(std::string_view bytes) {
   if (!writing_) return true;
   if (plan_.size && have_ + bytes.size() > *plan_.size) {
-    refuse({"wrong_length", fmt::format("{}: the host sends more than the {} bytes it announced", plan_.name, *plan_.size), ""});
+    refuse({"wrong_length",
+            fmt::format("{}: the host sends more than the {} bytes it announced", plan_.name, *plan_.size),
+            ""});
     return false;
   }
   hash_.update(bytes);
@@ -263,17 +304,21 @@ Result<> Download::attempt() {
     if (!validator_.empty()) request.headers.push_back("If-Range: " + validator_);
   }
   refusal_.reset();
-  const auto answer = transfer(request, {.head = [this](const TransferAnswer& a) { return on_head(a); },
-                                         .data = [this](std::string_view bytes) { return on_data(bytes); }}, stop_);
+  const auto answer = transfer(request,
+                               {.head = [this](const TransferAnswer& a) { return on_head(a); },
+                                .data = [this](std::string_view bytes) { return on_data(bytes); }},
+                               stop_);
   if (refusal_) return std::unexpected(*refusal_);
   if (!answer) return std::unexpected(answer.error());
   if (answer->status == 416) {
     start_over();  // the part is longer than the file is now
     return fail("network", fmt::format("{}: the host has no bytes from there on", plan_.name));
   }
-  if (answer->status == 429 || answer->status >= 500) return fail("network", status_error(plan_, answer->status).message);
+  if (answer->status == 429 || answer->status >= 500)
+    return fail("network", status_error(plan_, answer->status).message);
   if (answer->status >= 400) return std::unexpected(status_error(plan_, answer->status));
-  if (plan_.size && have_ < *plan_.size) return fail("network", fmt::format("{}: cut after {} of {} bytes", plan_.name, have_, *plan_.size));
+  if (plan_.size && have_ < *plan_.size)
+    return fail("network", fmt::format("{}: cut after {} of {} bytes", plan_.name, have_, *plan_.size));
   return {};
 }
 
@@ -282,13 +327,18 @@ Result<Fetched> Download::finish() {
   if (!plan_.sha256.empty() && digest != plan_.sha256) {
     ::unlink((base_ + ".part").c_str());
     ::unlink((base_ + ".json").c_str());
-    return fail("digest_mismatch", fmt::format("{}: the {} bytes fetched have SHA-256 {}, expected {}", plan_.name, have_, digest, plan_.sha256),
-                plan_.from_document ? "is spec.sha256 the digest of this file?" : "the transfer or the host is broken");
+    return fail("digest_mismatch",
+                fmt::format("{}: the {} bytes fetched have SHA-256 {}, expected {}", plan_.name, have_,
+                            digest, plan_.sha256),
+                plan_.from_document ? "is spec.sha256 the digest of this file?"
+                                    : "the transfer or the host is broken");
   }
   const std::string path = cache_.file_path(digest);
-  if (auto made = make_directories(cache_.options().cache_dir + "/sha256"); !made) return std::unexpected(made.error());
+  if (auto made = make_directories(cache_.options().cache_dir + "/sha256"); !made)
+    return std::unexpected(made.error());
   ::fchmod(fd_.get(), 0400);
-  if (::fsync(fd_.get()) != 0 || ::rename((base_ + ".part").c_str(), path.c_str()) != 0) return fail_errno("disk_full", path, errno);
+  if (::fsync(fd_.get()) != 0 || ::rename((base_ + ".part").c_str(), path.c_str()) != 0)
+    return fail_errno("disk_full", path, errno);
   ::unlink((base_ + ".json").c_str());
   return Fetched{.source = plan_.name, .path = path, .sha256 = digest, .size = have_};
 }
@@ -296,7 +346,8 @@ Result<Fetched> Download::finish() {
 Result<Fetched> Download::run() {
   if (auto opened = open(); !opened) return std::unexpected(opened.error());
   if (plan_.size) {
-    if (auto room = cache_.room_for(*plan_.size, have_, plan_.source.name); !room) return std::unexpected(room.error());
+    if (auto room = cache_.room_for(*plan_.size, have_, plan_.source.name); !room)
+      return std::unexpected(room.error());
   }
   progress_({have_, plan_.size.value_or(0)});
   Nanos pause = cache_.options().retry_pause;
@@ -319,7 +370,8 @@ Result<Fetched> Download::run() {
     std::mutex mutex;
     std::condition_variable_any wake;
     std::unique_lock lock(mutex);
-    if (wake.wait_for(lock, stop_, std::chrono::nanoseconds(pause), [] { return false; }); stop_.stop_requested()) {
+    if (wake.wait_for(lock, stop_, std::chrono::nanoseconds(pause), [] { return false; });
+        stop_.stop_requested()) {
       return std::unexpected(stopped());
     }
     pause *= 2;
@@ -328,40 +380,52 @@ Result<Fetched> Download::run() {
 
 // ---- Sources ----
 
-Result<Fetched> use_file(const WeightsSource& source, const std::string& name, const std::string& sha256, const std::stop_token& stop) {
-  struct stat info {};
+Result<Fetched> use_file(const WeightsSource& source, const std::string& name, const std::string& sha256,
+                         const std::stop_token& stop) {
+  struct stat info{};
   if (::stat(source.path.c_str(), &info) != 0) return fail_errno("weights_missing", source.path, errno);
-  if (!S_ISREG(info.st_mode)) return fail("weights_missing", source.path + ": is not a file", "name the .gguf file itself");
-  Fetched fetched{.source = name, .path = source.path, .sha256 = "", .size = static_cast<std::uint64_t>(info.st_size)};
+  if (!S_ISREG(info.st_mode))
+    return fail("weights_missing", source.path + ": is not a file", "name the .gguf file itself");
+  Fetched fetched{
+      .source = name, .path = source.path, .sha256 = "", .size = static_cast<std::uint64_t>(info.st_size)};
   fetched.modified_ns = static_cast<std::int64_t>(info.st_mtim.tv_sec) * kSecond + info.st_mtim.tv_nsec;
   if (sha256.empty()) return fetched;
   auto digest = digest_of_file(source.path, stop);
   if (!digest) return std::unexpected(digest.error());
   if (*digest != sha256) {
-    return fail("digest_mismatch", fmt::format("{} has SHA-256 {}, expected {}", source.path, *digest, sha256), "is spec.sha256 the digest of this file?");
+    return fail("digest_mismatch",
+                fmt::format("{} has SHA-256 {}, expected {}", source.path, *digest, sha256),
+                "is spec.sha256 the digest of this file?");
   }
   fetched.sha256 = *digest;
   return fetched;
 }
 
 // A file that stands under its digest already: put there by hand, or fetched for another source.
-std::optional<Fetched> cached(const WeightsCache& cache, const std::string& name, const std::string& sha256, const std::stop_token& stop) {
+std::optional<Fetched> cached(const WeightsCache& cache, const std::string& name, const std::string& sha256,
+                              const std::stop_token& stop) {
   if (sha256.empty()) return std::nullopt;
   const std::string path = cache.file_path(sha256);
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
   const auto digest = digest_of_file(path, stop);
   if (!digest || *digest != sha256) return std::nullopt;
-  return Fetched{.source = name, .path = path, .sha256 = sha256, .size = static_cast<std::uint64_t>(info.st_size)};
+  return Fetched{
+      .source = name, .path = path, .sha256 = sha256, .size = static_cast<std::uint64_t>(info.st_size)};
 }
 
 }  // namespace
 
-Result<Fetched> fetch_weights(WeightsCache& cache, const std::string& source, const std::string& sha256, const ProgressSink& progress,
-                              std::stop_token stop) {
+Result<Fetched> fetch_weights(WeightsCache& cache, const std::string& source, const std::string& sha256,
+                              const ProgressSink& progress, std::stop_token stop) {
   auto parsed = parse_source(source, cache.options().hf_endpoint);
   if (!parsed) return std::unexpected(std::move(parsed.error()));
-  Plan plan{.source = std::move(*parsed), .name = source, .sha256 = sha256, .from_document = !sha256.empty(), .size = {}, .headers = {}};
+  Plan plan{.source = std::move(*parsed),
+            .name = source,
+            .sha256 = sha256,
+            .from_document = !sha256.empty(),
+            .size = {},
+            .headers = {}};
   if (plan.source.kind == WeightsSource::Kind::file) return use_file(plan.source, source, sha256, stop);
   if (plan.source.kind == WeightsSource::Kind::web && sha256.empty()) {
     return fail("digest_missing", source + ": a digest is needed", "set spec.sha256 to the file's SHA-256");
@@ -382,7 +446,8 @@ Result<Fetched> fetch_weights(WeightsCache& cache, const std::string& source, co
 }
 
 bool worth_retrying(const Error& error) {
-  for (const char* code : {"bad_source", "weights_split", "weights_denied", "digest_missing", "digest_mismatch", "curl_missing"}) {
+  for (const char* code : {"bad_source", "weights_split", "weights_denied", "digest_missing",
+                           "digest_mismatch", "curl_missing"}) {
     if (error.code == code) return false;
   }
   // A host that says 404 will say so again; a missing local file may be put there.

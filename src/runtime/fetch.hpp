@@ -1,8 +1,9 @@
-// From a source to a verified file in the cache. Blocking, on a download's thread; several threads may share one WeightsCache.
+// From a source to a verified file in the cache. Blocking, on a download's thread; several threads may share
+// one WeightsCache.
 //
 //   DIR/cache/sha256/HEX      whole, verified files; never changed
-//   DIR/cache/parts/KEY.part  unfinished files, KEY = SHA-256 of the URL; KEY.json holds the validator for resuming
-//   DIR/cache/sources/KEY.json which digest a source had, KEY = SHA-256 of the source
+//   DIR/cache/parts/KEY.part  unfinished files, KEY = SHA-256 of the URL; KEY.json holds the validator for
+//   resuming DIR/cache/sources/KEY.json which digest a source had, KEY = SHA-256 of the source
 #pragma once
 
 #include <condition_variable>
@@ -24,7 +25,7 @@ namespace tg::runtime {
 struct Fetched {
   std::string source;
   std::string path;
-  std::string sha256;            // empty: a file:// source that nobody asked to verify
+  std::string sha256;  // empty: a file:// source that nobody asked to verify
   std::uint64_t size = 0;
   std::int64_t modified_ns = 0;  // of file:// sources
 };
@@ -41,7 +42,8 @@ class WeightsCache {
   std::map<std::string, Fetched> known() const;
   void remember(const Fetched& fetched) const;
 
-  // Refuses a file of `total` bytes of which `have` are here already: `disk_budget` or `disk_full` with the numbers.
+  // Refuses a file of `total` bytes of which `have` are here already: `disk_budget` or `disk_full` with the
+  // numbers.
   Result<> room_for(std::uint64_t total, std::uint64_t have, const std::string& name) const;
 
   // One thread at a time fetches a digest (or, while that is unknown, a URL). Empty if stopped while waiting.
@@ -67,11 +69,11 @@ class WeightsCache {
 
 using ProgressSink = std::function<void(const replica::Progress&)>;
 
-// `sha256` empty = not demanded by the document. Errors, besides those of parse_source and transfer: `weights_missing`,
-// `weights_denied`, `weights_host` (another status), `weights_no_network`, `digest_missing`, `digest_mismatch`,
-// `wrong_length`, `disk_full`, `disk_budget`, `stopped`.
-Result<Fetched> fetch_weights(WeightsCache& cache, const std::string& source, const std::string& sha256, const ProgressSink& progress,
-                              std::stop_token stop);
+// `sha256` empty = not demanded by the document. Errors, besides those of parse_source and transfer:
+// `weights_missing`, `weights_denied`, `weights_host` (another status), `weights_no_network`,
+// `digest_missing`, `digest_mismatch`, `wrong_length`, `disk_full`, `disk_budget`, `stopped`.
+Result<Fetched> fetch_weights(WeightsCache& cache, const std::string& source, const std::string& sha256,
+                              const ProgressSink& progress, std::stop_token stop);
 
 // False: trying again changes nothing until somebody changes the document.
 bool worth_retrying(const Error& error);

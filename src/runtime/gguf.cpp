@@ -26,11 +26,23 @@ enum Type : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, ar
 
 std::size_t scalar_size(std::uint32_t type) {
   switch (type) {
-    case u8: case i8: case boolean: return 1;
-    case u16: case i16: return 2;
-    case u32: case i32: case f32: return 4;
-    case u64: case i64: case f64: return 8;
-    default: return 0;
+    case u8:
+    case i8:
+    case boolean:
+      return 1;
+    case u16:
+    case i16:
+      return 2;
+    case u32:
+    case i32:
+    case f32:
+      return 4;
+    case u64:
+    case i64:
+    case f64:
+      return 8;
+    default:
+      return 0;
   }
 }
 
@@ -72,8 +84,8 @@ class Cursor {
 
 struct Value {
   bool integer = false;
-  std::uint64_t number = 0;   // with integer; of an array the largest
-  std::uint64_t sum = 0;      // of an array of integers
+  std::uint64_t number = 0;  // with integer; of an array the largest
+  std::uint64_t sum = 0;     // of an array of integers
   std::uint64_t count = 0;
   std::string_view text;
 };
@@ -87,14 +99,23 @@ bool read_integer(Cursor& in, std::uint32_t type, std::uint64_t& out) {
     return true;
   };
   switch (type) {
-    case u8: case boolean: return get(std::uint8_t{});
-    case i8: return get(std::int8_t{});
-    case u16: return get(std::uint16_t{});
-    case i16: return get(std::int16_t{});
-    case u32: return get(std::uint32_t{});
-    case i32: return get(std::int32_t{});
-    case u64: return get(std::uint64_t{});
-    default: return get(std::int64_t{});
+    case u8:
+    case boolean:
+      return get(std::uint8_t{});
+    case i8:
+      return get(std::int8_t{});
+    case u16:
+      return get(std::uint16_t{});
+    case i16:
+      return get(std::int16_t{});
+    case u32:
+      return get(std::uint32_t{});
+    case i32:
+      return get(std::int32_t{});
+    case u64:
+      return get(std::uint64_t{});
+    default:
+      return get(std::int64_t{});
   }
 }
 
@@ -153,7 +174,8 @@ void take(GgufInfo& info, std::string_view key, const Value& value) {
   if (key == ".embedding_length") info.embedding = n;
   if (key == ".context_length") info.trained_context = n;
   if (key == ".attention.head_count") info.heads = n;
-  if (key == ".attention.head_count_kv") info.kv_heads = std::min(kMaxDimension, (value.sum + value.count - 1) / value.count);
+  if (key == ".attention.head_count_kv")
+    info.kv_heads = std::min(kMaxDimension, (value.sum + value.count - 1) / value.count);
   if (key == ".attention.key_length") info.key_length = n;
   if (key == ".attention.value_length") info.value_length = n;
 }
@@ -169,13 +191,17 @@ std::uint64_t GgufInfo::kv_bytes_per_token() const {
 }
 
 Result<GgufInfo> parse_gguf(std::string_view bytes) {
-  if (!bytes.starts_with("GGUF")) return fail("not_gguf", "does not begin with GGUF", "give the path of a .gguf file");
+  if (!bytes.starts_with("GGUF"))
+    return fail("not_gguf", "does not begin with GGUF", "give the path of a .gguf file");
   Cursor in(bytes.substr(4));
   std::uint32_t version = 0;
   std::uint64_t tensors = 0, keys = 0;
-  const auto cut = [] { return fail("gguf_truncated", "the file ends inside its head", "is the download complete?"); };
+  const auto cut = [] {
+    return fail("gguf_truncated", "the file ends inside its head", "is the download complete?");
+  };
   if (!in.number(version) || !in.number(tensors) || !in.number(keys)) return cut();
-  if (version != 2 && version != 3) return fail("gguf_malformed", fmt::format("GGUF version {} is not known", version));
+  if (version != 2 && version != 3)
+    return fail("gguf_malformed", fmt::format("GGUF version {} is not known", version));
   if (keys > kMaxKeys) return fail("gguf_malformed", fmt::format("the head states {} keys", keys));
   GgufInfo info;
   for (std::uint64_t i = 0; i < keys; ++i) {
@@ -184,7 +210,8 @@ Result<GgufInfo> parse_gguf(std::string_view bytes) {
     if (!in.text(key)) return cut();
     const Outcome outcome = read_value(in, value);
     if (outcome == Outcome::cut) return cut();
-    if (outcome == Outcome::malformed) return fail("gguf_malformed", fmt::format("key {} of {} has a type that is not known", i + 1, keys));
+    if (outcome == Outcome::malformed)
+      return fail("gguf_malformed", fmt::format("key {} of {} has a type that is not known", i + 1, keys));
     take(info, key, value);
   }
   if (info.kv_heads == 0) info.kv_heads = info.heads;
@@ -198,7 +225,7 @@ Result<GgufInfo> parse_gguf(std::string_view bytes) {
 Result<GgufInfo> read_gguf(const std::string& path) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail_errno("weights_missing", path, errno);
-  struct stat file {};
+  struct stat file{};
   if (::fstat(fd.get(), &file) != 0 || file.st_size == 0) return fail("not_gguf", path + ": empty");
   // Read in growing pieces and never mapped: somebody may cut the file meanwhile.
   const std::size_t size = std::min<std::size_t>(static_cast<std::size_t>(file.st_size), kHeadLimit);

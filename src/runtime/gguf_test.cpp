@@ -46,7 +46,9 @@ class Head {
 Head llama() {
   Head h;
   h.str("general.architecture", "llama").u32("llama.block_count", 28).u32("llama.embedding_length", 2048);
-  h.u32("llama.attention.head_count", 16).u32("llama.attention.head_count_kv", 8).u32("llama.context_length", 40960);
+  h.u32("llama.attention.head_count", 16)
+      .u32("llama.attention.head_count_kv", 8)
+      .u32("llama.context_length", 40960);
   return h;
 }
 
@@ -62,26 +64,49 @@ TEST(Gguf, FiguresOfAModel) {
 }
 
 TEST(Gguf, StatedKeyLengthWins) {
-  const auto info = parse_gguf(llama().u32("llama.attention.key_length", 64).u32("llama.attention.value_length", 32).whole());
+  const auto info = parse_gguf(
+      llama().u32("llama.attention.key_length", 64).u32("llama.attention.value_length", 32).whole());
   EXPECT_EQ(info->kv_bytes_per_token(), 28u * 8 * 96 * 2);
 }
 
 TEST(Gguf, HeadsWithoutKvHeads) {
   Head h;
-  h.str("general.architecture", "gpt2").u32("gpt2.block_count", 2).u32("gpt2.embedding_length", 64).u32("gpt2.attention.head_count", 4);
+  h.str("general.architecture", "gpt2")
+      .u32("gpt2.block_count", 2)
+      .u32("gpt2.embedding_length", 64)
+      .u32("gpt2.attention.head_count", 4);
   EXPECT_EQ(parse_gguf(h.whole())->kv_heads, 4u);
 }
 
 TEST(Gguf, KvHeadsPerLayer) {
   Head h = llama();
-  h.key("llama.attention.head_count_kv", 9).raw<std::uint32_t>(4).raw<std::uint64_t>(3).raw<std::uint32_t>(8).raw<std::uint32_t>(0).raw<std::uint32_t>(2);
+  h.key("llama.attention.head_count_kv", 9)
+      .raw<std::uint32_t>(4)
+      .raw<std::uint64_t>(3)
+      .raw<std::uint32_t>(8)
+      .raw<std::uint32_t>(0)
+      .raw<std::uint32_t>(2);
   EXPECT_EQ(parse_gguf(h.whole())->kv_heads, 4u);  // 10 ÷ 3, rounded up
 }
 
 TEST(Gguf, OtherKeysOfEveryTypeAreSkipped) {
   Head h;
-  h.key("a", 0).raw<std::uint8_t>(1).key("b", 1).raw<std::int8_t>(-1).key("c", 2).raw<std::uint16_t>(1).key("d", 3).raw<std::int16_t>(-1);
-  h.key("e", 5).raw<std::int32_t>(-1).key("f", 6).raw(1.0f).key("g", 7).raw<std::uint8_t>(1).key("h", 10).raw<std::uint64_t>(1);
+  h.key("a", 0)
+      .raw<std::uint8_t>(1)
+      .key("b", 1)
+      .raw<std::int8_t>(-1)
+      .key("c", 2)
+      .raw<std::uint16_t>(1)
+      .key("d", 3)
+      .raw<std::int16_t>(-1);
+  h.key("e", 5)
+      .raw<std::int32_t>(-1)
+      .key("f", 6)
+      .raw(1.0f)
+      .key("g", 7)
+      .raw<std::uint8_t>(1)
+      .key("h", 10)
+      .raw<std::uint64_t>(1);
   h.key("i", 11).raw<std::int64_t>(-1).key("j", 12).raw(1.0);
   h.key("k", 9).raw<std::uint32_t>(8).raw<std::uint64_t>(2).text("x").text("yy");
   h.key("l", 9).raw<std::uint32_t>(6).raw<std::uint64_t>(2).raw(1.0f).raw(2.0f);
@@ -112,7 +137,8 @@ TEST(Gguf, WhatIsNoGguf) {
 TEST(Gguf, AbsurdFiguresDoNotOverflow) {
   Head h;
   h.str("general.architecture", "x");
-  for (const char* name : {"x.block_count", "x.embedding_length", "x.attention.head_count", "x.attention.key_length", "x.attention.value_length"}) {
+  for (const char* name : {"x.block_count", "x.embedding_length", "x.attention.head_count",
+                           "x.attention.key_length", "x.attention.value_length"}) {
     h.key(name, 10).raw(std::numeric_limits<std::uint64_t>::max());
   }
   const auto info = parse_gguf(h.whole());

@@ -34,7 +34,8 @@ std::vector<std::string> records(const std::string& run_dir) {
   if (!dir) return found;
   while (const dirent* entry = ::readdir(dir.get())) {
     const std::string_view name(entry->d_name);
-    if (name.starts_with("replica-") && name.ends_with(".json")) found.push_back(run_dir + "/" + entry->d_name);
+    if (name.starts_with("replica-") && name.ends_with(".json"))
+      found.push_back(run_dir + "/" + entry->d_name);
   }
   return found;
 }
@@ -50,17 +51,21 @@ void add_session(std::vector<ProcessIdentity>& victims, const ProcessIdentity& s
 
 }  // namespace
 
-std::string run_record_path(const std::string& run_dir, std::uint64_t id) { return fmt::format("{}/replica-{}.json", run_dir, id); }
+std::string run_record_path(const std::string& run_dir, std::uint64_t id) {
+  return fmt::format("{}/replica-{}.json", run_dir, id);
+}
 
 void write_run_record(const std::string& path, const RunRecord& record) {
   const auto json = [](const ProcessIdentity& p) { return Json{{"pid", p.pid}, {"start", p.start}}; };
   Json all{{"model", record.model}, {"boot", boot_id()}, {"supervisor", json(record.supervisor)}};
   if (record.engine.pid != 0) all["engine"] = json(record.engine);
+  if (record.guard.pid != 0) all["guard"] = json(record.guard);
   const std::string text = all.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-  // Written once and not by rename: replacing a file makes some file systems write to the disk at once. A torn record is
-  // no record; its processes see their gateway's end all the same.
+  // Written once and not by rename: replacing a file makes some file systems write to the disk at once. A
+  // torn record is no record; its processes see their gateway's end all the same.
   const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (fd) [[maybe_unused]] const ssize_t n = ::write(fd.get(), text.data(), text.size());
+  if (fd) [[maybe_unused]]
+    const ssize_t n = ::write(fd.get(), text.data(), text.size());
 }
 
 void remove_run_record(const std::string& path) { ::unlink(path.c_str()); }
@@ -75,9 +80,11 @@ std::size_t end_leftovers(const std::string& run_dir, Nanos bound) {
     if (json.is_object() && json.value("boot", Json()) == Json(boot)) {
       std::vector<ProcessIdentity> victims;
       const ProcessIdentity supervisor = identity(json, "supervisor");
-      const ProcessIdentity engine = identity(json, "engine");
       if (supervisor.pid != 0) add_session(victims, supervisor);
-      if (engine.pid != 0 && std::ranges::find(victims, engine) == victims.end()) victims.push_back(engine);
+      for (const char* who : {"engine", "guard"}) {
+        const ProcessIdentity p = identity(json, who);
+        if (p.pid != 0 && std::ranges::find(victims, p) == victims.end()) victims.push_back(p);
+      }
       for (const ProcessIdentity& p : victims) {
         Fd fd = open_process(p);
         if (fd && signal_process(p, SIGKILL)) dying.push_back(std::move(fd));

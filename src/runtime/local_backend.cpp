@@ -26,18 +26,25 @@ LocalOptions completed(LocalOptions options) {
   return options;
 }
 
-constexpr Nanos kSettled = 30 * kSecond;  // a replica that was ready this long has met its peak, or is near it
+constexpr Nanos kSettled =
+    30 * kSecond;  // a replica that was ready this long has met its peak, or is near it
 
 }  // namespace
 
 LocalContext::LocalContext(net::Loop& l, net::Resolver& resolver, Logger& lg, LocalOptions o)
-    : loop(l), log(lg), options(completed(std::move(o))), upstreams(l, resolver), weights(l, lg, options.weights),
-      memory(dir("cache") + "/engine-memory.json"), sampler([this](Nanos) { sample_memory(); }) {}
+    : loop(l),
+      log(lg),
+      options(completed(std::move(o))),
+      upstreams(l, resolver),
+      weights(l, lg, options.weights),
+      memory(dir("cache") + "/engine-memory.json"),
+      sampler([this](Nanos) { sample_memory(); }) {}
 
 LocalContext::~LocalContext() = default;
 
-// Below the range from which the kernel takes ports for outgoing connections: there nobody connects by chance, and a probe
-// that comes before the engine cannot meet itself (a connection to one's own port succeeds).
+// Below the range from which the kernel takes ports for outgoing connections: there nobody connects by
+// chance, and a probe that comes before the engine cannot meet itself (a connection to one's own port
+// succeeds).
 Result<std::uint16_t> LocalContext::choose_port() {
   unsigned lowest = 32768;
   if (const auto range = read_file("/proc/sys/net/ipv4/ip_local_port_range", 64)) {
@@ -75,7 +82,8 @@ void LocalContext::sample_memory() {
 
 LocalBackend::LocalBackend(net::Loop& loop, net::Resolver& resolver, Logger& log, LocalOptions options) {
   for (const char* name : {"cache", "logs", "run"}) {
-    if (auto made = make_directories(options.data_dir + "/" + name); !made) log.error("cannot make a directory", made.error());
+    if (auto made = make_directories(options.data_dir + "/" + name); !made)
+      log.error("cannot make a directory", made.error());
   }
   const std::size_t ended = end_leftovers(options.data_dir + "/run", 2 * kSecond);
   if (ended != 0) log.warn("ended processes that a former run left", {field("processes", ended)});

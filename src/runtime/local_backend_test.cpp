@@ -2,10 +2,10 @@
 
 #include <gmock/gmock.h>
 
-#include <csignal>
-#include <fstream>
 #include <algorithm>
 #include <atomic>
+#include <csignal>
+#include <fstream>
 #include <optional>
 #include <vector>
 
@@ -183,7 +183,8 @@ TEST_F(LocalBackendTest, DeafEngineIsKilledAfterTheGrace) {
 TEST_F(LocalBackendTest, StrangerOnThePortIsNotTakenForOurs) {
   // An engine that does not demand the key it was given is not ours.
   spec::Model m = simulated_model();
-  m.command = {"/usr/bin/env", "-u", "TIDEGATE_SIMULATED_KEY", std::filesystem::read_symlink("/proc/self/exe").string(), "_simulate"};
+  m.command = {"/usr/bin/env", "-u", "TIDEGATE_SIMULATED_KEY",
+               std::filesystem::read_symlink("/proc/self/exe").string(), "_simulate"};
   const auto id = start(m);
   ASSERT_TRUE(until(id, Phase::failed));
   EXPECT_EQ(find(id, Phase::failed)->reason.code, "port_taken");
@@ -227,8 +228,10 @@ TEST_F(LocalBackendTest, ExternalEngineFailsAndComesBack) {
   // A server without a key on the same port: the watched one becomes ready under its old id.
   spec::Model server = simulated_model("server");
   server.command = {"/bin/sh", "-c",
-                    "unset TIDEGATE_SIMULATED_KEY; exec " + std::filesystem::read_symlink("/proc/self/exe").string() +
-                        " _simulate --port " + std::to_string(port), "sh"};
+                    "unset TIDEGATE_SIMULATED_KEY; exec " +
+                        std::filesystem::read_symlink("/proc/self/exe").string() + " _simulate --port " +
+                        std::to_string(port),
+                    "sh"};
   start(server);
   ASSERT_TRUE(until(id, Phase::ready));
   EXPECT_EQ(find(id, Phase::ready)->endpoint->base_path, "/v1");
@@ -255,7 +258,8 @@ TEST_F(LocalBackendTest, EngineDoesNotSeeTheGatewaysSecrets) {
 
 TEST_F(LocalBackendTest, ScriptedFirstStartFailsSecondWorks) {
   spec::Model m = simulated_model();
-  m.simulated.fail.push_back({.request = 1, .at = spec::SimulatedFault::At::load, .what = spec::SimulatedFault::Do::exit});
+  m.simulated.fail.push_back(
+      {.request = 1, .at = spec::SimulatedFault::At::load, .what = spec::SimulatedFault::Do::exit});
   const auto first = start(m);
   ASSERT_TRUE(until(first, Phase::failed));
   const auto second = start(m);
@@ -270,7 +274,8 @@ std::string sha256_hex(const std::string& bytes) {
 TEST_F(LocalBackendTest, FetchesBeforeItLoads) {
   const std::string weights = "weights";
   RawServer server([&](const std::string& request) {
-    const std::string head = "HTTP/1.1 200 OK\r\ncontent-length: " + std::to_string(weights.size()) + "\r\n\r\n";
+    const std::string head =
+        "HTTP/1.1 200 OK\r\ncontent-length: " + std::to_string(weights.size()) + "\r\n\r\n";
     return request.starts_with("HEAD") ? head : head + weights;
   });
   spec::Model m = script("cat \"$2\" > " + dir_.path() + "/seen; exit 0");
@@ -325,10 +330,12 @@ TEST_F(LocalBackendTest, RunningOllamaPullsLoadsAndIsReady) {
   bool pulled = false;
   RawServer server([&](const std::string& request) {
     const auto answer = [](const std::string& status, const std::string& body) {
-      return "HTTP/1.1 " + status + "\r\nconnection: close\r\ncontent-length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+      return "HTTP/1.1 " + status +
+             "\r\nconnection: close\r\ncontent-length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
     };
     if (request.starts_with("GET /api/version")) return answer("200 OK", R"({"version":"0"})");
-    if (request.starts_with("POST /api/show")) return pulled ? answer("200 OK", "{}") : answer("404 Not Found", "{}");
+    if (request.starts_with("POST /api/show"))
+      return pulled ? answer("200 OK", "{}") : answer("404 Not Found", "{}");
     if (request.starts_with("POST /api/pull")) {
       pulled = true;
       return answer("200 OK", R"({"status":"success"})");
@@ -392,7 +399,9 @@ TEST_F(LocalBackendTest, OwnOllamaThatCannotImportIsQuoted) {
   m.source = "file://" + dir_.path() + "/m.gguf";
   m.slots = 1;
   // The file goes away between look and import.
-  m.command = {"/bin/sh", "-c", "rm -f " + dir_.path() + "/m.gguf; exec " + std::filesystem::read_symlink("/proc/self/exe").string() + " _ollama \"$@\"",
+  m.command = {"/bin/sh", "-c",
+               "rm -f " + dir_.path() + "/m.gguf; exec " +
+                   std::filesystem::read_symlink("/proc/self/exe").string() + " _ollama \"$@\"",
                "sh", "serve"};
   std::ofstream(dir_.path() + "/m.gguf") << "x";
   const auto id = start(m);
@@ -406,7 +415,8 @@ TEST_F(LocalBackendTest, OwnOllamaThatCannotImportIsQuoted) {
 TEST_F(LocalBackendTest, RealLlamaServer) {
   const char* program = std::getenv("TIDEGATE_LLAMA_SERVER");
   const char* gguf = std::getenv("TIDEGATE_GGUF");
-  if (program == nullptr || gguf == nullptr) GTEST_SKIP() << "TIDEGATE_LLAMA_SERVER and TIDEGATE_GGUF are not set";
+  if (program == nullptr || gguf == nullptr)
+    GTEST_SKIP() << "TIDEGATE_LLAMA_SERVER and TIDEGATE_GGUF are not set";
   spec::Model m;
   m.name = "real";
   m.engine = spec::EngineKind::llamacpp;

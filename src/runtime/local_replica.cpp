@@ -49,7 +49,9 @@ LocalReplica::LocalReplica(LocalContext& context, replica::ReplicaId id, const s
           // The supervisor itself hangs or was stopped: its guard and the session rule end the rest.
           signal_process(supervised_.supervisor, SIGKILL);
         } else {
-          fail("start_timeout", fmt::format("not ready after {}: {}", format_duration(context_.options.start_timeout), probe_state_),
+          fail("start_timeout",
+               fmt::format("not ready after {}: {}", format_duration(context_.options.start_timeout),
+                           probe_state_),
                "tidegate models logs " + model_.name);
         }
       }) {
@@ -99,20 +101,23 @@ void LocalReplica::emit_progress(const replica::Progress& progress) {
   if (context_.sink) context_.sink(event);
 }
 
-// ---- Weights ----------------------------------------------------------------------------------------------------------
+// ---- Weights
+// ----------------------------------------------------------------------------------------------------------
 
 void LocalReplica::begin() {
   const bool process = model_.engine != spec::EngineKind::external;
   if (!process || !Weights::handles(model_.source)) return launch({});
   if (const auto path = context_.weights.present(model_.source, model_.sha256)) return launch(*path);
   emit(Phase::fetching);
-  weights_handle_ = context_.weights.get(model_.source, model_.sha256, [this](const WeightsUpdate& u) { weights_update(u); });
+  weights_handle_ = context_.weights.get(model_.source, model_.sha256,
+                                         [this](const WeightsUpdate& u) { weights_update(u); });
 }
 
 void LocalReplica::weights_update(const WeightsUpdate& update) {
   if (state_ != State::waiting) return;
   switch (update.what) {
-    case WeightsUpdate::What::progress: return emit_progress(update.progress);
+    case WeightsUpdate::What::progress:
+      return emit_progress(update.progress);
     case WeightsUpdate::What::present:
       weights_handle_ = 0;
       return launch(update.path);
@@ -122,7 +127,8 @@ void LocalReplica::weights_update(const WeightsUpdate& update) {
   }
 }
 
-// ---- Start ------------------------------------------------------------------------------------------------------------
+// ---- Start
+// ------------------------------------------------------------------------------------------------------------
 
 void LocalReplica::launch(const std::string& weights) {
   const bool external = model_.engine == spec::EngineKind::external ||
@@ -158,10 +164,12 @@ void LocalReplica::launch(const std::string& weights) {
   }
 
   if (model_.engine == spec::EngineKind::ollama) {
-    if (auto made = make_directories(input.engine_data); !made) return fail("cannot_start", made.error().message, made.error().hint);
+    if (auto made = make_directories(input.engine_data); !made)
+      return fail("cannot_start", made.error().message, made.error().hint);
   }
   for (const auto& [path, content] : plan_.files) {
-    if (auto written = replace_file(path, content); !written) return fail("cannot_start", written.error().message, written.error().hint);
+    if (auto written = replace_file(path, content); !written)
+      return fail("cannot_start", written.error().message, written.error().hint);
   }
   SuperviseRequest request;
   request.argv = plan_.argv;
@@ -173,9 +181,11 @@ void LocalReplica::launch(const std::string& weights) {
   auto spawned = spawn_supervised(request);
   if (!spawned) return fail("cannot_start", spawned.error().message, spawned.error().hint);
   supervised_ = std::move(*spawned);
-  report_watcher_ = std::make_unique<Watcher>(context_.loop, supervised_.report.get(), [this] { on_reports(); });
+  report_watcher_ =
+      std::make_unique<Watcher>(context_.loop, supervised_.report.get(), [this] { on_reports(); });
   if (supervised_.pidfd) {
-    pidfd_watcher_ = std::make_unique<Watcher>(context_.loop, supervised_.pidfd.get(), [this] { on_supervisor_gone(); });
+    pidfd_watcher_ =
+        std::make_unique<Watcher>(context_.loop, supervised_.pidfd.get(), [this] { on_supervisor_gone(); });
   }
   emit(Phase::loading);
   context_.loop.arm_after(timer_, context_.options.probe_every);
@@ -195,8 +205,9 @@ void LocalReplica::probed(const CallResult& result) {
   call_.reset();
   if (wanted(plan_.probe, result)) {
     if (plan_.probe_demands_key) {
-      call_ = call_engine(context_.upstreams, plan_.endpoint, false, plan_.probe, context_.options.probe_timeout,
-                          [this](const CallResult& r) { probed_without_key(r); });
+      call_ =
+          call_engine(context_.upstreams, plan_.endpoint, false, plan_.probe, context_.options.probe_timeout,
+                      [this](const CallResult& r) { probed_without_key(r); });
       return;
     }
     return next_setup_step();
@@ -212,13 +223,17 @@ void LocalReplica::probed(const CallResult& result) {
 void LocalReplica::probed_without_key(const CallResult& result) {
   call_.reset();
   if (result.what == CallResult::What::answered && result.status != 401) {
-    return fail("port_taken", fmt::format("another program answers on 127.0.0.1:{}: it does not ask for our key", plan_.endpoint.port));
+    return fail("port_taken",
+                fmt::format("another program answers on 127.0.0.1:{}: it does not ask for our key",
+                            plan_.endpoint.port));
   }
-  if (result.what != CallResult::What::answered) return context_.loop.arm_after(timer_, context_.options.probe_every);
+  if (result.what != CallResult::What::answered)
+    return context_.loop.arm_after(timer_, context_.options.probe_every);
   next_setup_step();
 }
 
-// ---- Setup ------------------------------------------------------------------------------------------------------------
+// ---- Setup
+// ------------------------------------------------------------------------------------------------------------
 
 void LocalReplica::next_setup_step() {
   if (setup_step_ == plan_.setup.size()) return became_ready();
@@ -244,7 +259,8 @@ void LocalReplica::next_setup_step() {
 void LocalReplica::setup_done(const SetupStep& step, const CallResult& result) {
   call_.reset();
   if (!wanted(step.call, result)) {
-    return fail("engine_setup", fmt::format("{}: the engine {} {}", step.what, describe(result), result.body.substr(0, 200)));
+    return fail("engine_setup",
+                fmt::format("{}: the engine {} {}", step.what, describe(result), result.body.substr(0, 200)));
   }
   ++setup_step_;
   next_setup_step();
@@ -261,7 +277,8 @@ void LocalReplica::run_setup_command(const SetupStep& step) {
   auto spawned = spawn_supervised(request);
   if (!spawned) return fail("engine_setup", spawned.error().message, spawned.error().hint);
   setup_process_ = std::move(*spawned);
-  setup_watcher_ = std::make_unique<Watcher>(context_.loop, setup_process_.pidfd.get(), [this] { setup_command_ended(); });
+  setup_watcher_ =
+      std::make_unique<Watcher>(context_.loop, setup_process_.pidfd.get(), [this] { setup_command_ended(); });
 }
 
 void LocalReplica::setup_command_ended() {
@@ -282,14 +299,16 @@ void LocalReplica::setup_command_ended() {
   if (state_ != State::setting_up) return;
   if (status != 0) {
     const auto lines = last_lines(log_path() + ".setup", 2);
-    return fail("engine_setup", fmt::format("{}: {} ended with status {}: {}", plan_.setup[setup_step_].what,
-                                            plan_.setup[setup_step_].command.front(), status, fmt::join(lines, " | ")));
+    return fail("engine_setup",
+                fmt::format("{}: {} ended with status {}: {}", plan_.setup[setup_step_].what,
+                            plan_.setup[setup_step_].command.front(), status, fmt::join(lines, " | ")));
   }
   ++setup_step_;
   next_setup_step();
 }
 
-// ---- Ready and after --------------------------------------------------------------------------------------------------
+// ---- Ready and after
+// --------------------------------------------------------------------------------------------------
 
 void LocalReplica::became_ready() {
   deadline_.cancel();
@@ -300,16 +319,16 @@ void LocalReplica::became_ready() {
   if (state_ == State::ready) context_.loop.arm_after(timer_, context_.options.watch_every);
 }
 
-// A process says itself when it ends. The watch finds the rest: a server of somebody else that is gone, an engine that lives
-// but no longer listens. Slow answers are no fault: engines are busy people.
+// A process says itself when it ends. The watch finds the rest: a server of somebody else that is gone, an
+// engine that lives but no longer listens. Slow answers are no fault: engines are busy people.
 void LocalReplica::watch(const CallResult& result) {
   call_.reset();
   const bool own = !plan_.argv.empty();
   const bool bad = own ? result.what == CallResult::What::refused : !wanted(plan_.probe, result);
   failures_ = bad ? failures_ + 1 : 0;
   if (failures_ >= context_.options.watch_failures) {
-    return fail("engine_unreachable", fmt::format("{}:{} {}, {} times in a row", plan_.endpoint.host, plan_.endpoint.port,
-                                                  describe(result), failures_));
+    return fail("engine_unreachable", fmt::format("{}:{} {}, {} times in a row", plan_.endpoint.host,
+                                                  plan_.endpoint.port, describe(result), failures_));
   }
   context_.loop.arm_after(timer_, context_.options.watch_every);
 }
@@ -331,35 +350,46 @@ void LocalReplica::on_reports() {
 void LocalReplica::on_report(const Report& report) {
   using What = Report::What;
   switch (report.what) {
-    case What::started:
-      engine_ = report.engine;
-      write_run_record(run_record_path(context_.dir("run"), id_), {model_.name, supervised_.supervisor, engine_});
+    case What::guard:
+      guard_ = report.process;
       return;
-    case What::cannot_exec: exec_error_ = report.value; return;
+    case What::started:
+      engine_ = report.process;
+      write_run_record(run_record_path(context_.dir("run"), id_),
+                       {model_.name, supervised_.supervisor, engine_, guard_});
+      return;
+    case What::cannot_exec:
+      exec_error_ = report.value;
+      return;
     case What::exited:
     case What::signaled: {
       engine_ended_ = true;
       if (exec_error_ != 0) {
         const bool absent = exec_error_ == ENOENT;
-        return fail("engine_missing", fmt::format("cannot run {}: {}", plan_.argv.front(), std::strerror(exec_error_)),
+        return fail("engine_missing",
+                    fmt::format("cannot run {}: {}", plan_.argv.front(), std::strerror(exec_error_)),
                     absent ? "install it, or name its path in spec.engine's command" : "");
       }
       const std::string how = report.what == What::exited
                                   ? fmt::format("the engine ended with status {}", report.value)
-                                  : fmt::format("the engine was ended by signal {} ({})", report.value, ::strsignal(report.value));
+                                  : fmt::format("the engine was ended by signal {} ({})", report.value,
+                                                ::strsignal(report.value));
       const std::string words = last_words();
       return fail("engine_exited", words.empty() ? how : fmt::format("{}; its last words: {}", how, words),
                   "tidegate models logs " + model_.name);
     }
     case What::gone:
-    case What::unknown: return;
+    case What::unknown:
+      return;
   }
 }
 
 void LocalReplica::on_supervisor_gone() {
   on_reports();
-  if (::waitpid(supervised_.supervisor.pid, nullptr, WNOHANG) == 0) return;  // not quite yet; cannot happen with a pidfd
-  if (!engine_ended_ && (state_ == State::starting || state_ == State::setting_up || state_ == State::ready)) {
+  if (::waitpid(supervised_.supervisor.pid, nullptr, WNOHANG) == 0)
+    return;  // not quite yet; cannot happen with a pidfd
+  if (!engine_ended_ &&
+      (state_ == State::starting || state_ == State::setting_up || state_ == State::ready)) {
     fail("engine_exited", "the engine's supervisor was killed, and the engine with it");
   }
   Watcher::end(report_watcher_);
@@ -372,7 +402,8 @@ void LocalReplica::on_supervisor_gone() {
   vanish();
 }
 
-// ---- End --------------------------------------------------------------------------------------------------------------
+// ---- End
+// --------------------------------------------------------------------------------------------------------------
 
 void LocalReplica::fail(const char* code, std::string text, std::string hint, bool will_retry) {
   if (state_ == State::stopping || state_ == State::failed) return;

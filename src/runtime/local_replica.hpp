@@ -1,4 +1,5 @@
-// One replica of LocalBackend: its steps from weights to ready and its end. Private to local_backend.cpp and local_replica.cpp.
+// One replica of LocalBackend: its steps from weights to ready and its end. Private to local_backend.cpp and
+// local_replica.cpp.
 #pragma once
 
 #include <functional>
@@ -37,7 +38,8 @@ struct LocalContext {
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 
   std::string dir(const char* name) const { return options.data_dir + "/" + name; }
-  // A port nobody listens on just now. Another program may still take it: then the engine fails to start and is tried again.
+  // A port nobody listens on just now. Another program may still take it: then the engine fails to start and
+  // is tried again.
   Result<std::uint16_t> choose_port();
   void sample_memory();
 };
@@ -97,7 +99,7 @@ class LocalReplica {
   std::string probe_state_ = "no answer yet";  // for the reason when a start takes too long
   std::size_t setup_step_ = 0;
   Supervised supervised_;
-  ProcessIdentity engine_;
+  ProcessIdentity engine_, guard_;
   std::unique_ptr<Watcher> report_watcher_, pidfd_watcher_;
   std::string report_text_;
   bool engine_ended_ = false;
@@ -107,8 +109,8 @@ class LocalReplica {
   std::unique_ptr<Watcher> setup_watcher_;
   bool vanish_later_ = false;
   std::shared_ptr<RunningCall> call_;
-  net::CallbackTimer timer_;           // the next probe
-  net::CallbackTimer deadline_;        // of the start, later of the end
+  net::CallbackTimer timer_;     // the next probe
+  net::CallbackTimer deadline_;  // of the start, later of the end
   Nanos ready_since_ = 0;
   int failures_ = 0;
 };

@@ -14,7 +14,7 @@ LogFile::LogFile(std::string path, std::uint64_t limit) : path_(std::move(path))
 
 void LogFile::open() {
   fd_.reset(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
-  struct stat info {};
+  struct stat info{};
   size_ = fd_ && ::fstat(fd_.get(), &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
 }
 
@@ -36,7 +36,7 @@ void LogFile::write(std::string_view bytes) {
 std::vector<std::string> last_lines(const std::string& path, std::size_t count) {
   std::vector<std::string> lines;
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat info {};
+  struct stat info{};
   if (!fd || ::fstat(fd.get(), &info) != 0) return lines;
   constexpr off_t kTail = 8192;
   const off_t from = std::max<off_t>(0, info.st_size - kTail);
@@ -49,7 +49,8 @@ std::vector<std::string> last_lines(const std::string& path, std::size_t count) 
     const std::string_view line = end == std::string_view::npos ? rest : rest.substr(end + 1);
     if (!line.empty()) {
       std::string clean(line.substr(0, 300));
-      std::ranges::replace_if(clean, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+      std::ranges::replace_if(
+          clean, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
       lines.insert(lines.begin(), std::move(clean));
     }
     rest = end == std::string_view::npos ? std::string_view() : rest.substr(0, end);

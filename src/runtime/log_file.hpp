@@ -1,5 +1,5 @@
-// An engine's output on disk: one file of at most `limit` bytes and the one before it (PATH.1). And its last lines, for the
-// reason of a failed start.
+// An engine's output on disk: one file of at most `limit` bytes and the one before it (PATH.1). And its last
+// lines, for the reason of a failed start.
 #pragma once
 
 #include <cstdint>

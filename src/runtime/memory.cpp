@@ -52,11 +52,12 @@ std::optional<std::uint64_t> tightest(const std::string& root, std::string path,
 std::uint64_t add(std::uint64_t a, std::uint64_t b) { return a > kMost - b ? kMost : a + b; }
 
 std::string revision_key(const spec::Model& m) {
-  return fmt::format("{}|{}|{}|{}|{}|{}", m.name, static_cast<int>(m.engine), m.source, m.context, m.slots, fmt::join(m.args, " "));
+  return fmt::format("{}|{}|{}|{}|{}|{}", m.name, static_cast<int>(m.engine), m.source, m.context, m.slots,
+                     fmt::join(m.args, " "));
 }
 
 std::optional<std::uint64_t> file_size(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) != 0) return std::nullopt;
   return static_cast<std::uint64_t>(info.st_size);
 }
@@ -108,8 +109,9 @@ std::uint64_t estimate_need(const std::string& weights_path, std::int64_t contex
   const auto info = read_gguf(weights_path);
   std::uint64_t kv = *size / 10;
   if (info && info->layers != 0) {
-    const auto tokens = context > 0 ? static_cast<std::uint64_t>(context) * static_cast<std::uint64_t>(std::max(1, slots))
-                                    : info->trained_context;
+    const auto tokens =
+        context > 0 ? static_cast<std::uint64_t>(context) * static_cast<std::uint64_t>(std::max(1, slots))
+                    : info->trained_context;
     if (__builtin_mul_overflow(info->kv_bytes_per_token(), tokens, &kv)) kv = kMost;
   }
   return add(add(add(*size, *size / 10), kv), kEngineBase);
@@ -122,20 +124,23 @@ MemoryBook::MemoryBook(std::string state_path) : path_(std::move(state_path)) {
   if (!json.is_object()) return;
   for (const auto& [key, value] : json.items()) {
     if (!value.is_object() || !value.contains("peak") || !value["peak"].is_number_unsigned()) continue;
-    entries_[key] = {value["peak"].get<std::uint64_t>(), value.contains("settled") && value["settled"] == Json(true)};
+    entries_[key] = {value["peak"].get<std::uint64_t>(),
+                     value.contains("settled") && value["settled"] == Json(true)};
   }
 }
 
 std::uint64_t MemoryBook::need(const spec::Model& model, const std::optional<std::string>& weights) const {
   if (model.memory != 0) return model.memory;
   if (model.engine == spec::EngineKind::external) return 0;
-  if (model.engine == spec::EngineKind::ollama && !model.ollama.url.empty()) return 0;  // another program's memory
+  if (model.engine == spec::EngineKind::ollama && !model.ollama.url.empty())
+    return 0;  // another program's memory
   const auto known = entries_.find(revision_key(model));
   if (known != entries_.end() && known->second.settled) return known->second.peak;
   const std::uint64_t peak = known != entries_.end() ? known->second.peak : 0;
   if (model.engine == spec::EngineKind::simulated) return std::max(kSimulatedNeed, peak);
   if (!weights) return peak;
-  const std::string key = fmt::format("{}|{}|{}|{}", *weights, file_size(*weights).value_or(0), model.context, model.slots);
+  const std::string key =
+      fmt::format("{}|{}|{}|{}", *weights, file_size(*weights).value_or(0), model.context, model.slots);
   auto [estimate, fresh] = estimates_.try_emplace(key, 0);
   if (fresh) estimate->second = estimate_need(*weights, model.context, model.slots);
   return std::max(peak, estimate->second);

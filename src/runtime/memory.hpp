@@ -1,5 +1,5 @@
-// How much memory engines may take here, and how much a replica of a model needs: an estimate from the file at first, the
-// measured peak later.
+// How much memory engines may take here, and how much a replica of a model needs: an estimate from the file
+// at first, the measured peak later.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ std::optional<std::uint64_t> cgroup_memory_limit(const std::string& cgroup_text,
 // MemAvailable of /proc/meminfo in bytes, 0 if it is not there.
 std::uint64_t memory_available(const std::string& meminfo_text);
 
-// Weights file × 1.1 + context estimate. For a GGUF file the context is context × slots tokens of keys and values in 16 bits
-// for each layer, otherwise a tenth of the file.
+// Weights file × 1.1 + context estimate. For a GGUF file the context is context × slots tokens of keys and
+// values in 16 bits for each layer, otherwise a tenth of the file.
 std::uint64_t estimate_need(const std::string& weights_path, std::int64_t context, int slots);
 
 // Peaks by model revision, kept in DIR/cache/engine-memory.json.

@@ -99,7 +99,8 @@ std::vector<ProcessIdentity> session_members(const std::vector<ProcStat>& proces
 Fd open_process(const ProcessIdentity& process) {
   Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
   if (!fd) return {};
-  // The descriptor pins the process; only then is the start time compared, so there is no gap for a reused pid.
+  // The descriptor pins the process; only then is the start time compared, so there is no gap for a reused
+  // pid.
   const auto stat = read_proc_stat(process.pid);
   if (!stat || stat->id.start != process.start) return {};
   return fd;

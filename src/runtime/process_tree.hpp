@@ -1,5 +1,5 @@
-// Processes as /proc shows them. A process is named by pid and start time together, because a pid alone may be another
-// program by now. No state; any thread; reads of /proc only.
+// Processes as /proc shows them. A process is named by pid and start time together, because a pid alone may
+// be another program by now. No state; any thread; reads of /proc only.
 #pragma once
 
 #include <sys/types.h>
@@ -37,7 +37,8 @@ std::vector<ProcessIdentity> descendants(const std::vector<ProcStat>& processes,
 // Members of a session, whoever their parent is now.
 std::vector<ProcessIdentity> session_members(const std::vector<ProcStat>& processes, pid_t session);
 
-// Sends the signal if pid and start time still name the same process. False: it is gone (or is not ours to signal).
+// Sends the signal if pid and start time still name the same process. False: it is gone (or is not ours to
+// signal).
 bool signal_process(const ProcessIdentity& process, int signal);
 // A pidfd of exactly this process: readable when it has ended. Invalid: it is gone.
 Fd open_process(const ProcessIdentity& process);

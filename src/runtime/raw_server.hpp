@@ -1,4 +1,5 @@
-// A server for tests that says exactly the bytes it is told to, one connection at a time, each request answered by a function.
+// A server for tests that says exactly the bytes it is told to, one connection at a time, each request
+// answered by a function.
 #pragma once
 
 #include <netinet/in.h>
@@ -19,16 +20,18 @@ namespace tg::runtime {
 
 class RawServer {
  public:
-  // `answer` gets the whole request head, and what came of the body with it, and returns the bytes to send; the connection
-  // closes after them. Port 0 = any.
-  explicit RawServer(std::function<std::string(const std::string&)> answer, std::uint16_t port = 0) : answer_(std::move(answer)) {
+  // `answer` gets the whole request head, and what came of the body with it, and returns the bytes to send;
+  // the connection closes after them. Port 0 = any.
+  explicit RawServer(std::function<std::string(const std::string&)> answer, std::uint16_t port = 0)
+      : answer_(std::move(answer)) {
     listener_.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = htons(port);
     socklen_t length = sizeof address;
-    if (::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 || ::listen(listener_.get(), 16) != 0 ||
+    if (::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
+        ::listen(listener_.get(), 16) != 0 ||
         ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {
       std::abort();
     }
@@ -42,7 +45,9 @@ class RawServer {
   RawServer(const RawServer&) = delete;
   RawServer& operator=(const RawServer&) = delete;
 
-  std::string url(const std::string& path = "") const { return "http://127.0.0.1:" + std::to_string(port_) + path; }
+  std::string url(const std::string& path = "") const {
+    return "http://127.0.0.1:" + std::to_string(port_) + path;
+  }
   std::vector<std::string> requests() const {
     const std::lock_guard lock(mutex_);
     return requests_;

@@ -1,4 +1,5 @@
-// The test program is also the program that LocalBackend starts again under its hidden words, as `tidegate` is.
+// The test program is also the program that LocalBackend starts again under its hidden words, as `tidegate`
+// is.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,7 +19,8 @@
 
 extern char** environ;
 
-// A gateway that starts one engine and then only lives: `_gateway GRACE_MS LOG COMMAND` prints the supervisor's pid.
+// A gateway that starts one engine and then only lives: `_gateway GRACE_MS LOG COMMAND` prints the
+// supervisor's pid.
 static int hold(char** argv) {
   tg::runtime::SuperviseRequest request;
   request.grace = std::atoll(argv[2]) * tg::kMillisecond;
@@ -32,8 +34,8 @@ static int hold(char** argv) {
   for (;;) ::pause();
 }
 
-// What LocalBackend needs of Ollama: `_ollama serve` answers on $OLLAMA_HOST, `_ollama create NAME -f FILE` makes a model (a
-// file in $OLLAMA_MODELS), unless the recipe names a file that is not there.
+// What LocalBackend needs of Ollama: `_ollama serve` answers on $OLLAMA_HOST, `_ollama create NAME -f FILE`
+// makes a model (a file in $OLLAMA_MODELS), unless the recipe names a file that is not there.
 static int ollama(int argc, char** argv) {
   const std::string models = std::getenv("OLLAMA_MODELS");
   if (std::string_view(argv[2]) == "create" && argc == 6) {
@@ -49,7 +51,9 @@ static int ollama(int argc, char** argv) {
   const std::string host = std::getenv("OLLAMA_HOST");
   const tg::runtime::RawServer server(
       [&models](const std::string& request) {
-        const auto answer = [](const char* status) { return "HTTP/1.1 " + std::string(status) + "\r\ncontent-length: 2\r\n\r\n{}"; };
+        const auto answer = [](const char* status) {
+          return "HTTP/1.1 " + std::string(status) + "\r\ncontent-length: 2\r\n\r\n{}";
+        };
         if (request.starts_with("POST /api/show")) {
           return answer(std::filesystem::exists(models + "/mine") ? "200 OK" : "404 Not Found");
         }

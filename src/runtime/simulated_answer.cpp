@@ -47,7 +47,8 @@ std::string SimulatedText::text() const {
   return all;
 }
 
-SimulatedText simulated_text(std::string_view prompt, std::int64_t limit, bool ignore_eos, std::int64_t room) {
+SimulatedText simulated_text(std::string_view prompt, std::int64_t limit, bool ignore_eos,
+                             std::int64_t room) {
   const std::uint64_t hash = simulated_hash(prompt);
   const auto natural = static_cast<std::int64_t>(16 + hash % 49);
   const std::int64_t bound = std::max<std::int64_t>(0, limit < 0 ? room : std::min(limit, room));

@@ -1,4 +1,5 @@
-// The definition itself; test/engine/test_simulated.py compares whole answers with an implementation of its own.
+// The definition itself; test/engine/test_simulated.py compares whole answers with an implementation of its
+// own.
 #include "runtime/simulated_answer.hpp"
 
 #include <gmock/gmock.h>
@@ -73,7 +74,9 @@ SimulatedJob job_of(SimulatedKind kind, std::string_view body) {
 }
 
 TEST(SimulatedJob, ChatCountsItsPromptAndListsItsTokens) {
-  const auto job = job_of(SimulatedKind::chat, R"({"model":"m","messages":[{"role":"user","content":"hello"}],"stream":true,"max_tokens":2})");
+  const auto job =
+      job_of(SimulatedKind::chat,
+             R"({"model":"m","messages":[{"role":"user","content":"hello"}],"stream":true,"max_tokens":2})");
   EXPECT_TRUE(job.stream);
   EXPECT_EQ(job.prompt_tokens, 3);  // "user\nhello\n"
   EXPECT_EQ(job.tokens.size(), 2u);
@@ -84,7 +87,9 @@ TEST(SimulatedJob, ChatCountsItsPromptAndListsItsTokens) {
 }
 
 TEST(SimulatedJob, UsageEventOnlyWhenAsked) {
-  const auto job = job_of(SimulatedKind::completion, R"({"model":"m","prompt":"x","stream":true,"stream_options":{"include_usage":true}})");
+  const auto job =
+      job_of(SimulatedKind::completion,
+             R"({"model":"m","prompt":"x","stream":true,"stream_options":{"include_usage":true}})");
   ASSERT_EQ(job.closing.size(), 2u);
   EXPECT_THAT(job.closing[1], HasSubstr(R"("choices":[],"usage":)"));
   EXPECT_TRUE(job.opening.empty());
@@ -93,18 +98,22 @@ TEST(SimulatedJob, UsageEventOnlyWhenAsked) {
 TEST(SimulatedJob, PromptThatFillsTheContextIsRefused) {
   SimulatedJob job;
   SimulatedRefusal refusal;
-  EXPECT_FALSE(read_simulated_job(SimulatedKind::completion, R"({"model":"m","prompt":"12345678"})", 2, job, refusal));
+  EXPECT_FALSE(
+      read_simulated_job(SimulatedKind::completion, R"({"model":"m","prompt":"12345678"})", 2, job, refusal));
   EXPECT_EQ(refusal.code, "context_length_exceeded");
-  EXPECT_TRUE(read_simulated_job(SimulatedKind::completion, R"({"model":"m","prompt":"12345678"})", 3, job, refusal));
+  EXPECT_TRUE(
+      read_simulated_job(SimulatedKind::completion, R"({"model":"m","prompt":"12345678"})", 3, job, refusal));
   EXPECT_EQ(job.tokens.size(), 1u);
 }
 
 TEST(SimulatedJob, WhatIsRefused) {
-  for (const char* body : {"", "[]", "{}", R"({"model":"m"})", R"({"model":"m","messages":[]})", R"({"model":"m","messages":{}})",
-                           R"({"model":"m","messages":[{"content":"x"}]})", R"({"model":"m","messages":[{"role":"user"}],"n":2})",
-                           R"({"model":"m","messages":[{"role":"user"}],"max_tokens":-1})",
-                           R"({"model":"m","messages":[{"role":"user"}],"tools":[{}]})",
-                           R"({"model":"m","messages":[{"role":"user"}],"tools":[{"function":{"name":"a"}}],"tool_choice":{"function":{"name":"b"}}})"}) {
+  for (
+      const char* body :
+      {"", "[]", "{}", R"({"model":"m"})", R"({"model":"m","messages":[]})", R"({"model":"m","messages":{}})",
+       R"({"model":"m","messages":[{"content":"x"}]})", R"({"model":"m","messages":[{"role":"user"}],"n":2})",
+       R"({"model":"m","messages":[{"role":"user"}],"max_tokens":-1})",
+       R"({"model":"m","messages":[{"role":"user"}],"tools":[{}]})",
+       R"({"model":"m","messages":[{"role":"user"}],"tools":[{"function":{"name":"a"}}],"tool_choice":{"function":{"name":"b"}}})"}) {
     SimulatedJob job;
     SimulatedRefusal refusal;
     EXPECT_FALSE(read_simulated_job(SimulatedKind::chat, body, 8192, job, refusal)) << body;

@@ -31,7 +31,8 @@ class Engine;
 // One request: waits for a slot, then answers at the engine's pace.
 class Work final : public http::Exchange, private net::Timer {
  public:
-  Work(Engine& engine, http::ServerStream& stream, SimulatedKind kind) : engine_(engine), stream_(stream), kind_(kind) {}
+  Work(Engine& engine, http::ServerStream& stream, SimulatedKind kind)
+      : engine_(engine), stream_(stream), kind_(kind) {}
 
   void on_body(net::Buffer body) override;
   void on_gone() override;
@@ -41,7 +42,7 @@ class Work final : public http::Exchange, private net::Timer {
  private:
   void on_timer(Nanos) override { proceed(); }
   void proceed();
-  bool fault_now(Fault::At at);   // true: the work is over or stalled for ever
+  bool fault_now(Fault::At at);  // true: the work is over or stalled for ever
   void send(std::string_view event);
   void refuse(int status, std::string_view code, std::string_view message);
   std::size_t due() const;
@@ -63,7 +64,10 @@ class Work final : public http::Exchange, private net::Timer {
 class Engine final : public http::Service {
  public:
   Engine(net::Loop& loop, SimulatedSettings settings)
-      : loop_(loop), settings_(std::move(settings)), ready_timer_([this](Nanos) { loaded(); }), server_(loop, *this, options()) {
+      : loop_(loop),
+        settings_(std::move(settings)),
+        ready_timer_([this](Nanos) { loaded(); }),
+        server_(loop, *this, options()) {
     if (settings_.engine.context <= 0) settings_.engine.context = 8192;
   }
 
@@ -86,7 +90,8 @@ class Engine final : public http::Service {
   }
 
   http::Exchange* on_request(http::ServerStream& stream, const http::RequestHead& head) override;
-  void on_bad_request(int status, std::string_view reason, http::HeaderText& headers, std::string& body) override {
+  void on_bad_request(int status, std::string_view reason, http::HeaderText& headers,
+                      std::string& body) override {
     headers.add("content-type", "application/json");
     body = simulated_error(status, "bad_request", reason);
   }
@@ -174,8 +179,11 @@ http::Exchange* Engine::on_request(http::ServerStream& stream, const http::Reque
     if (!get) return refuse(405, "method_not_allowed", "use GET");
     std::string name;
     append_json_string(name, settings_.model);
-    stream.respond(200, json_headers(),
-                   fmt::format(R"({{"object":"list","data":[{{"id":{},"object":"model","created":0,"owned_by":"tidegate"}}]}})", name));
+    stream.respond(
+        200, json_headers(),
+        fmt::format(
+            R"({{"object":"list","data":[{{"id":{},"object":"model","created":0,"owned_by":"tidegate"}}]}})",
+            name));
     return nullptr;
   }
   SimulatedKind kind{};
@@ -238,7 +246,8 @@ void Work::proceed() {
   if (produced_ == 0 && !stream_.started()) {
     if (fault_now(Fault::At::first_byte)) return;
     if (job_.stream) {
-      stream_.start(200, "content-type: text/event-stream\r\ncache-control: no-cache\r\n", http::Framing::chunked);
+      stream_.start(200, "content-type: text/event-stream\r\ncache-control: no-cache\r\n",
+                    http::Framing::chunked);
       for (const std::string& event : job_.opening) send(event);
       stream_.flush();
     }
@@ -330,7 +339,8 @@ int simulate_main(int argc, char** argv) {
     fmt::print(stderr, "{}\n", settings.error().message);
     return 2;
   }
-  if (const char* key = std::getenv(std::string(kSimulatedKeyVariable).c_str()); key != nullptr) settings->key = key;
+  if (const char* key = std::getenv(std::string(kSimulatedKeyVariable).c_str()); key != nullptr)
+    settings->key = key;
   ::signal(SIGPIPE, SIG_IGN);
   sigset_t mask;
   sigemptyset(&mask);

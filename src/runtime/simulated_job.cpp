@@ -23,7 +23,8 @@ std::string json_text(std::string_view text) {
   return out;
 }
 
-bool refuse(SimulatedRefusal& refusal, std::string message, std::string code = "invalid_value", int status = 400) {
+bool refuse(SimulatedRefusal& refusal, std::string message, std::string code = "invalid_value",
+            int status = 400) {
   refusal = {status, std::move(code), std::move(message)};
   return false;
 }
@@ -38,7 +39,8 @@ std::string text_of(const Json& message) {
   std::string text;
   if (content.is_array()) {
     for (const Json& part : content) {
-      if (part.is_object() && part.contains("text") && part["text"].is_string()) text += part["text"].get<std::string>();
+      if (part.is_object() && part.contains("text") && part["text"].is_string())
+        text += part["text"].get<std::string>();
     }
   }
   return text;
@@ -57,14 +59,16 @@ bool chat_prompt(const Json& request, std::string& prompt, SimulatedRefusal& ref
   return true;
 }
 
-bool strings_of(const Json& request, const char* name, std::vector<std::string>& out, SimulatedRefusal& refusal) {
+bool strings_of(const Json& request, const char* name, std::vector<std::string>& out,
+                SimulatedRefusal& refusal) {
   if (request.contains(name) && request[name].is_string()) {
     out.push_back(request[name].get<std::string>());
     return true;
   }
   if (request.contains(name) && request[name].is_array() && !request[name].empty()) {
     for (const Json& item : request[name]) {
-      if (!item.is_string()) return refuse(refusal, fmt::format("'{}' must be a string or a list of strings", name));
+      if (!item.is_string())
+        return refuse(refusal, fmt::format("'{}' must be a string or a list of strings", name));
       out.push_back(item.get<std::string>());
     }
     return true;
@@ -85,10 +89,13 @@ bool read_limit(const Json& request, std::int64_t& limit, SimulatedRefusal& refu
   return true;
 }
 
-bool flag(const Json& request, const char* name) { return request.contains(name) && request[name] == Json(true); }
+bool flag(const Json& request, const char* name) {
+  return request.contains(name) && request[name] == Json(true);
+}
 
 std::string usage_text(std::int64_t prompt, std::int64_t completion) {
-  return fmt::format(R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{}}})", prompt, completion, prompt + completion);
+  return fmt::format(R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{}}})", prompt, completion,
+                     prompt + completion);
 }
 
 // ---- Tools ----
@@ -102,7 +109,8 @@ std::string argument_value(const Json& schema, std::uint64_t hash) {
   if (schema.contains("enum") && schema["enum"].is_array() && !schema["enum"].empty()) {
     return schema["enum"][hash % schema["enum"].size()].dump();
   }
-  const std::string type = schema.contains("type") && schema["type"].is_string() ? schema["type"].get<std::string>() : "";
+  const std::string type =
+      schema.contains("type") && schema["type"].is_string() ? schema["type"].get<std::string>() : "";
   if (type == "string") return fmt::format("\"tide {:04x}\"", hash & 0xffff);
   if (type == "integer") return fmt::to_string(hash % 100);
   if (type == "number") return fmt::format("{}.5", hash % 100);
@@ -112,7 +120,8 @@ std::string argument_value(const Json& schema, std::uint64_t hash) {
   return "null";
 }
 
-bool read_tool(const Json& request, std::uint64_t hash, ToolCall& call, bool& wanted, SimulatedRefusal& refusal) {
+bool read_tool(const Json& request, std::uint64_t hash, ToolCall& call, bool& wanted,
+               SimulatedRefusal& refusal) {
   wanted = false;
   if (lacks(request, "tools")) return true;
   const Json& tools = request["tools"];
@@ -131,7 +140,8 @@ bool read_tool(const Json& request, std::uint64_t hash, ToolCall& call, bool& wa
       const Json* f = function_of(tool);
       if (f != nullptr && (*f)["name"] == (*named)["name"]) function = f;
     }
-    if (function == nullptr) return refuse(refusal, "'tool_choice' names a function that 'tools' does not have");
+    if (function == nullptr)
+      return refuse(refusal, "'tool_choice' names a function that 'tools' does not have");
   } else {
     function = function_of(tools[hash % tools.size()]);
     if (function == nullptr) return refuse(refusal, "each tool must have a 'function' with a 'name'");
@@ -145,9 +155,11 @@ bool read_tool(const Json& request, std::uint64_t hash, ToolCall& call, bool& wa
     for (const Json& name : parameters["required"]) {
       if (!name.is_string()) continue;
       const std::string key = name.get<std::string>();
-      const bool known = parameters.contains("properties") && parameters["properties"].is_object() && parameters["properties"].contains(key);
+      const bool known = parameters.contains("properties") && parameters["properties"].is_object() &&
+                         parameters["properties"].contains(key);
       if (call.arguments.size() > 1) call.arguments += ',';
-      call.arguments += json_text(key) + ":" + argument_value(known ? parameters["properties"][key] : Json(), hash);
+      call.arguments +=
+          json_text(key) + ":" + argument_value(known ? parameters["properties"][key] : Json(), hash);
     }
   }
   call.arguments += "}";
@@ -157,23 +169,28 @@ bool read_tool(const Json& request, std::uint64_t hash, ToolCall& call, bool& wa
 // ---- Embeddings ----
 
 std::string base64(std::string_view bytes) {
-  static constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  static constexpr std::string_view kLetters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k) group = group << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0);
-    for (std::size_t k = 0; k < 4; ++k) out += i + k <= bytes.size() ? kLetters[group >> (18 - 6 * k) & 63] : '=';
+    for (std::size_t k = 0; k < 3; ++k)
+      group = group << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0);
+    for (std::size_t k = 0; k < 4; ++k)
+      out += i + k <= bytes.size() ? kLetters[group >> (18 - 6 * k) & 63] : '=';
   }
   return out;
 }
 
-bool read_embedding(const Json& request, const std::string& model, SimulatedJob& job, SimulatedRefusal& refusal) {
+bool read_embedding(const Json& request, const std::string& model, SimulatedJob& job,
+                    SimulatedRefusal& refusal) {
   std::vector<std::string> inputs;
   if (!strings_of(request, "input", inputs, refusal)) return false;
   std::size_t dimensions = 32;
   if (!lacks(request, "dimensions")) {
     const Json& value = request["dimensions"];
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() < 1 || value.get<std::uint64_t>() > kMaxDimensions) {
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() < 1 ||
+        value.get<std::uint64_t>() > kMaxDimensions) {
       return refuse(refusal, fmt::format("'dimensions' must be 1 to {}", kMaxDimensions));
     }
     dimensions = value.get<std::size_t>();
@@ -194,9 +211,11 @@ bool read_embedding(const Json& request, const std::string& model, SimulatedJob&
     } else {
       vector = fmt::format("[{}]", fmt::join(values, ","));
     }
-    job.body += fmt::format(R"({}{{"object":"embedding","index":{},"embedding":{}}})", i == 0 ? "" : ",", i, vector);
+    job.body +=
+        fmt::format(R"({}{{"object":"embedding","index":{},"embedding":{}}})", i == 0 ? "" : ",", i, vector);
   }
-  job.body += fmt::format(R"(],"model":{},"usage":{{"prompt_tokens":{},"total_tokens":{}}}}})", json_text(model), job.prompt_tokens, job.prompt_tokens);
+  job.body += fmt::format(R"(],"model":{},"usage":{{"prompt_tokens":{},"total_tokens":{}}}}})",
+                          json_text(model), job.prompt_tokens, job.prompt_tokens);
   return true;
 }
 
@@ -207,19 +226,27 @@ struct Writer {
   std::string id, object, model;
 
   std::string head(std::string_view suffix) const {
-    return fmt::format(R"({{"id":"{}","object":"{}{}","created":0,"model":{},"choices":[)", id, object, suffix, json_text(model));
+    return fmt::format(R"({{"id":"{}","object":"{}{}","created":0,"model":{},"choices":[)", id, object,
+                       suffix, json_text(model));
   }
 };
 
-void write_chat(const Writer& w, const SimulatedJob& job, const ToolCall* call, std::string_view finish, std::string_view usage, SimulatedJob& out) {
+void write_chat(const Writer& w, const SimulatedJob& job, const ToolCall* call, std::string_view finish,
+                std::string_view usage, SimulatedJob& out) {
   const std::string head = w.head(".chunk");
   const auto event = [&head](std::string_view delta, std::string_view reason) {
-    return fmt::format(R"({}{{"index":0,"delta":{},"logprobs":null,"finish_reason":{}}}]}})", head, delta, reason);
+    return fmt::format(R"({}{{"index":0,"delta":{},"logprobs":null,"finish_reason":{}}}]}})", head, delta,
+                       reason);
   };
-  out.opening.push_back(event(call != nullptr ? R"({"role":"assistant","content":null})" : R"({"role":"assistant","content":""})", "null"));
+  out.opening.push_back(event(
+      call != nullptr ? R"({"role":"assistant","content":null})" : R"({"role":"assistant","content":""})",
+      "null"));
   if (call != nullptr) {
-    out.opening.push_back(event(fmt::format(R"({{"tool_calls":[{{"index":0,"id":"{}","type":"function","function":{{"name":{},"arguments":""}}}}]}})",
-                                            call->id, json_text(call->name)), "null"));
+    out.opening.push_back(event(
+        fmt::format(
+            R"({{"tool_calls":[{{"index":0,"id":"{}","type":"function","function":{{"name":{},"arguments":""}}}}]}})",
+            call->id, json_text(call->name)),
+        "null"));
     out.before = head + R"({"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":)";
     out.after = R"(}}]},"logprobs":null,"finish_reason":null}]})";
   } else {
@@ -231,39 +258,51 @@ void write_chat(const Writer& w, const SimulatedJob& job, const ToolCall* call, 
   for (const std::string& token : job.tokens) text += token;
   const std::string message =
       call != nullptr
-          ? fmt::format(R"({{"role":"assistant","content":null,"tool_calls":[{{"id":"{}","type":"function","function":{{"name":{},"arguments":{}}}}}]}})",
-                        call->id, json_text(call->name), json_text(call->arguments))
+          ? fmt::format(
+                R"({{"role":"assistant","content":null,"tool_calls":[{{"id":"{}","type":"function","function":{{"name":{},"arguments":{}}}}}]}})",
+                call->id, json_text(call->name), json_text(call->arguments))
           : fmt::format(R"({{"role":"assistant","content":{}}})", json_text(text));
-  out.body = fmt::format(R"({}{{"index":0,"message":{},"logprobs":null,"finish_reason":"{}"}}],"usage":{}}})", w.head(""), message, finish, usage);
+  out.body = fmt::format(R"({}{{"index":0,"message":{},"logprobs":null,"finish_reason":"{}"}}],"usage":{}}})",
+                         w.head(""), message, finish, usage);
 }
 
-void write_completion(const Writer& w, const SimulatedJob& job, std::string_view finish, std::string_view usage, SimulatedJob& out) {
+void write_completion(const Writer& w, const SimulatedJob& job, std::string_view finish,
+                      std::string_view usage, SimulatedJob& out) {
   out.before = w.head("") + R"({"index":0,"text":)";
   out.after = R"(,"logprobs":null,"finish_reason":null}]})";
-  out.closing.push_back(fmt::format(R"({}{{"index":0,"text":"","logprobs":null,"finish_reason":"{}"}}]}})", w.head(""), finish));
+  out.closing.push_back(fmt::format(R"({}{{"index":0,"text":"","logprobs":null,"finish_reason":"{}"}}]}})",
+                                    w.head(""), finish));
   std::string text;
   for (const std::string& token : job.tokens) text += token;
-  out.body = fmt::format(R"({}{{"index":0,"text":{},"logprobs":null,"finish_reason":"{}"}}],"usage":{}}})", w.head(""), json_text(text), finish, usage);
+  out.body = fmt::format(R"({}{{"index":0,"text":{},"logprobs":null,"finish_reason":"{}"}}],"usage":{}}})",
+                         w.head(""), json_text(text), finish, usage);
 }
 
 }  // namespace
 
 std::string simulated_error(int status, std::string_view code, std::string_view message) {
-  const std::string_view type = status == 401 ? "authentication_error" : status >= 500 ? "server_error" : "invalid_request_error";
-  return fmt::format(R"({{"error":{{"message":{},"type":"{}","param":null,"code":"{}"}}}})", json_text(message), type, code);
+  const std::string_view type = status == 401   ? "authentication_error"
+                                : status >= 500 ? "server_error"
+                                                : "invalid_request_error";
+  return fmt::format(R"({{"error":{{"message":{},"type":"{}","param":null,"code":"{}"}}}})",
+                     json_text(message), type, code);
 }
 
-bool read_simulated_job(SimulatedKind kind, std::string_view body, std::int64_t context, SimulatedJob& job, SimulatedRefusal& refusal) {
+bool read_simulated_job(SimulatedKind kind, std::string_view body, std::int64_t context, SimulatedJob& job,
+                        SimulatedRefusal& refusal) {
   const Json request = Json::parse(body, nullptr, false);
   if (!request.is_object()) return refuse(refusal, "the body is not a JSON object", "invalid_json");
-  if (!request.contains("model") || !request["model"].is_string()) return refuse(refusal, "'model' must be a string");
+  if (!request.contains("model") || !request["model"].is_string())
+    return refuse(refusal, "'model' must be a string");
   const std::string model = request["model"].get<std::string>();
   job.kind = kind;
   if (kind == SimulatedKind::embedding) return read_embedding(request, model, job, refusal);
 
-  if (!lacks(request, "n") && request["n"] != Json(1)) return refuse(refusal, "'n' other than 1 is not supported");
+  if (!lacks(request, "n") && request["n"] != Json(1))
+    return refuse(refusal, "'n' other than 1 is not supported");
   job.stream = flag(request, "stream");
-  const bool with_usage = job.stream && request.contains("stream_options") && request["stream_options"].is_object() &&
+  const bool with_usage = job.stream && request.contains("stream_options") &&
+                          request["stream_options"].is_object() &&
                           flag(request["stream_options"], "include_usage");
   std::int64_t limit = -1;
   if (!read_limit(request, limit, refusal)) return false;
@@ -277,7 +316,9 @@ bool read_simulated_job(SimulatedKind kind, std::string_view body, std::int64_t 
   }
   job.prompt_tokens = simulated_tokens(prompt);
   if (job.prompt_tokens >= context) {
-    return refuse(refusal, fmt::format("the prompt has {} tokens, the context {}", job.prompt_tokens, context), "context_length_exceeded");
+    return refuse(refusal,
+                  fmt::format("the prompt has {} tokens, the context {}", job.prompt_tokens, context),
+                  "context_length_exceeded");
   }
   const std::uint64_t hash = simulated_hash(prompt);
   ToolCall call;
@@ -289,7 +330,8 @@ bool read_simulated_job(SimulatedKind kind, std::string_view body, std::int64_t 
     finish = "tool_calls";
     for (const std::string_view token : split_tokens(call.arguments)) job.tokens.emplace_back(token);
   } else {
-    const SimulatedText text = simulated_text(prompt, limit, flag(request, "ignore_eos"), context - job.prompt_tokens);
+    const SimulatedText text =
+        simulated_text(prompt, limit, flag(request, "ignore_eos"), context - job.prompt_tokens);
     if (text.cut) finish = "length";
     job.tokens.assign(text.tokens.begin(), text.tokens.end());
   }

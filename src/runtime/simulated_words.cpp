@@ -11,8 +11,10 @@ namespace {
 
 using Fault = spec::SimulatedFault;
 
-constexpr std::array<std::pair<Fault::At, std::string_view>, 4> kAt{
-    {{Fault::At::load, "load"}, {Fault::At::first_byte, "firstByte"}, {Fault::At::event, "event"}, {Fault::At::end, "end"}}};
+constexpr std::array<std::pair<Fault::At, std::string_view>, 4> kAt{{{Fault::At::load, "load"},
+                                                                     {Fault::At::first_byte, "firstByte"},
+                                                                     {Fault::At::event, "event"},
+                                                                     {Fault::At::end, "end"}}};
 constexpr std::array<std::pair<Fault::Do, std::string_view>, 3> kDo{
     {{Fault::Do::exit, "exit"}, {Fault::Do::stall, "stall"}, {Fault::Do::error, "error"}}};
 

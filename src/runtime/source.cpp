@@ -35,12 +35,16 @@ bool is_part(std::string_view name) {
   name.remove_suffix(5);
   if (name.size() < 15) return false;
   name.remove_prefix(name.size() - 15);
-  const auto digits = [](std::string_view s) { return std::ranges::all_of(s, [](char c) { return c >= '0' && c <= '9'; }); };
-  return name[0] == '-' && digits(name.substr(1, 5)) && name.substr(6, 4) == "-of-" && digits(name.substr(10, 5));
+  const auto digits = [](std::string_view s) {
+    return std::ranges::all_of(s, [](char c) { return c >= '0' && c <= '9'; });
+  };
+  return name[0] == '-' && digits(name.substr(1, 5)) && name.substr(6, 4) == "-of-" &&
+         digits(name.substr(10, 5));
 }
 
 bool clean(std::string_view text) {
-  return std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) <= 0x20 || c == 0x7f; });
+  return std::ranges::none_of(text,
+                              [](char c) { return static_cast<unsigned char>(c) <= 0x20 || c == 0x7f; });
 }
 
 }  // namespace
@@ -53,7 +57,8 @@ Result<WeightsSource> parse_source(const std::string& source, const std::string&
   const std::string_view text = source;
   if (text.starts_with("file://")) {
     result.path = text.substr(7);
-    if (!result.path.starts_with('/')) return bad("the path is not absolute", "write file:///path/model.gguf");
+    if (!result.path.starts_with('/'))
+      return bad("the path is not absolute", "write file:///path/model.gguf");
     result.name = last_part(result.path);
     return result;
   }
@@ -71,7 +76,8 @@ Result<WeightsSource> parse_source(const std::string& source, const std::string&
       return bad("names no file of a repository", "write hf://owner/repo/file.gguf");
     }
     const std::string file(rest.substr(second + 1));
-    if (fmt::format("/{}/", rest).find("/../") != std::string::npos) return bad("has a '..'", "write hf://owner/repo/file.gguf");
+    if (fmt::format("/{}/", rest).find("/../") != std::string::npos)
+      return bad("has a '..'", "write hf://owner/repo/file.gguf");
     result.kind = WeightsSource::Kind::hf;
     std::string endpoint = hf_endpoint.empty() ? "https://huggingface.co" : hf_endpoint;
     while (endpoint.ends_with('/')) endpoint.pop_back();
@@ -84,7 +90,8 @@ Result<WeightsSource> parse_source(const std::string& source, const std::string&
   }
   if (is_part(result.name)) {
     return fail("weights_split", fmt::format("source '{}' is one part of several", source),
-                "name a repository file that is whole, or join the parts with llama-gguf-split --merge and use file://");
+                "name a repository file that is whole, or join the parts with llama-gguf-split --merge and "
+                "use file://");
   }
   return result;
 }

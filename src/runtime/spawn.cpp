@@ -38,12 +38,22 @@ std::vector<char*> pointers(const std::vector<std::string>& words) {
 }
 
 bool engine_may_see(std::string_view name) {
-  static constexpr std::array kNames = {
-      "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD",
-      "http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
-      "SSL_CERT_FILE", "SSL_CERT_DIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"};
-  static constexpr std::array kPrefixes = {"LC_",   "XDG_",  "CUDA_", "NVIDIA_", "HIP_",  "ROCR_", "HSA_", "GGML_",  "LLAMA_",
-                                           "OMP_",  "GOMP_", "KMP_",  "MKL_",    "OPENBLAS_", "VK_", "MESA_", "OLLAMA_"};
+  static constexpr std::array kNames = {"PATH",          "HOME",
+                                        "USER",          "LOGNAME",
+                                        "SHELL",         "LANG",
+                                        "LANGUAGE",      "TZ",
+                                        "TMPDIR",        "LD_LIBRARY_PATH",
+                                        "LD_PRELOAD",    "http_proxy",
+                                        "https_proxy",   "no_proxy",
+                                        "all_proxy",     "HTTP_PROXY",
+                                        "HTTPS_PROXY",   "NO_PROXY",
+                                        "ALL_PROXY",     "SSL_CERT_FILE",
+                                        "SSL_CERT_DIR",  "ASAN_OPTIONS",
+                                        "UBSAN_OPTIONS", "TSAN_OPTIONS",
+                                        "LSAN_OPTIONS"};
+  static constexpr std::array kPrefixes = {"LC_",  "XDG_",      "CUDA_",  "NVIDIA_", "HIP_",   "ROCR_",
+                                           "HSA_", "GGML_",     "LLAMA_", "OMP_",    "GOMP_",  "KMP_",
+                                           "MKL_", "OPENBLAS_", "VK_",    "MESA_",   "OLLAMA_"};
   return std::ranges::any_of(kNames, [&](std::string_view n) { return n == name; }) ||
          std::ranges::any_of(kPrefixes, [&](std::string_view p) { return name.starts_with(p); });
 }
@@ -70,8 +80,14 @@ Result<Supervised> spawn_supervised(const SuperviseRequest& request) {
   if (!report) return std::unexpected(report.error());
 
   constexpr int kLife = 3, kReport = 4;
-  std::vector<std::string> words{"tidegate", "_supervise", fmt::to_string(kLife), fmt::to_string(kReport), request.log_path,
-                                 fmt::to_string(request.log_bytes), fmt::to_string(request.grace / kMillisecond), "--"};
+  std::vector<std::string> words{"tidegate",
+                                 "_supervise",
+                                 fmt::to_string(kLife),
+                                 fmt::to_string(kReport),
+                                 request.log_path,
+                                 fmt::to_string(request.log_bytes),
+                                 fmt::to_string(request.grace / kMillisecond),
+                                 "--"};
   words.insert(words.end(), request.argv.begin(), request.argv.end());
 
   posix_spawn_file_actions_t actions;
@@ -122,8 +138,8 @@ Report parse_report(std::string_view line) {
     if (rest.starts_with(' ')) rest.remove_prefix(1);
     return true;
   };
-  if (word == "started" && number(report.engine.pid) && number(report.engine.start)) {
-    report.what = Report::What::started;
+  if ((word == "started" || word == "guard") && number(report.process.pid) && number(report.process.start)) {
+    report.what = word == "guard" ? Report::What::guard : Report::What::started;
   } else if (word == "cannot_exec" && number(report.value)) {
     report.what = Report::What::cannot_exec;
   } else if (word == "exited" && number(report.value)) {

@@ -38,12 +38,12 @@ bool parse_arguments(int argc, char** argv, Arguments& a) {
   if (argc < 8 || std::string_view(argv[6]) != "--") return false;
   a.log_path = argv[3];
   a.program = argv + 7;
-  return number(argv[1], a.life) && number(argv[2], a.report) && number(argv[4], a.log_bytes) && a.log_bytes > 0 &&
-         number(argv[5], a.grace_ms);
+  return number(argv[1], a.life) && number(argv[2], a.report) && number(argv[4], a.log_bytes) &&
+         a.log_bytes > 0 && number(argv[5], a.grace_ms);
 }
 
-// Waits for the supervisor's end (the pipe's other end closes) and kills what it left. In a session of its own, so that it
-// is not its own victim.
+// Waits for the supervisor's end (the pipe's other end closes) and kills what it left. In a session of its
+// own, so that it is not its own victim.
 [[noreturn]] void guard(int pipe_end, pid_t session) {
   ::setsid();
   char byte;
@@ -84,7 +84,14 @@ class Supervisor {
  private:
   enum class State { running, ending, killing };
 
-  void say(const std::string& line) { [[maybe_unused]] const ssize_t n = ::write(arguments_.report, line.data(), line.size()); }
+  void say(const std::string& line) {
+    [[maybe_unused]] const ssize_t n = ::write(arguments_.report, line.data(), line.size());
+  }
+
+  void say_process(std::string_view what, pid_t pid) {
+    const auto stat = read_proc_stat(pid);
+    say(fmt::format("{} {} {}\n", what, pid, stat ? stat->id.start : 0));
+  }
 
   bool start_guard() {
     int ends[2];
@@ -100,6 +107,7 @@ class Supervisor {
     }
     ::close(ends[0]);
     guard_pipe_.reset(ends[1]);
+    say_process("guard", guard_);
     return true;
   }
 
@@ -110,7 +118,8 @@ class Supervisor {
     engine_ = ::fork();
     if (engine_ < 0) return false;
     if (engine_ == 0) {
-      // SIGKILL, for nobody is left to follow a SIGTERM up. The parent may be dead before the call took effect.
+      // SIGKILL, for nobody is left to follow a SIGTERM up. The parent may be dead before the call took
+      // effect.
       ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
       if (::getppid() != self) ::_exit(127);
       const int null = ::open("/dev/null", O_RDONLY);
@@ -126,14 +135,14 @@ class Supervisor {
     ::close(ends[1]);
     output_.reset(ends[0]);
     ::fcntl(output_.get(), F_SETFL, O_NONBLOCK);
-    const auto stat = read_proc_stat(engine_);
-    say(fmt::format("started {} {}\n", engine_, stat ? stat->id.start : 0));
+    say_process("started", engine_);
     return true;
   }
 
   void loop() {
     for (;;) {
-      std::array<pollfd, 3> fds{{{arguments_.life, POLLIN, 0}, {signals_.get(), POLLIN, 0}, {output_.get(), POLLIN, 0}}};
+      std::array<pollfd, 3> fds{
+          {{arguments_.life, POLLIN, 0}, {signals_.get(), POLLIN, 0}, {output_.get(), POLLIN, 0}}};
       if (state_ != State::running) fds[0].fd = -1;  // it stays readable at its end
       ::poll(fds.data(), fds.size(), wait_ms());
       if ((fds[2].revents & (POLLIN | POLLHUP | POLLERR)) != 0) read_output();
@@ -170,7 +179,8 @@ class Supervisor {
     for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
       if (pid != engine_) continue;
       read_output();  // the last words first: the gateway quotes them
-      say(WIFSIGNALED(status) ? fmt::format("signaled {}\n", WTERMSIG(status)) : fmt::format("exited {}\n", WEXITSTATUS(status)));
+      say(WIFSIGNALED(status) ? fmt::format("signaled {}\n", WTERMSIG(status))
+                              : fmt::format("exited {}\n", WEXITSTATUS(status)));
       stop = true;
     }
     if (stop) end();

@@ -1,9 +1,10 @@
-// Nothing outlives its gateway: the gateway, the supervisor or both are killed, and every process must be gone.
+// Nothing outlives its gateway: the gateway, the supervisor or both are killed, and every process must be
+// gone.
 #include "runtime/supervise.hpp"
 
-#include <gmock/gmock.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -22,7 +23,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-// The engine: a shell with a child, a grandchild that was left by its parent, and a child in a session of its own.
+// The engine: a shell with a child, a grandchild that was left by its parent, and a child in a session of its
+// own.
 constexpr const char* kFamily =
     "sleep 1000 & (sleep 1001 &) ; setsid sleep 1002 & "
     "echo family $$; exec sleep 1003";
@@ -38,7 +40,8 @@ class SuperviseTest : public testing::Test {
     gateway_ = ::fork();
     if (gateway_ == 0) {
       ::dup2(ends[1], 1);
-      ::execl("/proc/self/exe", "runtime_test", "_gateway", grace.c_str(), log_.c_str(), script.c_str(), nullptr);
+      ::execl("/proc/self/exe", "runtime_test", "_gateway", grace.c_str(), log_.c_str(), script.c_str(),
+              nullptr);
       ::_exit(127);
     }
     ::close(ends[1]);
@@ -50,7 +53,8 @@ class SuperviseTest : public testing::Test {
       family_ = descendants(all_processes(), supervisor_.pid);
       const auto log = read_file(log_);
       return family_.size() == family && log && log->find("family") != std::string::npos;
-    })) << "the family has " << family_.size() << " members";
+    })) << "the family has "
+        << family_.size() << " members";
   }
   void TearDown() override {
     if (gateway_ > 0) {
@@ -65,7 +69,8 @@ class SuperviseTest : public testing::Test {
   }
   ::testing::AssertionResult all_gone() {
     family_.push_back(supervisor_);
-    if (wait_until([&] { return std::ranges::none_of(family_, [](const auto& p) { return alive(p); }); }, 15 * kSecond)) {
+    if (wait_until([&] { return std::ranges::none_of(family_, [](const auto& p) { return alive(p); }); },
+                   15 * kSecond)) {
       return ::testing::AssertionSuccess();
     }
     return ::testing::AssertionFailure() << "processes are left";
@@ -105,7 +110,8 @@ TEST_F(SuperviseTest, DeafFamilyIsKilledAfterTheGrace) {
   start("trap '' TERM; (while :; do sleep 1; done) & echo family; while :; do sleep 1; done", 200, 5);
   kill_gateway();
   // The sleeps come and go; what counts are the two shells.
-  EXPECT_TRUE(wait_until([&] { return session_members(all_processes(), supervisor_.pid).empty(); }, 15 * kSecond));
+  EXPECT_TRUE(
+      wait_until([&] { return session_members(all_processes(), supervisor_.pid).empty(); }, 15 * kSecond));
 }
 
 TEST_F(SuperviseTest, EngineHasTheGraceToFinish) {
@@ -120,11 +126,11 @@ TEST_F(SuperviseTest, LeftoversAreEndedByPidAndStartTimeOnly) {
   const std::string run = dir_.path();
   auto stranger = supervisor_;
   stranger.start += 1;
-  write_run_record(run_record_path(run, 1), {"m", stranger, {}});
+  write_run_record(run_record_path(run, 1), {"m", stranger, {}, {}});
   EXPECT_EQ(end_leftovers(run, kSecond), 0u);
   EXPECT_TRUE(alive(supervisor_));
   EXPECT_FALSE(std::filesystem::exists(run_record_path(run, 1)));
-  write_run_record(run_record_path(run, 2), {"m", supervisor_, family_.front()});
+  write_run_record(run_record_path(run, 2), {"m", supervisor_, family_.front(), {}});
   EXPECT_GE(end_leftovers(run, 5 * kSecond), 2u);
   EXPECT_TRUE(all_gone());
 }
@@ -132,7 +138,7 @@ TEST_F(SuperviseTest, LeftoversAreEndedByPidAndStartTimeOnly) {
 TEST_F(SuperviseTest, RecordOfAnotherBootIsIgnored) {
   start("echo family; exec sleep 1003", 10'000, 2);
   const std::string path = run_record_path(dir_.path(), 1);
-  write_run_record(path, {"m", supervisor_, {}});
+  write_run_record(path, {"m", supervisor_, {}, {}});
   std::string text = read_file(path).value();
   text.replace(text.find(boot_id()), boot_id().size(), std::string(boot_id().size(), '0'));
   std::ofstream(path) << text;
@@ -143,8 +149,9 @@ TEST_F(SuperviseTest, RecordOfAnotherBootIsIgnored) {
 TEST(Leftovers, RubbishInTheRunDirectoryIsNoOrder) {
   TemporaryDirectory dir;
   const std::string boot = boot_id();
-  for (const std::string& text : {std::string("{"), std::string("[]"), R"({"boot":")" + boot + R"(","engine":{"pid":-1,"start":1}})",
-                                 R"({"boot":")" + boot + R"(","engine":{"pid":1,"start":1},"supervisor":7})"}) {
+  for (const std::string& text :
+       {std::string("{"), std::string("[]"), R"({"boot":")" + boot + R"(","engine":{"pid":-1,"start":1}})",
+        R"({"boot":")" + boot + R"(","engine":{"pid":1,"start":1},"supervisor":7})"}) {
     std::ofstream(dir.path() + "/replica-9.json") << text;
     EXPECT_EQ(end_leftovers(dir.path(), kSecond), 0u) << text;
   }
@@ -157,7 +164,8 @@ TEST(SuperviseMain, WrongArgumentsAreRefused) {
 }
 
 TEST(Report, Lines) {
-  EXPECT_EQ(parse_report("started 12 345").engine, (ProcessIdentity{12, 345}));
+  EXPECT_EQ(parse_report("started 12 345").process, (ProcessIdentity{12, 345}));
+  EXPECT_EQ(parse_report("guard 13 346").what, Report::What::guard);
   EXPECT_EQ(parse_report("exited 3").value, 3);
   EXPECT_EQ(parse_report("signaled 9").what, Report::What::signaled);
   EXPECT_EQ(parse_report("cannot_exec 2").what, Report::What::cannot_exec);
@@ -167,19 +175,23 @@ TEST(Report, Lines) {
 }
 
 TEST(EngineEnvironment, OnlyWhatEnginesNeed) {
-  char path[] = "PATH=/bin", key[] = "OPENAI_API_KEY=sk", cuda[] = "CUDA_VISIBLE_DEVICES=0", llama[] = "LLAMA_API_KEY=old";
+  char path[] = "PATH=/bin", key[] = "OPENAI_API_KEY=sk", cuda[] = "CUDA_VISIBLE_DEVICES=0",
+       llama[] = "LLAMA_API_KEY=old";
   char* environment[] = {path, key, cuda, llama, nullptr};
-  EXPECT_THAT(engine_environment(environment, {{"LLAMA_API_KEY", "new"}}), ElementsAre("PATH=/bin", "CUDA_VISIBLE_DEVICES=0", "LLAMA_API_KEY=new"));
+  EXPECT_THAT(engine_environment(environment, {{"LLAMA_API_KEY", "new"}}),
+              ElementsAre("PATH=/bin", "CUDA_VISIBLE_DEVICES=0", "LLAMA_API_KEY=new"));
 }
 
 TEST(ProcStatLine, CommandMayHoldAnything) {
-  const auto stat = parse_proc_stat("42 (a) b) (c\n) S 7 42 41 0 -1 4194304 1 0 0 0 1 2 0 0 20 0 1 0 98765 1 2 3\n");
+  const auto stat =
+      parse_proc_stat("42 (a) b) (c\n) S 7 42 41 0 -1 4194304 1 0 0 0 1 2 0 0 20 0 1 0 98765 1 2 3\n");
   ASSERT_TRUE(stat);
   EXPECT_EQ(stat->id, (ProcessIdentity{42, 98765}));
   EXPECT_EQ(stat->parent, 7);
   EXPECT_EQ(stat->session, 41);
   EXPECT_EQ(stat->state, 'S');
-  for (const char* bad : {"", "42", "42 (x)", "42 (x) S 7", "x (x) S 7 42 41 0 -1 4194304 1 0 0 0 1 2 0 0 20 0 1 0 98765"}) {
+  for (const char* bad :
+       {"", "42", "42 (x)", "42 (x) S 7", "x (x) S 7 42 41 0 -1 4194304 1 0 0 0 1 2 0 0 20 0 1 0 98765"}) {
     EXPECT_FALSE(parse_proc_stat(bad)) << bad;
   }
 }

@@ -37,7 +37,8 @@ class TemporaryDirectory {
   std::string path_;
 };
 
-// A loop with its thread, as the control thread is one. The loop and what lives on it are touched through call() only.
+// A loop with its thread, as the control thread is one. The loop and what lives on it are touched through
+// call() only.
 class LoopThread {
  public:
   LoopThread() : thread_([this] { loop.run(); }) {}

@@ -30,7 +30,8 @@ struct Curl {
 
 Result<Curl> load_curl() {
   const auto missing = [](const char* what) {
-    return fail("curl_missing", fmt::format("downloads need libcurl: {}", what), "install it: apt-get install libcurl4");
+    return fail("curl_missing", fmt::format("downloads need libcurl: {}", what),
+                "install it: apt-get install libcurl4");
   };
   void* library = ::dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) return missing(::dlerror());
@@ -70,20 +71,16 @@ struct Running {
   CURL* easy;
   bool follow;
   TransferAnswer answer;
-  bool first_seen = false;
-  bool told = false;    // the sink knows the head
+  bool told = false;  // the sink knows the head
   bool refused = false;
 };
 
 void take_status_line(Running& r, std::string_view line) {
-  if (!r.answer.headers.empty() && !r.first_seen) {
-    r.answer.first = r.answer.headers;
-    r.first_seen = true;
-  }
   r.answer.headers.clear();
   const std::size_t space = line.find(' ');
   r.answer.status = 0;
-  for (std::size_t i = space + 1; space != std::string_view::npos && i < line.size() && line[i] >= '0' && line[i] <= '9'; ++i) {
+  for (std::size_t i = space + 1;
+       space != std::string_view::npos && i < line.size() && line[i] >= '0' && line[i] <= '9'; ++i) {
     r.answer.status = r.answer.status * 10 + (line[i] - '0');
   }
 }
@@ -91,12 +88,14 @@ void take_status_line(Running& r, std::string_view line) {
 std::size_t on_header(char* bytes, std::size_t size, std::size_t count, void* user) {
   auto& r = *static_cast<Running*>(user);
   std::string_view line(bytes, size * count);
-  while (!line.empty() && (line.back() == '\r' || line.back() == '\n' || line.back() == ' ')) line.remove_suffix(1);
+  while (!line.empty() && (line.back() == '\r' || line.back() == '\n' || line.back() == ' '))
+    line.remove_suffix(1);
   if (line.starts_with("HTTP/")) {
     take_status_line(r, line);
   } else if (const std::size_t colon = line.find(':'); colon != std::string_view::npos) {
     std::string name(line.substr(0, colon));
-    std::ranges::transform(name, name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    std::ranges::transform(name, name.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     std::string_view value = line.substr(colon + 1);
     while (value.starts_with(' ')) value.remove_prefix(1);
     r.answer.headers[name] = value;
@@ -107,14 +106,14 @@ std::size_t on_header(char* bytes, std::size_t size, std::size_t count, void* us
 bool tell(Running& r) {
   if (r.told) return true;
   r.told = true;
-  if (!r.first_seen) r.answer.first = r.answer.headers;
   return !r.sink.head || r.sink.head(r.answer);
 }
 
 std::size_t on_data(char* bytes, std::size_t size, std::size_t count, void* user) {
   auto& r = *static_cast<Running*>(user);
   // The body of a redirect that is followed is nobody's.
-  if (r.follow && r.answer.status >= 300 && r.answer.status < 400 && r.answer.headers.contains("location")) return size * count;
+  if (r.follow && r.answer.status >= 300 && r.answer.status < 400 && r.answer.headers.contains("location"))
+    return size * count;
   if (!tell(r) || (r.sink.data && !r.sink.data({bytes, size * count}))) {
     r.refused = true;
     return 0;
@@ -123,8 +122,8 @@ std::size_t on_data(char* bytes, std::size_t size, std::size_t count, void* user
 }
 
 bool is_tls(CURLcode code) {
-  return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_ISSUER_ERROR ||
-         code == CURLE_SSL_CERTPROBLEM;
+  return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
+         code == CURLE_SSL_ISSUER_ERROR || code == CURLE_SSL_CERTPROBLEM;
 }
 
 // Drives the transfer, looking at the token ten times a second. False: stopped.
@@ -144,7 +143,8 @@ bool drive(const Curl& api, CURLM* multi, std::stop_token stop, CURLcode& code) 
 
 }  // namespace
 
-Result<TransferAnswer> transfer(const TransferRequest& request, const TransferSink& sink, std::stop_token stop) {
+Result<TransferAnswer> transfer(const TransferRequest& request, const TransferSink& sink,
+                                std::stop_token stop) {
   const auto& loaded = curl();
   if (!loaded) return std::unexpected(loaded.error());
   const Curl& api = *loaded;
@@ -185,7 +185,8 @@ Result<TransferAnswer> transfer(const TransferRequest& request, const TransferSi
   if (!finished) return fail("stopped", "the download was stopped");
   if (running.refused) return fail("refused_by_sink", "the download was refused");
   if (code != CURLE_OK) {
-    return fail(is_tls(code) ? "tls" : "network", fmt::format("{}: {}", request.url, problem[0] != 0 ? problem : api.strerror(code)));
+    return fail(is_tls(code) ? "tls" : "network",
+                fmt::format("{}: {}", request.url, problem[0] != 0 ? problem : api.strerror(code)));
   }
   if (!tell(running)) return fail("refused_by_sink", "the download was refused");
   return std::move(running.answer);

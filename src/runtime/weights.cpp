@@ -25,7 +25,8 @@ struct Weights::Impl {
     std::jthread thread;  // not joinable: waits for its turn
   };
 
-  Impl(net::Loop& l, Logger& lg, WeightsOptions options) : loop(l), log(lg), cache(std::move(options)), known(cache.known()) {}
+  Impl(net::Loop& l, Logger& lg, WeightsOptions options)
+      : loop(l), log(lg), cache(std::move(options)), known(cache.known()) {}
 
   net::Loop& loop;
   Logger& log;
@@ -56,7 +57,8 @@ void Weights::Impl::launch(const Key& key, Job& job) {
   ++running;
   log.info("fetching weights", {field("source", key.first)});
   job.thread = std::jthread([this, key, token = std::weak_ptr<bool>(alive)](std::stop_token stop) {
-    // `this` is valid as long as the thread runs: the destructor joins it. What is posted may run later and asks the token.
+    // `this` is valid as long as the thread runs: the destructor joins it. What is posted may run later and
+    // asks the token.
     Nanos said = 0;
     const auto progress = [&, this](const replica::Progress& p) {
       const Nanos now = mono_now();
@@ -95,7 +97,8 @@ void Weights::Impl::ended(const Key& key, const Result<Fetched>& result) {
   found->second.thread.join();
   --running;
   if (result) {
-    log.info("weights are here", {field("source", key.first), field("bytes", result->size), field("sha256", result->sha256)});
+    log.info("weights are here",
+             {field("source", key.first), field("bytes", result->size), field("sha256", result->sha256)});
     known[key.first] = *result;
   } else if (result.error().code == "stopped" && !found->second.askers.empty()) {
     // Somebody asked again while it was being stopped.
@@ -118,7 +121,8 @@ void Weights::Impl::ended(const Key& key, const Result<Fetched>& result) {
   for (const auto& [handle, callback] : askers) callback(update);
 }
 
-Weights::Weights(net::Loop& loop, Logger& log, WeightsOptions options) : impl_(std::make_unique<Impl>(loop, log, std::move(options))) {}
+Weights::Weights(net::Loop& loop, Logger& log, WeightsOptions options)
+    : impl_(std::make_unique<Impl>(loop, log, std::move(options))) {}
 
 Weights::~Weights() {
   impl_->alive.reset();
@@ -127,23 +131,27 @@ Weights::~Weights() {
 }
 
 bool Weights::handles(const std::string& source) {
-  return source.starts_with("file://") || source.starts_with("hf://") || source.starts_with("https://") || source.starts_with("http://");
+  return source.starts_with("file://") || source.starts_with("hf://") || source.starts_with("https://") ||
+         source.starts_with("http://");
 }
 
 std::optional<std::string> Weights::present(const std::string& source, const std::string& sha256) const {
-  struct stat info {};
+  struct stat info{};
   const bool file = source.starts_with("file://");
   if (file && sha256.empty()) {
     const std::string path = source.substr(7);
-    if (!path.starts_with('/') || ::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+    if (!path.starts_with('/') || ::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode))
+      return std::nullopt;
     return path;
   }
   const auto found = impl_->known.find(source);
   if (found == impl_->known.end()) return std::nullopt;
   const Fetched& f = found->second;
   if (!sha256.empty() && f.sha256 != sha256) return std::nullopt;
-  if (::stat(f.path.c_str(), &info) != 0 || static_cast<std::uint64_t>(info.st_size) != f.size) return std::nullopt;
-  const std::int64_t modified = static_cast<std::int64_t>(info.st_mtim.tv_sec) * kSecond + info.st_mtim.tv_nsec;
+  if (::stat(f.path.c_str(), &info) != 0 || static_cast<std::uint64_t>(info.st_size) != f.size)
+    return std::nullopt;
+  const std::int64_t modified =
+      static_cast<std::int64_t>(info.st_mtim.tv_sec) * kSecond + info.st_mtim.tv_nsec;
   if (file && modified != f.modified_ns) return std::nullopt;
   return f.path;
 }

@@ -1,6 +1,7 @@
-// Weights on this machine. Sources file://, hf:// and https:// become a path; what has to be fetched is fetched once into
-// DIR/cache/sha256/HEX, whatever it was called, and is taken from there by every model with that digest. Resumed after a
-// break, refused before the first byte if the disk budget does not allow it, verified before it is used.
+// Weights on this machine. Sources file://, hf:// and https:// become a path; what has to be fetched is
+// fetched once into DIR/cache/sha256/HEX, whatever it was called, and is taken from there by every model with
+// that digest. Resumed after a break, refused before the first byte if the disk budget does not allow it,
+// verified before it is used.
 //
 // All calls and callbacks are on the loop's thread; downloads and hashing run on threads of their own.
 #pragma once
@@ -20,13 +21,13 @@
 namespace tg::runtime {
 
 struct WeightsOptions {
-  std::string cache_dir;             // DIR/cache
-  std::uint64_t disk_budget = 0;     // bytes the cache may hold; 0 = all but 1 GiB of what is free
-  std::string hf_endpoint;           // HF_ENDPOINT, empty = https://huggingface.co
-  std::string hf_token;              // HF_TOKEN, sent to that host only
-  std::size_t at_once = 2;           // downloads
-  int attempts = 5;                  // of one download, each resumes; only failures of the network are tried again
-  Nanos retry_pause = kSecond;       // doubled each time
+  std::string cache_dir;          // DIR/cache
+  std::uint64_t disk_budget = 0;  // bytes the cache may hold; 0 = all but 1 GiB of what is free
+  std::string hf_endpoint;        // HF_ENDPOINT, empty = https://huggingface.co
+  std::string hf_token;           // HF_TOKEN, sent to that host only
+  std::size_t at_once = 2;        // downloads
+  int attempts = 5;             // of one download, each resumes; only failures of the network are tried again
+  Nanos retry_pause = kSecond;  // doubled each time
 };
 
 struct WeightsUpdate {
@@ -53,8 +54,8 @@ class Weights {
   std::optional<std::string> present(const std::string& source, const std::string& sha256) const;
 
   using Callback = std::function<void(const WeightsUpdate&)>;
-  // Fetches unless present; several askers share one download. `present` or `failed` is the last call of the callback, never
-  // made from inside get(). Returns a handle for forget().
+  // Fetches unless present; several askers share one download. `present` or `failed` is the last call of the
+  // callback, never made from inside get(). Returns a handle for forget().
   std::uint64_t get(const std::string& source, const std::string& sha256, Callback callback);
   // No further call. The download goes on if others wait for it, and otherwise stops (its part is kept).
   void forget(std::uint64_t handle);

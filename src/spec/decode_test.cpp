@@ -202,6 +202,22 @@ TEST(Decode, BrokenFilesDoNotMakeReferencesWrong) {
   EXPECT_EQ(result.findings[0].code, "yaml_syntax");
 }
 
+// Proposals compare each wrong name with each name there is; without their bound this took more than a
+// minute.
+TEST(Decode, ManyWrongReferencesStayCheap) {
+  std::string text;
+  for (int i = 0; i < 1000; ++i) {
+    text += head("Model", fmt::format("model-m{}", i)) + "spec: {engine: simulated}\n";
+    text += head("Route", fmt::format("r{}", i)) + fmt::format("spec: {{to: [{{model: model-k{}}}]}}\n", i);
+  }
+  const auto result = decode({{"x", text}});
+  ASSERT_EQ(result.findings.size(), 1000U);
+  const auto proposed = std::count_if(result.findings.begin(), result.findings.end(),
+                                      [](const Finding& f) { return f.hint.starts_with("did you mean"); });
+  EXPECT_EQ(proposed, 50);
+  EXPECT_EQ(result.findings.back().hint, "name a Model of these documents");
+}
+
 TEST(Decode, PlatformsAreNamed) {
   const auto result = decode({{"x", head("Platform", "stack") + "spec: {infrastructure: {k3s: {}}}\n"}});
   EXPECT_TRUE(result.ok()) << result.text();

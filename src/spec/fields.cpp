@@ -65,7 +65,6 @@ std::string_view type_name(Type type) {
     case Type::object:
       return "a map";
     case Type::one_of:
-      return "a map with one entry";
     case Type::secret:
       return "a map with one entry";
     case Type::object_list:
@@ -81,7 +80,6 @@ std::string_view type_name(Type type) {
     case Type::variable:
       return "the name of a variable";
     case Type::label:
-      return "a name";
     case Type::dotted:
       return "a name";
     case Type::model_name:

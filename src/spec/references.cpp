@@ -25,50 +25,70 @@ std::vector<std::string> names_of(const std::map<std::string, T>& named) {
   return out;
 }
 
-// "did you mean …", else what there is.
-std::string choose(std::string_view word, const std::vector<std::string>& names, std::string_view what) {
-  std::string hint = text::did_you_mean(word, std::span<const std::string>(names));
-  if (!hint.empty()) return hint;
-  if (names.empty()) return fmt::format("there is no {}", what);
-  std::vector<std::string_view> first(
-      names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(names.size(), 5)));
-  return fmt::format("{} {} {}{}", what, names.size() == 1 ? "can only be" : "can be",
-                     text::join_words(first, "or"), names.size() > 5 ? " …" : "");
+// Hints that compare a wrong name with all names there are. The cost is their product, so a load that is
+// wrong everywhere gets only the first ones.
+class Proposals {
+ public:
+  // "did you mean …", else what there is.
+  template <class T>
+  std::string choose(std::string_view word, const std::map<std::string, T>& named, std::string_view what) {
+    if (named.empty()) return fmt::format("add a {}, or remove the entry", what);
+    if (left_ == 0) return fmt::format("name a {} of these documents", what);
+    --left_;
+    const std::vector<std::string> names = names_of(named);
+    std::string hint = text::did_you_mean(word, std::span<const std::string>(names));
+    return hint.empty() ? list(names, what) : hint;
+  }
+
+  static std::string list(const std::vector<std::string>& names, std::string_view what) {
+    const std::size_t shown = std::min<std::size_t>(names.size(), 5);
+    const std::vector<std::string_view> first(names.begin(),
+                                              names.begin() + static_cast<std::ptrdiff_t>(shown));
+    return fmt::format("{} {} {}{}", what, names.size() == 1 ? "can only be" : "can be",
+                       text::join_words(first, "or"), names.size() > shown ? " …" : "");
+  }
+
+ private:
+  int left_ = 50;
+};
+
+// The Provider that offers a model of this name, empty if there is none.
+std::string offered_by(const Documents& documents, const std::string& model) {
+  for (const auto& [name, provider] : documents.providers) {
+    if (std::any_of(provider.models.begin(), provider.models.end(),
+                    [&](const ProviderModel& m) { return m.name == model; })) {
+      return name;
+    }
+  }
+  return {};
 }
 
 void check_target(const Documents& documents, const Target& target, const std::string& path,
-                  std::vector<Finding>& out) {
+                  Proposals& proposals, std::vector<Finding>& out) {
   if (target.model.empty()) return;  // found missing or wrong already
   if (target.provider.empty()) {
     if (documents.models.contains(target.model)) return;
-    for (const auto& [name, provider] : documents.providers) {
-      if (std::any_of(provider.models.begin(), provider.models.end(),
-                      [&](const ProviderModel& m) { return m.name == target.model; })) {
-        add(out, "unknown_reference", target.at, path + ".model",
-            fmt::format("there is no Model {}", target.model),
-            fmt::format("the Provider {0} has it: write {{provider: {0}, model: {1}}}", name, target.model));
-        return;
-      }
-    }
+    const std::string provider = offered_by(documents, target.model);
     add(out, "unknown_reference", target.at, path + ".model",
         fmt::format("there is no Model {}", target.model),
-        choose(target.model, names_of(documents.models), "Model"));
+        provider.empty() ? proposals.choose(target.model, documents.models, "Model")
+                         : fmt::format("the Provider {0} has it: write {{provider: {0}, model: {1}}}",
+                                       provider, target.model));
     return;
   }
   const auto provider = documents.providers.find(target.provider);
   if (provider == documents.providers.end()) {
     add(out, "unknown_reference", target.at, path + ".provider",
         fmt::format("there is no Provider {}", target.provider),
-        choose(target.provider, names_of(documents.providers), "Provider"));
+        proposals.choose(target.provider, documents.providers, "Provider"));
     return;
   }
-  std::vector<std::string> names;
-  for (const ProviderModel& m : provider->second.models) names.push_back(m.name);
-  if (std::find(names.begin(), names.end(), target.model) != names.end()) return;
+  std::map<std::string, int> offered;
+  for (const ProviderModel& m : provider->second.models) offered.emplace(m.name, 0);
+  if (offered.contains(target.model)) return;
   add(out, "unknown_reference", target.at, path + ".model",
       fmt::format("the Provider {} offers no model {}", target.provider, target.model),
-      names.empty() ? std::string{}
-                    : choose(target.model, names, fmt::format("model of {}", target.provider)));
+      proposals.choose(target.model, offered, fmt::format("model of {}", target.provider)));
 }
 
 // Gives each Model and each model of a Provider its Route, unless a document has that name.
@@ -106,20 +126,22 @@ void imply_routes(Documents& documents, std::vector<Finding>& out) {
 }  // namespace
 
 void connect(Documents& documents, const TenantRoutes& tenant_routes, std::vector<Finding>& out) {
+  Proposals proposals;
   for (const auto& [name, route] : documents.routes) {
-    for (std::size_t i = 0; i < route.to.size(); ++i)
-      check_target(documents, route.to[i], fmt::format("spec.to[{}]", i), out);
-    for (std::size_t i = 0; i < route.fallback.size(); ++i)
-      check_target(documents, route.fallback[i].target, fmt::format("spec.fallback[{}]", i), out);
+    for (std::size_t i = 0; i < route.to.size(); ++i) {
+      check_target(documents, route.to[i], fmt::format("spec.to[{}]", i), proposals, out);
+    }
+    for (std::size_t i = 0; i < route.fallback.size(); ++i) {
+      check_target(documents, route.fallback[i].target, fmt::format("spec.fallback[{}]", i), proposals, out);
+    }
   }
   imply_routes(documents, out);
-  const std::vector<std::string> routes = names_of(documents.routes);
   for (const auto& [tenant, entries] : tenant_routes) {
     for (std::size_t i = 0; i < entries.size(); ++i) {
       const auto& [route, at] = entries[i];
       if (documents.routes.contains(route)) continue;
       add(out, "unknown_reference", at, fmt::format("spec.routes[{}]", i),
-          fmt::format("there is no Route {}", route), choose(route, routes, "Route"));
+          fmt::format("there is no Route {}", route), proposals.choose(route, documents.routes, "Route"));
     }
   }
   if (!documents.tenants.contains("default")) documents.tenants.emplace("default", default_tenant());

@@ -98,8 +98,11 @@ Json of_field(DocumentKind kind, const Field& f) {
       return {{"oneOf", Json::array({number, pattern(kBytesPattern)})}};
     }
     case Type::duration: {
-      if (f.words.empty()) return pattern(kDurationPattern);
-      return {{"oneOf", Json::array({pattern(kDurationPattern), {{"enum", split_words(f.words)}}})}};
+      // A plain 0 needs no unit.
+      Json words = split_words(f.words);
+      if (f.min <= 0) words.push_back(0);
+      if (words.empty()) return pattern(kDurationPattern);
+      return {{"oneOf", Json::array({pattern(kDurationPattern), {{"enum", words}}})}};
     }
     case Type::percent:
       return pattern("^[0-9]+(\\.[0-9]+)?%$");

@@ -46,7 +46,9 @@ std::vector<std::string_view> nearest(std::string_view word, std::span<const std
   std::vector<std::pair<std::size_t, std::string_view>> near;
   for (const std::string_view c : candidates) {
     if (c.size() > kLongest) continue;
-    const std::size_t distance = edit_distance(word, c);
+    const std::size_t apart = c.size() > word.size() ? c.size() - word.size() : word.size() - c.size();
+    const std::size_t distance =
+        apart > bound ? apart : edit_distance(word, c);  // each missing letter is an edit
     const bool begins =
         word.size() >= 3 && c.size() > word.size() && edit_distance(word, c.substr(0, word.size())) == 0;
     if (distance <= bound) {

@@ -45,7 +45,9 @@ def samples(program: Program) -> dict[str, float]:
 
 
 def replicas_now(found: dict[str, float], name: str) -> float:
-    return sum(found[f'tidegate_model_replicas{{model="{name}",state="{s}"}}'] for s in ("ready", "starting", "draining"))
+    return sum(
+        found[f'tidegate_model_replicas{{model="{name}",state="{s}"}}'] for s in ("ready", "starting", "draining")
+    )
 
 
 def starts(found: dict[str, float], name: str) -> float:
@@ -83,7 +85,9 @@ class Burst:
             Sent(client.chat(name, f"{name} {cycle} {n}", stream=n % 2 == 0, max_tokens=20 + n, ignore_eos=True))
             for n in range(count)
         ]
-        self.threads = [threading.Thread(target=self._send, args=(program.address(), key, s), daemon=True) for s in self.sent]
+        self.threads = [
+            threading.Thread(target=self._send, args=(program.address(), key, s), daemon=True) for s in self.sent
+        ]
         for t in self.threads:
             t.start()
 
@@ -133,7 +137,14 @@ class Line(threading.Thread):
 
     def __init__(self, program: Program, name: str, cycles: range, kills: set[int], burst: int, key: str):
         super().__init__(daemon=True)
-        self.program, self.model, self.cycles, self.kills, self.burst, self.key = program, name, cycles, kills, burst, key
+        self.program, self.model, self.cycles, self.kills, self.burst, self.key = (
+            program,
+            name,
+            cycles,
+            kills,
+            burst,
+            key,
+        )
         self.outcomes: collections.Counter = collections.Counter()
         self.lost: list[str] = []
         self.complete: list[Sent] = []
@@ -168,10 +179,14 @@ class Line(threading.Thread):
             CYCLE_BOUND_S,
             0.1,
         )
-        self.widest = max(self.widest, int(starts(found, self.model) - starts(before, self.model)) - (cycle in self.kills))
+        self.widest = max(
+            self.widest, int(starts(found, self.model) - starts(before, self.model)) - (cycle in self.kills)
+        )
 
 
-def run_lines(program: Program, cycles: int, kills: int, burst: int, key: str) -> tuple[list[Line], collections.Counter]:
+def run_lines(
+    program: Program, cycles: int, kills: int, burst: int, key: str
+) -> tuple[list[Line], collections.Counter]:
     """`cycles` in all, spread over the models, with an engine killed in `kills` of them, spread as well."""
     each = [cycles // LINES + (n < cycles % LINES) for n in range(LINES)]
     killed = [kills // LINES + (n < kills % LINES) for n in range(LINES)]

@@ -87,7 +87,9 @@ def test_kill_under_load(binary, tmp_path):
             all_gone(everything, 15)
             program.start()
         rows = requests_of(program)
-        interrupted_metric = [x for x in program.metrics().splitlines() if x.startswith("tidegate_ledger_interrupted_requests_total")]
+        interrupted_metric = [
+            x for x in program.metrics().splitlines() if x.startswith("tidegate_ledger_interrupted_requests_total")
+        ]
         sums = sums_of(program, "model,outcome")
     by_id = {r["id"]: r for r in rows}
     assert len(by_id) == len(rows), "a request is there twice"

@@ -68,7 +68,9 @@ def chat(text: str, **more) -> dict:
 # --- answers -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["hello", "", "漢字 🌊 \"quoted\" \\ \n end", "x" * 3000], ids=["short", "empty", "escapes", "long"])
+@pytest.mark.parametrize(
+    "text", ["hello", "", '漢字 🌊 "quoted" \\ \n end', "x" * 3000], ids=["short", "empty", "escapes", "long"]
+)
 def test_chat(client, text):
     request = chat(text, max_tokens=30, temperature=0.5, seed=7, user="somebody")
     raw = client.chat.completions.with_raw_response.create(**request)
@@ -232,9 +234,7 @@ def test_async(program):
         assert usage.model_dump(exclude_none=True) == expected.usage
 
     async def all_of_them() -> None:
-        async with openai.AsyncOpenAI(
-            base_url=program.url("/v1"), api_key=program.key, max_retries=0, timeout=50
-        ) as c:
+        async with openai.AsyncOpenAI(base_url=program.url("/v1"), api_key=program.key, max_retries=0, timeout=50) as c:
             await asyncio.gather(*(one(c, n) for n in range(60)))
 
     asyncio.run(asyncio.wait_for(all_of_them(), 60))
