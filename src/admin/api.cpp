@@ -47,7 +47,8 @@ Result<bool> flag_of(const Request& request, const char* name) {
 Result<> only_query(const Request& request, const std::vector<std::string>& known) {
   for (const auto& [name, value] : request.query) {
     if (std::find(known.begin(), known.end(), name) == known.end()) {
-      return fail("query_invalid", fmt::format("unknown query parameter {}", name), text::did_you_mean(name, known));
+      return fail("query_invalid", fmt::format("unknown query parameter {}", name),
+                  text::did_you_mean(name, known));
     }
   }
   return {};
@@ -57,7 +58,8 @@ Result<Json> parsed_models(Sources& sources) {
   const auto text = sources.models_json();
   if (!text) return std::unexpected(text.error());
   Json j = Json::parse(*text, nullptr, false);
-  if (!j.is_object() || !j.contains("items")) return fail("internal_error", "the list of models is not readable", "tidegate diagnose");
+  if (!j.is_object() || !j.contains("items"))
+    return fail("internal_error", "the list of models is not readable", "tidegate diagnose");
   return j;
 }
 
@@ -92,7 +94,8 @@ Result<std::string> get_status(Sources& sources) {
   j["inFlight"] = s.in_flight;
   j["documents"] = {{"files", s.files},         {"generation", s.generation}, {"models", s.models},
                     {"providers", s.providers}, {"routes", s.routes},         {"tenants", s.tenants}};
-  j["lastReload"] = {{"ok", s.reload.ok}, {"at", format_utc(s.reload.at_utc_ns)}, {"findings", s.reload.findings}};
+  j["lastReload"] = {
+      {"ok", s.reload.ok}, {"at", format_utc(s.reload.at_utc_ns)}, {"findings", s.reload.findings}};
   j["keys"] = sources.keys().active();
   Json providers = Json::array();
   for (const ProviderStatus& p : s.provider_status) {
@@ -101,7 +104,8 @@ Result<std::string> get_status(Sources& sources) {
     item["url"] = p.url;
     item["models"] = p.models;
     item["state"] = p.ready ? "ready" : "failed";
-    if (!p.ready) item["reason"] = {{"code", p.reason.code}, {"text", p.reason.message}, {"hint", p.reason.hint}};
+    if (!p.ready)
+      item["reason"] = {{"code", p.reason.code}, {"text", p.reason.message}, {"hint", p.reason.hint}};
     providers.push_back(std::move(item));
   }
   j["providers"] = std::move(providers);
@@ -148,7 +152,7 @@ struct Endpoint {
   const char* pattern;  // below /api/v1; {name} is one segment
   bool needs_trust;     // changes, and what engines may have written about their prompts
   int status;
-  const char* query;    // for the reference page
+  const char* query;  // for the reference page
   const char* meaning;
   std::function<Result<Response>(const Call&)> run;
 };
@@ -180,8 +184,7 @@ const std::array<Endpoint, 9>& endpoints() {
          if (auto r = only_query(c.request, {}); !r) return std::unexpected(r.error());
          return json_answer(c.sources.models_json());
        }},
-      {"GET", "/models/{name}", false, 200, "",
-       "One Model as in the list.",
+      {"GET", "/models/{name}", false, 200, "", "One Model as in the list.",
        [](const Call& c) -> Result<Response> {
          if (auto r = only_query(c.request, {}); !r) return std::unexpected(r.error());
          const auto item = model_item(c.sources, c.name);
@@ -189,7 +192,8 @@ const std::array<Endpoint, 9>& endpoints() {
          return json_answer(dump(*item));
        }},
       {"GET", "/models/{name}/explain", false, 200, "",
-       "One Model with its last decisions and their inputs, the limit that bound them, the last starts and learned figures.",
+       "One Model with its last decisions and their inputs, the limit that bound them, the last starts and "
+       "learned figures.",
        [](const Call& c) -> Result<Response> {
          if (auto r = only_query(c.request, {}); !r) return std::unexpected(r.error());
          if (auto item = model_item(c.sources, c.name); !item) return std::unexpected(item.error());
@@ -205,23 +209,27 @@ const std::array<Endpoint, 9>& endpoints() {
          return json_answer(list_keys(c.sources));
        }},
       {"POST", "/keys", true, 201, "dryRun=true",
-       "Makes keys from {name, tenant, models, limits: {requestsPerMinute, tokensPerMinute, concurrent}, count}, all optional. The answer is the only place where `key` stands.",
+       "Makes keys from {name, tenant, models, limits: {requestsPerMinute, tokensPerMinute, concurrent}, "
+       "count}, all optional. The answer is the only place where `key` stands.",
        [](const Call& c) -> Result<Response> {
          const auto dry = dry_run(c.request);
          if (!dry) return std::unexpected(dry.error());
          return json_answer(create_keys(c.sources, c.request.body, *dry));
        }},
       {"POST", "/keys/revoke", true, 200, "dryRun=true",
-       "Revokes the one active key that {key} names: its name, its first characters or its text. Holds in every worker when the answer comes.",
+       "Revokes the one active key that {key} names: its name, its first characters or its text. Holds in "
+       "every worker when the answer comes.",
        [](const Call& c) -> Result<Response> {
          const auto dry = dry_run(c.request);
          if (!dry) return std::unexpected(dry.error());
          return json_answer(revoke_key(c.sources, c.request.body, *dry));
        }},
       {"GET", "/usage", true, 200, "by, since, until, format=csv; or requests=true, limit",
-       "Sums of requests and tokens by key, tenant, model, route, outcome, day, hour or minute, reported and estimated apart; or single requests.",
+       "Sums of requests and tokens by key, tenant, model, route, outcome, day, hour or minute, reported and "
+       "estimated apart; or single requests.",
        [](const Call& c) -> Result<Response> {
-         if (auto r = only_query(c.request, {"by", "since", "until", "requests", "limit", "format"}); !r) return std::unexpected(r.error());
+         if (auto r = only_query(c.request, {"by", "since", "until", "requests", "limit", "format"}); !r)
+           return std::unexpected(r.error());
          return get_usage(c.request, c.sources);
        }},
   }};
@@ -297,14 +305,19 @@ int error_status(std::string_view code) {
 std::string api_markdown() {
   std::string page =
       "# Admin API\n\n"
-      "The command line and the console speak to a running tidegate by this API: over `DIR/run/control.sock`, which only its\n"
-      "user can open, everything is allowed; on the console port (`--console`) only reading what is marked *open*.\n\n"
-      "Lists are `{\"items\":[...]}`, errors `{\"error\":{\"code\",\"message\",\"hint\"}}` with a code of [reasons](reasons.md), times\n"
-      "RFC 3339 in UTC. With `dryRun=true` a change is checked in full and not made; the answer has the same form.\n\n"
+      "The command line and the console speak to a running tidegate by this API: over "
+      "`DIR/run/control.sock`, which only its\n"
+      "user can open, everything is allowed; on the console port (`--console`) only reading what is marked "
+      "*open*.\n\n"
+      "Lists are `{\"items\":[...]}`, errors `{\"error\":{\"code\",\"message\",\"hint\"}}` with a code of "
+      "[reasons](reasons.md), times\n"
+      "RFC 3339 in UTC. With `dryRun=true` a change is checked in full and not made; the answer has the same "
+      "form.\n\n"
       "<!-- Made from the table in src/admin/api.cpp; a test compares. -->\n\n"
       "| method and path | query | status | open | |\n|---|---|---|---|---|\n";
   for (const Endpoint& e : endpoints()) {
-    page += fmt::format("| `{} /api/v1{}` | {} | {} | {} | {} |\n", e.method, e.pattern, e.query, e.status, e.needs_trust ? "no" : "yes", e.meaning);
+    page += fmt::format("| `{} /api/v1{}` | {} | {} | {} | {} |\n", e.method, e.pattern, e.query, e.status,
+                        e.needs_trust ? "no" : "yes", e.meaning);
   }
   return page;
 }
@@ -333,12 +346,14 @@ Response handle(const Request& request, Sources& sources) {
     }
   }
   if (!allowed.empty()) {
-    Response response = refuse({"method_not_allowed", fmt::format("{} is not possible on {}", request.method, request.path),
-                                fmt::format("use {}", allowed)});
+    Response response =
+        refuse({"method_not_allowed", fmt::format("{} is not possible on {}", request.method, request.path),
+                fmt::format("use {}", allowed)});
     response.allow = allowed;
     return response;
   }
-  return refuse({"not_found", fmt::format("the admin API has no {}", request.path), "see docs/reference/admin-api.md"});
+  return refuse(
+      {"not_found", fmt::format("the admin API has no {}", request.path), "see docs/reference/admin-api.md"});
 }
 
 }  // namespace tg::admin

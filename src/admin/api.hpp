@@ -1,14 +1,16 @@
-// The one admin API for command line and console, as a function of a request: no sockets, no threads. The wiring calls it on
-// the control thread, for requests that came over DIR/run/control.sock and over the console port.
+// The one admin API for command line and console, as a function of a request: no sockets, no threads. The
+// wiring calls it on the control thread, for requests that came over DIR/run/control.sock and over the
+// console port.
 //
 //   GET  /api/v1/status                       GET  /api/v1/keys
-//   GET  /api/v1/models                       POST /api/v1/keys[?dryRun=true]          {name,tenant,models,limits,count}
-//   GET  /api/v1/models/NAME                  POST /api/v1/keys/revoke[?dryRun=true]   {key: name, first characters or text}
-//   GET  /api/v1/models/NAME/explain          GET  /api/v1/usage[?by=key,model&since=24h&requests=true&limit=100]
-//   GET  /api/v1/models/NAME/logs[?replica=N&lines=N|after=OFFSET]
+//   GET  /api/v1/models                       POST /api/v1/keys[?dryRun=true]
+//   {name,tenant,models,limits,count} GET  /api/v1/models/NAME                  POST
+//   /api/v1/keys/revoke[?dryRun=true]   {key: name, first characters or text} GET /api/v1/models/NAME/explain
+//   GET  /api/v1/usage[?by=key,model&since=24h&requests=true&limit=100] GET
+//   /api/v1/models/NAME/logs[?replica=N&lines=N|after=OFFSET]
 //
-// Lists are {"items":[…]}, errors {"error":{"code","message","hint"}}, times RFC 3339 in UTC. A change answers with the changed
-// objects and "dryRun"; with dryRun=true everything is checked and nothing is done.
+// Lists are {"items":[…]}, errors {"error":{"code","message","hint"}}, times RFC 3339 in UTC. A change
+// answers with the changed objects and "dryRun"; with dryRun=true everything is checked and nothing is done.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +28,8 @@ struct Request {
   std::string path;                          // as on the wire, percent-encoded, without the query
   std::map<std::string, std::string> query;  // decoded
   std::string body;
-  // The caller may change things and read logs: it came over the control socket, or proved a key to the console port.
+  // The caller may change things and read logs: it came over the control socket, or proved a key to the
+  // console port.
   bool trusted = false;
 };
 
@@ -52,6 +55,7 @@ std::string api_markdown();
 
 // For paths and query values.
 std::string percent_encode(std::string_view text);
-std::string percent_decode(std::string_view text, bool plus_is_space);  // what is no valid escape stays as it is
+std::string percent_decode(std::string_view text,
+                           bool plus_is_space);  // what is no valid escape stays as it is
 
 }  // namespace tg::admin

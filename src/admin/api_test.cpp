@@ -33,13 +33,19 @@ class TestSources final : public Sources {
     s.files = {"models.yaml"};
     s.models = 2;
     s.reload = {false, 1'000'000'000, {"models.yaml:1:2: error[unknown_field] x"}};
-    s.provider_status = {{"cloud", "https://example.com/v1", {"m"}, false, {"credential_missing", "OPENAI_API_KEY is not set", "set it"}}};
+    s.provider_status = {{"cloud",
+                          "https://example.com/v1",
+                          {"m"},
+                          false,
+                          {"credential_missing", "OPENAI_API_KEY is not set", "set it"}}};
     return s;
   }
   Result<std::string> models_json() override {
     return std::string(R"({"items":[{"name":"small","state":"ready"},{"name":"org/large","state":"zero"}]})");
   }
-  Result<std::string> explain_json(const std::string& model) override { return R"({"name":")" + model + R"(","decisions":[]})"; }
+  Result<std::string> explain_json(const std::string& model) override {
+    return R"({"name":")" + model + R"(","decisions":[]})";
+  }
   Result<std::vector<LogFilePath>> logs(const std::string& model) override {
     return std::vector<LogFilePath>{{0, dir_ + "/" + model + "-0.log"}, {1, dir_ + "/" + model + "-1.log"}};
   }
@@ -64,7 +70,9 @@ class AdminApi : public ::testing::Test {
     const Response r = handle(make_request(method, target, std::move(body), trusted), sources_);
     return {r.status, Json::parse(r.body, nullptr, false)};
   }
-  std::string code(const Answer& a) { return a.body.is_object() && a.body.contains("error") ? a.body["error"].value("code", "") : ""; }
+  std::string code(const Answer& a) {
+    return a.body.is_object() && a.body.contains("error") ? a.body["error"].value("code", "") : "";
+  }
   TestSources sources_;
 };
 
@@ -100,8 +108,11 @@ TEST_F(AdminApi, RefusesWhatIsNotThere) {
 }
 
 TEST_F(AdminApi, ChangesAndPrivateThingsNeedTrust) {
-  for (const auto& [method, target] : {std::pair{"POST", "/api/v1/keys"}, {"POST", "/api/v1/keys/revoke"}, {"GET", "/api/v1/keys"},
-                                       {"GET", "/api/v1/usage"}, {"GET", "/api/v1/models/small/logs"}}) {
+  for (const auto& [method, target] : {std::pair{"POST", "/api/v1/keys"},
+                                       {"POST", "/api/v1/keys/revoke"},
+                                       {"GET", "/api/v1/keys"},
+                                       {"GET", "/api/v1/usage"},
+                                       {"GET", "/api/v1/models/small/logs"}}) {
     const Answer a = call(method, target, "{}", false);
     EXPECT_EQ(a.status, 401) << target;
     EXPECT_EQ(code(a), "key_required") << target;
@@ -110,8 +121,9 @@ TEST_F(AdminApi, ChangesAndPrivateThingsNeedTrust) {
 }
 
 TEST_F(AdminApi, MakesListsAndRevokesKeys) {
-  const Answer made = call("POST", "/api/v1/keys",
-                           R"({"name":"ci","tenant":"research","models":["small","small"],"limits":{"requestsPerMinute":60},"count":2})");
+  const Answer made = call(
+      "POST", "/api/v1/keys",
+      R"({"name":"ci","tenant":"research","models":["small","small"],"limits":{"requestsPerMinute":60},"count":2})");
   ASSERT_EQ(made.status, 201) << made.body;
   ASSERT_EQ(made.body["items"].size(), 2U);
   const std::string key = made.body["items"][1]["key"];
@@ -148,15 +160,18 @@ TEST_F(AdminApi, DryRunChangesNothingAndHasTheSameShape) {
   EXPECT_EQ(sources_.keys().active(), 2U);
 }
 
-// The rules of the dry run are written twice (KeyStore cannot check without doing): here they are held together.
+// The rules of the dry run are written twice (KeyStore cannot check without doing): here they are held
+// together.
 TEST_F(AdminApi, DryRunAndChangeAgreeOnEveryRefusal) {
   ASSERT_EQ(call("POST", "/api/v1/keys", R"({"name":"taken"})").status, 201);
   const std::string long_name(129, 'x');
   for (const std::string& body :
-       {Json{{"name", "taken"}}.dump(), Json{{"name", long_name}}.dump(), Json{{"name", "tg-x"}}.dump(), Json{{"name", "a\nb"}}.dump(),
-        Json{{"count", 0}}.dump(), Json{{"count", 100'001}}.dump(), Json{{"tenant", "reserch"}}.dump(), Json{{"models", {"smal"}}}.dump(),
-        Json{{"limits", {{"requestPerMinute", 1}}}}.dump(), Json{{"limits", {{"concurrent", -1}}}}.dump(), Json{{"nam", "x"}}.dump(),
-        Json{{"models", "small"}}.dump(), std::string("["), std::string(R"({"count":1.5})")}) {
+       {Json{{"name", "taken"}}.dump(), Json{{"name", long_name}}.dump(), Json{{"name", "tg-x"}}.dump(),
+        Json{{"name", "a\nb"}}.dump(), Json{{"count", 0}}.dump(), Json{{"count", 100'001}}.dump(),
+        Json{{"tenant", "reserch"}}.dump(), Json{{"models", {"smal"}}}.dump(),
+        Json{{"limits", {{"requestPerMinute", 1}}}}.dump(), Json{{"limits", {{"concurrent", -1}}}}.dump(),
+        Json{{"nam", "x"}}.dump(), Json{{"models", "small"}}.dump(), std::string("["),
+        std::string(R"({"count":1.5})")}) {
     const Answer dry = call("POST", "/api/v1/keys?dryRun=true", body);
     const Answer real = call("POST", "/api/v1/keys", body);
     EXPECT_GE(real.status, 400) << body;
@@ -165,7 +180,8 @@ TEST_F(AdminApi, DryRunAndChangeAgreeOnEveryRefusal) {
   }
   ASSERT_EQ(call("POST", "/api/v1/keys", R"({"name":"b","count":40})").status, 201);
   // Forty prefixes "tg-?" over 62 letters: at least two begin alike for some letter, or each is its own.
-  for (const std::string& selector : {std::string("nobody"), std::string("tg-"), std::string(""), std::string("taken"), std::string("tg-zzzzz")}) {
+  for (const std::string& selector : {std::string("nobody"), std::string("tg-"), std::string(""),
+                                      std::string("taken"), std::string("tg-zzzzz")}) {
     const std::string body = Json{{"key", selector}}.dump();
     const Answer dry = call("POST", "/api/v1/keys/revoke?dryRun=true", body);
     const Answer real = call("POST", "/api/v1/keys/revoke", body);
@@ -198,7 +214,8 @@ TEST_F(AdminApi, UsageIsCheckedBeforeItIsRead) {
   EXPECT_EQ(call("GET", "/api/v1/usage?requests=true").body["more"], false);
   const Response csv = handle(make_request("GET", "/api/v1/usage?format=csv&by=model", {}, true), sources_);
   EXPECT_EQ(csv.body.substr(0, 15), "model,requests,");
-  for (const char* bad : {"by=kee", "since=yesterday", "limit=0", "limit=x&requests=true", "format=xml", "by=key&requests=true", "form=csv"}) {
+  for (const char* bad : {"by=kee", "since=yesterday", "limit=0", "limit=x&requests=true", "format=xml",
+                          "by=key&requests=true", "form=csv"}) {
     const Answer a = call("GET", std::string("/api/v1/usage?") + bad);
     EXPECT_EQ(a.status, 400) << bad;
     EXPECT_EQ(code(a), "query_invalid") << bad;

@@ -1,5 +1,5 @@
-// What KeyStore::create and KeyStore::revoke would answer, without doing it. Same codes and rules as there; a test holds the
-// two together.
+// What KeyStore::create and KeyStore::revoke would answer, without doing it. Same codes and rules as there; a
+// test holds the two together.
 #pragma once
 
 #include <string>
@@ -12,7 +12,8 @@
 namespace tg::admin {
 
 // The names the keys would get.
-Result<std::vector<std::string>> check_new_keys(const ledger::KeyStore& store, const ledger::NewKey& key, std::size_t count);
+Result<std::vector<std::string>> check_new_keys(const ledger::KeyStore& store, const ledger::NewKey& key,
+                                                std::size_t count);
 // The key that would be revoked.
 Result<const ledger::KeyEntry*> find_active_key(const ledger::KeyStore& store, std::string_view selector);
 

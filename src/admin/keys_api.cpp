@@ -47,7 +47,8 @@ std::unexpected<Error> bad_body(const std::string& what) {
 Result<> only(const Json& object, const std::vector<std::string>& known, const std::string& where) {
   for (const auto& [name, value] : object.items()) {
     if (std::find(known.begin(), known.end(), name) == known.end()) {
-      return fail("bad_request", fmt::format("the request body: unknown member {}{}", where, name), text::did_you_mean(name, known));
+      return fail("bad_request", fmt::format("the request body: unknown member {}{}", where, name),
+                  text::did_you_mean(name, known));
     }
   }
   return {};
@@ -77,9 +78,11 @@ Result<Json> parse_object(const std::string& body) {
 Result<Wanted> parse_wanted(const std::string& body) {
   const auto j = parse_object(body);
   if (!j) return std::unexpected(j.error());
-  if (auto r = only(*j, {"name", "tenant", "models", "limits", "count"}, ""); !r) return std::unexpected(r.error());
+  if (auto r = only(*j, {"name", "tenant", "models", "limits", "count"}, ""); !r)
+    return std::unexpected(r.error());
   Wanted wanted;
-  for (const auto& [name, target] : {std::pair{"name", &wanted.key.name}, std::pair{"tenant", &wanted.key.tenant}}) {
+  for (const auto& [name, target] :
+       {std::pair{"name", &wanted.key.name}, std::pair{"tenant", &wanted.key.tenant}}) {
     const auto it = j->find(name);
     if (it == j->end()) continue;
     if (!it->is_string()) return bad_body(fmt::format("{} is not a string", name));
@@ -89,14 +92,16 @@ Result<Wanted> parse_wanted(const std::string& body) {
     if (!it->is_array()) return bad_body("models is not a list");
     std::set<std::string> names;
     for (const Json& m : *it) {
-      if (!m.is_string() || m.get<std::string>().empty()) return bad_body("models holds something that is not a name");
+      if (!m.is_string() || m.get<std::string>().empty())
+        return bad_body("models holds something that is not a name");
       names.insert(m.get<std::string>());
     }
     wanted.key.models.assign(names.begin(), names.end());
   }
   if (const auto it = j->find("limits"); it != j->end()) {
     if (!it->is_object()) return bad_body("limits is not an object");
-    if (auto r = only(*it, {"requestsPerMinute", "tokensPerMinute", "concurrent"}, "limits."); !r) return std::unexpected(r.error());
+    if (auto r = only(*it, {"requestsPerMinute", "tokensPerMinute", "concurrent"}, "limits."); !r)
+      return std::unexpected(r.error());
     for (const auto& [name, target] : {std::pair{"requestsPerMinute", &wanted.key.limits.requests_per_minute},
                                        std::pair{"tokensPerMinute", &wanted.key.limits.tokens_per_minute},
                                        std::pair{"concurrent", &wanted.key.limits.concurrent}}) {

@@ -9,7 +9,8 @@
 namespace tg::admin {
 
 Result<std::string> list_keys(Sources& sources);
-// body: {"name":"ci","tenant":"default","models":["a"],"limits":{"requestsPerMinute":60,"tokensPerMinute":0,"concurrent":0},
+// body:
+// {"name":"ci","tenant":"default","models":["a"],"limits":{"requestsPerMinute":60,"tokensPerMinute":0,"concurrent":0},
 // "count":1}; every field may be left out.
 Result<std::string> create_keys(Sources& sources, const std::string& body, bool dry_run);
 // body: {"key":"name, first characters or the whole text"}

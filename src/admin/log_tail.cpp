@@ -11,11 +11,12 @@
 
 namespace tg::admin {
 
-Result<LogPart> read_log_part(const std::string& path, std::int64_t lines, std::optional<std::int64_t> after) {
+Result<LogPart> read_log_part(const std::string& path, std::int64_t lines,
+                              std::optional<std::int64_t> after) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd && errno == ENOENT) return LogPart{};
   if (!fd) return fail_errno("cannot_read", path, errno);
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd.get(), &info) != 0) return fail_errno("cannot_read", path, errno);
   const std::int64_t size = info.st_size;
 
@@ -24,7 +25,8 @@ Result<LogPart> read_log_part(const std::string& path, std::int64_t lines, std::
   std::string text(static_cast<std::size_t>(std::min(size - from, kMaxLogPart)), '\0');
   std::size_t got = 0;
   while (got < text.size()) {
-    const ssize_t n = ::pread(fd.get(), text.data() + got, text.size() - got, from + static_cast<std::int64_t>(got));
+    const ssize_t n =
+        ::pread(fd.get(), text.data() + got, text.size() - got, from + static_cast<std::int64_t>(got));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail_errno("cannot_read", path, errno);
     if (n == 0) break;

@@ -1,5 +1,5 @@
-// Every reason and error code of the product with its long explanation, for `tidegate explain CODE` and the reference page.
-// Constant data. A test looks for every code in src/ and fails if one is missing here.
+// Every reason and error code of the product with its long explanation, for `tidegate explain CODE` and the
+// reference page. Constant data. A test looks for every code in src/ and fails if one is missing here.
 #pragma once
 
 #include <span>

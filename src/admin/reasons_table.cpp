@@ -7,534 +7,514 @@ namespace {
 
 constexpr ReasonEntry kReasons[] = {
     {"address_in_use",
-     "Another program listens on the address that tidegate was told to use. Each address is bound once without sharing "
+     "Another program listens on the address that tidegate was told to use. Each address is bound once "
+     "without sharing "
      "first, so that two programs never split the requests of one port between them.",
      "Stop the program that is named, or choose another address with --listen or --console."},
     {"alias_bomb",
-     "The aliases of a YAML file unfold to more values than a file may hold. Such files exist to exhaust the memory of "
+     "The aliases of a YAML file unfold to more values than a file may hold. Such files exist to exhaust the "
+     "memory of "
      "their reader.",
      "Write the values out."},
     {"at_zero",
      "The Model has no replica and no request waits for one. That is the normal state of an idle Model with "
-     "replicas.min 0: its memory is free for others. The next admitted request starts a replica and is held until it "
+     "replicas.min 0: its memory is free for others. The next admitted request starts a replica and is held "
+     "until it "
      "is ready.",
      "Nothing. To keep a replica at all times set spec.replicas.min to 1."},
     {"backend_not_ready",
-     "No backend of the Route can take a request: its Providers lack their credential or are not usable, and it has no "
+     "No backend of the Route can take a request: its Providers lack their credential or are not usable, and "
+     "it has no "
      "Model that could be started.",
      "Run `tidegate status`: it names each Provider that is not ready and why."},
-    {"bad_address",
-     "The text is not an address with a port.",
+    {"bad_address", "The text is not an address with a port.",
      "Write ADDR:PORT, for example 127.0.0.1:4000 or [::1]:4000."},
     {"bad_certificate_file",
-     "The file with trust anchors or certificates cannot be read or holds none. Upstream TLS is always verified, so "
+     "The file with trust anchors or certificates cannot be read or holds none. Upstream TLS is always "
+     "verified, so "
      "without anchors no https URL can be used.",
      "Install the package ca-certificates, or name a PEM file that can be read."},
-    {"bad_count",
-     "The text is not a count. Counts are whole numbers, with k or M for thousands or millions.",
+    {"bad_count", "The text is not a count. Counts are whole numbers, with k or M for thousands or millions.",
      "Write for example 600, 4k or 1M."},
     {"bad_duration",
-     "The text is not a duration. A duration is one or more numbers with the units ms, s, m, h, d in falling order.",
+     "The text is not a duration. A duration is one or more numbers with the units ms, s, m, h, d in falling "
+     "order.",
      "Write for example 250ms, 30s or 1m30s."},
     {"bad_field",
-     "A field of the request body that tidegate acts on has the wrong type, for example stream that is not true or "
+     "A field of the request body that tidegate acts on has the wrong type, for example stream that is not "
+     "true or "
      "false. The request went nowhere.",
      "Correct the field; the message names it."},
-    {"bad_flag",
-     "A flag has a value that it cannot have, or stands there twice.",
+    {"bad_flag", "A flag has a value that it cannot have, or stands there twice.",
      "Run the word with --help: it lists the values."},
-    {"bad_key",
-     "The key of a YAML map is not a text.",
-     "Put the key in quotes, or correct the indentation."},
-    {"bad_percent",
-     "The text is not a percentage.",
-     "Write for example 20%."},
+    {"bad_key", "The key of a YAML map is not a text.", "Put the key in quotes, or correct the indentation."},
+    {"bad_percent", "The text is not a percentage.", "Write for example 20%."},
     {"bad_quantity",
-     "The text is not an amount of bytes. Amounts are numbers with k, M, G, T (powers of 1000) or Ki, Mi, Gi, Ti "
+     "The text is not an amount of bytes. Amounts are numbers with k, M, G, T (powers of 1000) or Ki, Mi, "
+     "Gi, Ti "
      "(powers of 1024).",
      "Write for example 4Gi or 500M."},
     {"bad_request",
-     "The bytes are not a request that tidegate takes: broken HTTP framing, or a body of the admin API that is not the "
-     "JSON it wants. Framing that two programs could read differently is refused and the connection closed, because "
+     "The bytes are not a request that tidegate takes: broken HTTP framing, or a body of the admin API that "
+     "is not the "
+     "JSON it wants. Framing that two programs could read differently is refused and the connection closed, "
+     "because "
      "that is how requests are smuggled.",
      "Correct the client; the message names the rule that was broken."},
-    {"bad_source",
-     "The source of a Model's weights is not one of the forms there are.",
+    {"bad_source", "The source of a Model's weights is not one of the forms there are.",
      "Write file:///PATH, hf://OWNER/REPO/FILE.gguf, https://HOST/PATH with sha256, or ollama://NAME."},
-    {"bad_url",
-     "The text is not an http or https URL.",
-     "Write for example http://127.0.0.1:8000/v1."},
+    {"bad_url", "The text is not an http or https URL.", "Write for example http://127.0.0.1:8000/v1."},
     {"bad_value",
-     "A value of a document has the right type and still cannot be used, for example a name with characters that names "
+     "A value of a document has the right type and still cannot be used, for example a name with characters "
+     "that names "
      "do not have.",
      "Write what the hint shows; `tidegate explain FIELD` has the rule."},
     {"body_too_large",
-     "The request body is larger than the limit of 4 MiB. A body whose Content-Length says so is refused before it is "
+     "The request body is larger than the limit of 4 MiB. A body whose Content-Length says so is refused "
+     "before it is "
      "read.",
      "Send less, for example fewer or smaller images."},
-    {"cannot_create",
-     "A file or directory cannot be made. The message has the system's reason.",
+    {"cannot_create", "A file or directory cannot be made. The message has the system's reason.",
      "Check who owns the directory above and whether its disk has room, or name another place with --data."},
     {"cannot_listen",
-     "The address cannot be listened on. The message has the system's reason, most often a port below 1024 without the "
+     "The address cannot be listened on. The message has the system's reason, most often a port below 1024 "
+     "without the "
      "right, or an address that this machine does not have.",
      "Choose another address with --listen or --console."},
     {"cannot_read",
      "A file, directory or stream cannot be read. The message names it with the system's reason.",
      "Check the path and who may read it."},
     {"cannot_start",
-     "The process of a replica could not be started. The message has the system's reason, for example no memory or too "
+     "The process of a replica could not be started. The message has the system's reason, for example no "
+     "memory or too "
      "many processes.",
      "Free the resource that is named; the start is tried again after a pause that grows."},
     {"cannot_sync",
-     "The journal could not be written through to the disk. What was stored survives a crash of tidegate, but perhaps "
+     "The journal could not be written through to the disk. What was stored survives a crash of tidegate, "
+     "but perhaps "
      "not a power loss.",
      "Check the disk: dmesg often says more."},
     {"cannot_trim",
-     "A finished journal segment could not be cut to its used length. Nothing is lost, but the file takes more room "
+     "A finished journal segment could not be cut to its used length. Nothing is lost, but the file takes "
+     "more room "
      "than it needs.",
      "Check the disk and who owns the journal directory."},
     {"cannot_write",
-     "A file or stream cannot be written. The message names it with the system's reason; a full disk is the most "
+     "A file or stream cannot be written. The message names it with the system's reason; a full disk is the "
+     "most "
      "frequent one.",
      "Make room or choose another place."},
     {"client_gone",
-     "The client closed its connection before the answer was complete. The upstream request was ended at once, and "
+     "The client closed its connection before the answer was complete. The upstream request was ended at "
+     "once, and "
      "what was used until then is in the ledger, estimated where the upstream had not reported it.",
      "Nothing, or a longer timeout in the client."},
     {"compressed_request",
-     "The request body is compressed. Bodies are scanned as they are, and a compressed one could hide its true size.",
+     "The request body is compressed. Bodies are scanned as they are, and a compressed one could hide its "
+     "true size.",
      "Send the body without Content-Encoding."},
     {"connect_failed",
      "A connection could not be opened. The message has the address and the system's reason.",
      "Check that the other side runs and that its address and port are right."},
-    {"control_character",
-     "The file has a control character that YAML forbids.",
+    {"control_character", "The file has a control character that YAML forbids.",
      "Remove it; the message has its place."},
     {"control_failed",
-     "The running tidegate was reached over DIR/run/control.sock, but the exchange broke off or the answer was none. "
+     "The running tidegate was reached over DIR/run/control.sock, but the exchange broke off or the answer "
+     "was none. "
      "It may just be stopping.",
      "Try again. If it stays so, `tidegate diagnose` gathers what helps to find out why."},
     {"control_timeout",
-     "The running tidegate took the request and did not answer in time. Its control thread is busy or stuck; requests "
+     "The running tidegate took the request and did not answer in time. Its control thread is busy or stuck; "
+     "requests "
      "of clients do not depend on it.",
      "Try again. If it stays so, run `tidegate diagnose`."},
     {"credential_missing",
-     "The environment variable or file that holds the Provider's credential is not there or empty. The Provider is not "
+     "The environment variable or file that holds the Provider's credential is not there or empty. The "
+     "Provider is not "
      "ready; everything else serves.",
      "Set it, then send SIGHUP or start tidegate again."},
     {"curl_missing",
-     "Downloads need the library libcurl, which is opened at the first download only, and it is not installed.",
+     "Downloads need the library libcurl, which is opened at the first download only, and it is not "
+     "installed.",
      "Install the package libcurl4 (Debian), or give the weights as a file:// source."},
     {"data_dir_in_use",
-     "Another tidegate has the lock of this data directory. Two writers would destroy the exactness of the ledger, so "
+     "Another tidegate has the lock of this data directory. Two writers would destroy the exactness of the "
+     "ledger, so "
      "there is one at a time. The message names its process.",
      "Use that one, stop it first, or name another directory with --data."},
     {"data_dir_newer",
-     "The file VERSION of the data directory names a format that this program does not know. A newer tidegate wrote "
+     "The file VERSION of the data directory names a format that this program does not know. A newer "
+     "tidegate wrote "
      "it.",
      "Use the newer program, or another directory with --data."},
     {"database_failed",
      "The database of keys and usage sums could not be read or written. The message has SQLite's reason.",
-     "Check the disk and who owns DIR/tidegate.db. Keys and sums are only changed in whole transactions, so nothing is "
+     "Check the disk and who owns DIR/tidegate.db. Keys and sums are only changed in whole transactions, so "
+     "nothing is "
      "half-written."},
-    {"database_version",
-     "The database was made by a newer tidegate.",
+    {"database_version", "The database was made by a newer tidegate.",
      "Use the newer program, or another directory with --data."},
     {"digest_mismatch",
-     "The downloaded weights do not have the SHA-256 that the document or the host states. The file was not used and "
+     "The downloaded weights do not have the SHA-256 that the document or the host states. The file was not "
+     "used and "
      "is removed.",
      "Check the digest in the document. If it is right, the host serves another file than it says."},
     {"digest_missing",
-     "Weights from an https URL are only taken with a stated digest, for otherwise nobody could tell what runs here.",
+     "Weights from an https URL are only taken with a stated digest, for otherwise nobody could tell what "
+     "runs here.",
      "Add spec.sha256 to the Model."},
     {"disk_budget",
      "The cache of weights has a budget, and the file does not fit beside the files that Models use now.",
      "Remove Models that are not needed, or use a data directory on a larger disk."},
     {"disk_full",
-     "The disk has not enough room for the file. This is checked before a byte is fetched where the size is known.",
+     "The disk has not enough room for the file. This is checked before a byte is fetched where the size is "
+     "known.",
      "Make room, or name a data directory on another disk with --data."},
+    {"documents_invalid",
+     "The documents have errors, so nothing was started, or, when they changed while tidegate runs, the ones "
+     "from "
+     "before go on serving. All errors are listed in one pass.",
+     "Run `tidegate check FILE`: it prints each with its place and a hint."},
     {"duplicate_document",
-     "Two documents have the same kind and name. Which one counts would depend on the order of files, so neither does.",
+     "Two documents have the same kind and name. Which one counts would depend on the order of files, so "
+     "neither does.",
      "Rename or remove one; the message has both places."},
     {"duplicate_key",
-     "The same key stands twice in one JSON object or YAML map. Readers disagree on which one counts, so the whole is "
+     "The same key stands twice in one JSON object or YAML map. Readers disagree on which one counts, so the "
+     "whole is "
      "refused and nothing goes upstream.",
      "Remove one of the two."},
     {"duplicate_name",
-     "The same name is given twice: in a list, or as the public name of two Models or Provider entries without a Route "
+     "The same name is given twice: in a list, or as the public name of two Models or Provider entries "
+     "without a Route "
      "that decides between them.",
      "Rename one, or write a Route of that name that says where its requests go."},
-    {"empty_value",
-     "A field that needs a value has none.",
-     "Give it a value or remove it."},
+    {"empty_value", "A field that needs a value has none.", "Give it a value or remove it."},
     {"engine_exited",
-     "The engine's process ended. If that was during a start, the message has its exit status or signal and its last "
-     "lines. Requests without a relayed byte go to another replica; starts are tried again after a pause that grows.",
+     "The engine's process ended. If that was during a start, the message has its exit status or signal and "
+     "its last "
+     "lines. Requests without a relayed byte go to another replica; starts are tried again after a pause "
+     "that grows.",
      "Run `tidegate models logs NAME`: the engine says there what it did not like."},
-    {"engine_mismatch",
-     "The engine of the Model cannot run weights from that source.",
+    {"engine_mismatch", "The engine of the Model cannot run weights from that source.",
      "Leave out spec.engine, so that it follows from the source, or name another source."},
     {"engine_missing",
      "The program of the engine was not found, or the document names neither engine nor weights.",
      "Install the engine so that it is on PATH, or name it in spec.command."},
     {"engine_setup",
-     "Something that the engine needs before its start could not be prepared, for example its folder or its port.",
+     "Something that the engine needs before its start could not be prepared, for example its folder or its "
+     "port.",
      "The message names it; `tidegate explain model NAME` shows it with the last starts."},
-    {"engine_unknown",
-     "This version has no engine of that name.",
+    {"engine_unknown", "This version has no engine of that name.",
      "`tidegate explain Model.spec.engine` lists the engines."},
     {"engine_unreachable",
-     "A running server that the Model names does not answer, or stopped answering. It is asked again and again.",
+     "A running server that the Model names does not answer, or stopped answering. It is asked again and "
+     "again.",
      "Start the server, or correct its URL in the document."},
-    {"engine_url",
-     "The URL of the engine cannot be used.",
-     "Write for example http://127.0.0.1:11434."},
+    {"engine_url", "The URL of the engine cannot be used.", "Write for example http://127.0.0.1:11434."},
     {"error_event",
-     "The upstream answered with status 200 and put an error event into its stream. The stream was relayed as it came; "
+     "The upstream answered with status 200 and put an error event into its stream. The stream was relayed "
+     "as it came; "
      "the request counts against the provider.",
      "Look at the event's text: it is the upstream's."},
-    {"file_too_large",
-     "A file or input is larger than it may be.",
+    {"file_too_large", "A file or input is larger than it may be.",
      "The message has the limit: split the file, or leave out what is not needed."},
-    {"gguf_malformed",
-     "The file begins like a GGUF file, but its metadata is not readable.",
+    {"gguf_malformed", "The file begins like a GGUF file, but its metadata is not readable.",
      "Get the file again; check its digest."},
-    {"gguf_truncated",
-     "The GGUF file ends before its metadata does. Most often a download was cut.",
+    {"gguf_truncated", "The GGUF file ends before its metadata does. Most often a download was cut.",
      "Get the file again; check its digest."},
-    {"head_too_large",
-     "The head of the request is larger than 32 KiB or has more than 100 fields.",
+    {"head_too_large", "The head of the request is larger than 32 KiB or has more than 100 fields.",
      "Send fewer or shorter header fields."},
     {"hold_deadline",
-     "The request was held for a replica until the hold deadline of its Model and no replica became ready in time. "
+     "The request was held for a replica until the hold deadline of its Model and no replica became ready in "
+     "time. "
      "Retry-After comes from the learned cold start.",
      "Send the request again after that time, or raise spec.hold.deadline or spec.replicas.min."},
     {"hold_full",
-     "As many requests wait for this Model as may wait (spec.hold.requests), or their bodies have as many bytes as may "
+     "As many requests wait for this Model as may wait (spec.hold.requests), or their bodies have as many "
+     "bytes as may "
      "be held (spec.hold.bytes). Beyond that a quick refusal is worth more than a long wait.",
      "Send the request again after Retry-After, or raise the bounds in the document."},
     {"host_not_allowed",
-     "The console port answers only to loopback names in the Host field, so that no web page can reach it through a "
+     "The console port answers only to loopback names in the Host field, so that no web page can reach it "
+     "through a "
      "name that points here.",
      "Use http://127.0.0.1 with the console's port."},
-    {"internal_error",
-     "tidegate met a state that should not exist. It is a fault of the program.",
+    {"internal_error", "tidegate met a state that should not exist. It is a fault of the program.",
      "Run `tidegate diagnose` and report it with that file."},
     {"interrupted",
-     "tidegate was ended while it answered the request. On the next start its journal showed a begin without an end, "
+     "tidegate was ended while it answered the request. On the next start its journal showed a begin without "
+     "an end, "
      "so the request was settled with estimated tokens.",
      "Nothing; the ledger is complete."},
     {"invalid_api_key",
-     "The request carries no key, or none that exists. Keys stand in Authorization: Bearer tg-... and end with a "
+     "The request carries no key, or none that exists. Keys stand in Authorization: Bearer tg-... and end "
+     "with a "
      "checksum, so a mistyped one is told from a revoked one.",
      "Make a key with `tidegate keys create`; `tidegate keys list` shows those there are."},
-    {"invalid_json",
-     "The bytes are not valid JSON. Nothing was sent upstream.",
+    {"invalid_json", "The bytes are not valid JSON. Nothing was sent upstream.",
      "Correct the body; the message has the place."},
-    {"invalid_utf8",
-     "The text is not valid UTF-8.",
-     "Send UTF-8."},
-    {"invalid_value",
-     "A field of the request has a value that the engine does not take.",
+    {"invalid_utf8", "The text is not valid UTF-8.", "Send UTF-8."},
+    {"invalid_value", "A field of the request has a value that the engine does not take.",
      "Correct the field; the message names it."},
     {"journal_corrupt",
-     "A record of the journal has a wrong checksum. What follows it in that segment cannot be trusted and is not "
+     "A record of the journal has a wrong checksum. What follows it in that segment cannot be trusted and is "
+     "not "
      "counted; everything before it is.",
      "Check the disk. The message names the segment, which is kept."},
-    {"json_too_deep",
-     "The JSON is nested deeper than 128 levels.",
-     "Send a flatter document."},
-    {"key_ambiguous",
-     "The first characters name more than one active key.",
+    {"json_too_deep", "The JSON is nested deeper than 128 levels.", "Send a flatter document."},
+    {"key_ambiguous", "The first characters name more than one active key.",
      "Give the key's name, or the whole key by standard input."},
-    {"key_count_invalid",
-     "So many keys cannot be made at once.",
-     "Ask for 1 to 100000."},
+    {"key_count_invalid", "So many keys cannot be made at once.", "Ask for 1 to 100000."},
     {"key_name_invalid",
-     "A key's name has at most 128 characters, none of them a control character, and does not begin with tg-, because "
+     "A key's name has at most 128 characters, none of them a control character, and does not begin with "
+     "tg-, because "
      "only keys do.",
      "Choose a short name such as laptop or ci."},
     {"key_name_taken",
-     "An active key has that name already. Names of active keys are unique, so that a report by name is unambiguous.",
+     "An active key has that name already. Names of active keys are unique, so that a report by name is "
+     "unambiguous.",
      "Choose another name, or revoke the other key first."},
     {"key_not_found",
      "No active key has that name or begins with those characters. Revoked keys cannot be revoked again.",
      "`tidegate keys list` shows the active keys."},
     {"key_required",
-     "The endpoint changes something or shows what not everybody may see, and the caller proved no right to it.",
+     "The endpoint changes something or shows what not everybody may see, and the caller proved no right to "
+     "it.",
      "Use the tidegate command on this machine; it speaks over a socket that only its user can open."},
     {"ledger_stopped",
      "The thread that keeps usage sums has ended, so the sums cannot be brought up to date.",
      "Start tidegate again; the journal has everything, and the sums are made from it."},
-    {"loading",
-     "The engine is loading its weights and cannot answer yet.",
+    {"loading", "The engine is loading its weights and cannot answer yet.",
      "Wait; requests through tidegate are held until it is ready."},
     {"memory_short",
-     "The memory that engines may use, by the cgroup limit or MemAvailable, is less than a replica of this Model "
+     "The memory that engines may use, by the cgroup limit or MemAvailable, is less than a replica of this "
+     "Model "
      "needs. The need is measured once it ran, before that estimated from the file and the context.",
-     "Choose a smaller model, lower spec.context or spec.slots, free memory, or wait until another Model is idle."},
-    {"method_not_allowed",
-     "The path exists, but not with this HTTP method.",
+     "Choose a smaller model, lower spec.context or spec.slots, free memory, or wait until another Model is "
+     "idle."},
+    {"method_not_allowed", "The path exists, but not with this HTTP method.",
      "Use the method that the Allow header or the message names."},
-    {"missing_argument",
-     "A word of the command line needs something that is not there.",
+    {"missing_argument", "A word of the command line needs something that is not there.",
      "Run it with --help: it shows two examples."},
-    {"missing_field",
-     "A field that must be there is not.",
-     "Add it as the hint shows."},
-    {"missing_value",
-     "A flag stands there without its value.",
-     "Write the value after the flag."},
+    {"missing_field", "A field that must be there is not.", "Add it as the hint shows."},
+    {"missing_value", "A flag stands there without its value.", "Write the value after the flag."},
     {"model_not_found",
-     "There is no Model or Route of that name, or the key may not use it. Clients get the same answer in both cases, "
+     "There is no Model or Route of that name, or the key may not use it. Clients get the same answer in "
+     "both cases, "
      "so that names of other tenants cannot be guessed.",
      "GET /v1/models lists the names a key may use, `tidegate models` the Models."},
-    {"model_removed",
-     "The Model was removed from the documents while the request was held for it.",
+    {"model_removed", "The Model was removed from the documents while the request was held for it.",
      "Use another model; GET /v1/models lists them."},
-    {"model_required",
-     "The request body has no field model, or it is not a text.",
+    {"model_required", "The request body has no field model, or it is not a text.",
      "Add \"model\": \"NAME\" to the body."},
-    {"name_not_resolved",
-     "The host name has no address.",
-     "Check the spelling and the machine's DNS."},
-    {"network",
-     "A download failed in the network. It is tried again and goes on where it stopped.",
+    {"name_not_resolved", "The host name has no address.", "Check the spelling and the machine's DNS."},
+    {"network", "A download failed in the network. It is tried again and goes on where it stopped.",
      "Check the connection; HF_ENDPOINT or a file:// source are ways around a host that cannot be reached."},
-    {"no_data_dir",
-     "The data directory does not exist, so there are no keys and no usage.",
+    {"no_data_dir", "The data directory does not exist, so there are no keys and no usage.",
      "`tidegate up` makes it. If it is elsewhere, name it with --data or XDG_DATA_HOME."},
     {"no_effect",
-     "The field does nothing together with the others of this document. It is refused, because a field without effect "
+     "The field does nothing together with the others of this document. It is refused, because a field "
+     "without effect "
      "misleads its reader.",
      "Remove it, or change what the message names."},
-    {"no_port",
-     "No free port was found for a replica on the loopback address.",
+    {"no_port", "No free port was found for a replica on the loopback address.",
      "Close programs that hold many ports; see /proc/sys/net/ipv4/ip_local_port_range."},
-    {"not_a_directory",
-     "The path exists and is not a directory.",
-     "Name another path."},
-    {"not_found",
-     "The admin API, or the engine, has nothing under that path.",
+    {"not_a_directory", "The path exists and is not a directory.", "Name another path."},
+    {"not_found", "The admin API, or the engine, has nothing under that path.",
      "docs/reference/admin-api.md lists the paths."},
-    {"not_gguf",
-     "The file is not in the GGUF format, which is the one that llama.cpp reads.",
+    {"not_gguf", "The file is not in the GGUF format, which is the one that llama.cpp reads.",
      "Name a .gguf file; many repositories have one beside other formats."},
-    {"not_running",
-     "The word asks the running tidegate, and none runs on this data directory.",
+    {"not_running", "The word asks the running tidegate, and none runs on this data directory.",
      "Start one with `tidegate up`, or name its data directory with --data."},
     {"not_supported_yet",
-     "The field or value is known, but this version does not act on it. It is refused rather than ignored, so that a "
+     "The field or value is known, but this version does not act on it. It is refused rather than ignored, "
+     "so that a "
      "document never promises what does not happen.",
      "Remove it, or use a version that has it."},
-    {"one_of",
-     "The map holds two fields of which only one is possible.",
-     "Remove one of them."},
-    {"out_of_memory",
-     "The program could not get memory.",
+    {"one_of", "The map holds two fields of which only one is possible.", "Remove one of them."},
+    {"out_of_memory", "The program could not get memory.",
      "Free memory on the machine, or raise the limit of the cgroup."},
-    {"out_of_range",
-     "The value lies outside of what is possible. The message has the bounds.",
+    {"out_of_range", "The value lies outside of what is possible. The message has the bounds.",
      "Choose a value within the bounds."},
     {"overloaded",
-     "As many connections or streams are open as the limit of open files allows. New ones are refused so that those "
+     "As many connections or streams are open as the limit of open files allows. New ones are refused so "
+     "that those "
      "there are go on.",
      "Raise the hard limit of open files (ulimit -Hn), or spread the clients over time."},
-    {"path_too_long",
-     "The path of a unix socket may have 107 bytes and has more.",
+    {"path_too_long", "The path of a unix socket may have 107 bytes and has more.",
      "Use a shorter data directory with --data."},
     {"plain_http",
-     "The credential of the Provider is sent over a connection without TLS. Whoever is on the way can read it.",
+     "The credential of the Provider is sent over a connection without TLS. Whoever is on the way can read "
+     "it.",
      "Use https:// unless the whole way is trusted."},
     {"port_taken",
-     "A stranger answered on the port that the replica's engine was to use. It was noticed because it does not know "
+     "A stranger answered on the port that the replica's engine was to use. It was noticed because it does "
+     "not know "
      "the random key of this start.",
      "Nothing; the next start takes another port."},
-    {"query_invalid",
-     "A parameter of the admin API is unknown or has a value it cannot have.",
+    {"query_invalid", "A parameter of the admin API is unknown or has a value it cannot have.",
      "Correct it; the message names it."},
     {"rate_limit_exceeded",
-     "The key or its Tenant has used up its requests or tokens of this minute, or has as many requests at once as it "
+     "The key or its Tenant has used up its requests or tokens of this minute, or has as many requests at "
+     "once as it "
      "may. The answer has Retry-After and x-ratelimit headers; a refused request consumes nothing.",
      "Wait as long as Retry-After says, or ask for a higher limit."},
-    {"ready",
-     "The Model has replicas that take requests.",
-     "Nothing."},
-    {"refused_by_sink",
-     "The download was broken off because its target could not take the bytes.",
+    {"ready", "The Model has replicas that take requests.", "Nothing."},
+    {"refused_by_sink", "The download was broken off because its target could not take the bytes.",
      "See the error that came with it: most often the disk is full."},
     {"replica_suspect",
-     "A connection to the replica broke, so it gets no requests for a moment while it is looked at. If it is well it "
+     "A connection to the replica broke, so it gets no requests for a moment while it is looked at. If it is "
+     "well it "
      "comes back, else it is replaced.",
      "Nothing; `tidegate models logs NAME` shows what the engine wrote."},
     {"request_exceeds_limit",
-     "The request alone asks for more tokens than the whole limit of a minute. Waiting does not help, so there is no "
+     "The request alone asks for more tokens than the whole limit of a minute. Waiting does not help, so "
+     "there is no "
      "Retry-After.",
      "Lower max_tokens or shorten the prompt, or raise the limit of the key or Tenant."},
     {"secret_in_document",
      "A secret stands in the document itself, where version control and every reader see it.",
      "Write {env: NAME} or {file: PATH} in its place, and consider the secret known to others."},
     {"secret_on_command_line",
-     "A secret stands among the arguments. Every user of the machine can read the arguments of every process, and "
+     "A secret stands among the arguments. Every user of the machine can read the arguments of every "
+     "process, and "
      "shells write them into their history.",
      "Give it by standard input (-), a file or the environment, and replace the secret."},
-    {"segment_invalid",
-     "A journal segment has a head that is not one. It is left alone and not counted.",
+    {"segment_invalid", "A journal segment has a head that is not one. It is left alone and not counted.",
      "Check the disk. The file is named; a file that is none of ours can be removed."},
     {"shutting_down",
-     "tidegate is stopping. Running requests are finished within the drain time, held and new ones are refused.",
+     "tidegate is stopping. Running requests are finished within the drain time, held and new ones are "
+     "refused.",
      "Send the request again when it is back."},
-    {"simulated_fault",
-     "The document asks the simulated engine to fail here (engine.simulated.fail).",
+    {"simulated_fault", "The document asks the simulated engine to fail here (engine.simulated.fail).",
      "Remove the entry from the document when the test is over."},
-    {"start_timeout",
-     "The engine was started and did not become ready in time.",
-     "Run `tidegate models logs NAME`: large weights on a slow disk, or an engine that waits for something, look like "
+    {"start_timeout", "The engine was started and did not become ready in time.",
+     "Run `tidegate models logs NAME`: large weights on a slow disk, or an engine that waits for something, "
+     "look like "
      "this."},
-    {"starting",
-     "A replica is about to start.",
-     "Wait a moment."},
+    {"starting", "A replica is about to start.", "Wait a moment."},
     {"state_invalid",
-     "A file of learned values in DIR/state is not readable. It is ignored and written anew; estimates begin from "
+     "A file of learned values in DIR/state is not readable. It is ignored and written anew; estimates begin "
+     "from "
      "their defaults.",
      "Nothing."},
-    {"stopped",
-     "The work was ended because tidegate is stopping or its Model is no longer wanted.",
+    {"stopped", "The work was ended because tidegate is stopping or its Model is no longer wanted.",
      "Nothing."},
-    {"tenant_not_found",
-     "There is no Tenant of that name in the documents that serve now.",
+    {"tenant_not_found", "There is no Tenant of that name in the documents that serve now.",
      "Add the Tenant, or leave out --tenant: the Tenant default always exists."},
-    {"time_invalid",
-     "The text is neither a time nor a duration.",
+    {"time_invalid", "The text is neither a time nor a duration.",
      "Write a UTC day or time such as 2026-11-21 or 2026-11-21T10:15, or a duration ago such as 24h."},
     {"timeout_betweenEvents",
      "The upstream began a stream and then sent nothing for as long as timeouts.betweenEvents allows.",
      "Look at the upstream, or raise the timeout in the Route."},
-    {"timeout_connect",
-     "No connection to the upstream within timeouts.connect.",
+    {"timeout_connect", "No connection to the upstream within timeouts.connect.",
      "Check that the upstream is reachable, or raise the timeout in the Route."},
     {"timeout_firstByte",
      "The upstream took the request and sent no byte of a stream within timeouts.firstByte.",
      "Long prompts on a slow engine need a longer timeout in the Route; else look at the upstream."},
-    {"timeout_request",
-     "The client did not send the rest of its request in time.",
+    {"timeout_request", "The client did not send the rest of its request in time.",
      "Send the request without pauses."},
-    {"timeout_tls",
-     "The TLS session with the upstream was not ready within timeouts.tls.",
+    {"timeout_tls", "The TLS session with the upstream was not ready within timeouts.tls.",
      "Check the upstream's address and port, or raise the timeout in the Route."},
     {"timeout_total",
      "The answer took longer in all than timeouts.total allows, counted from dispatch, not while held.",
      "Ask for fewer tokens, or raise the timeout in the Route."},
-    {"too_deep",
-     "The YAML is nested deeper than a file may be.",
-     "Write a flatter document."},
-    {"too_many_nodes",
-     "The YAML file holds more values than a file may hold.",
-     "Split it."},
-    {"unknown_alias",
-     "A YAML alias names an anchor that does not stand before it.",
+    {"too_deep", "The YAML is nested deeper than a file may be.", "Write a flatter document."},
+    {"too_many_nodes", "The YAML file holds more values than a file may hold.", "Split it."},
+    {"unknown_alias", "A YAML alias names an anchor that does not stand before it.",
      "Define the anchor first, or correct its name."},
-    {"unknown_api_version",
-     "The apiVersion of the document is not one that this program knows.",
+    {"unknown_api_version", "The apiVersion of the document is not one that this program knows.",
      "Write apiVersion: tidegate.dev/v1alpha1."},
-    {"unknown_choice",
-     "The value is not one of the words that are possible here.",
+    {"unknown_choice", "The value is not one of the words that are possible here.",
      "Write one of them; the hint has the nearest."},
     {"unknown_field",
-     "The field is not part of this kind of document. A mistyped field would otherwise be ignored without a word.",
+     "The field is not part of this kind of document. A mistyped field would otherwise be ignored without a "
+     "word.",
      "Take the nearest name from the hint, or see `tidegate explain KIND`."},
-    {"unknown_flag",
-     "The word has no such flag.",
+    {"unknown_flag", "The word has no such flag.",
      "Take the nearest one from the hint, or run the word with --help."},
-    {"unknown_kind",
-     "There is no such kind of document, or it has no schema in this version.",
+    {"unknown_kind", "There is no such kind of document, or it has no schema in this version.",
      "Write Model, Provider, Route or Tenant."},
-    {"unknown_name",
-     "The text is neither a reason code nor a field.",
+    {"unknown_name", "The text is neither a reason code nor a field.",
      "`tidegate explain Model` lists the fields of a Model; docs/reference/reasons.md the codes."},
-    {"unknown_path",
-     "The gateway has nothing under that path.",
+    {"unknown_path", "The gateway has nothing under that path.",
      "Use /v1/chat/completions, /v1/completions, /v1/embeddings or /v1/models below the gateway's address."},
-    {"unknown_reference",
-     "A document names a Model, Provider or Route that is not there.",
+    {"unknown_reference", "A document names a Model, Provider or Route that is not there.",
      "Correct the name, or add the document; the hint has the nearest."},
     {"unknown_tag",
-     "A YAML value has a tag (!name) that this program does not know. Tags can make readers build objects, so only "
+     "A YAML value has a tag (!name) that this program does not know. Tags can make readers build objects, "
+     "so only "
      "those of plain YAML are taken.",
      "Remove the tag."},
-    {"unknown_word",
-     "The program has no such word.",
+    {"unknown_word", "The program has no such word.",
      "Take the nearest one from the hint, or run `tidegate --help`."},
     {"upstream_cut",
-     "The upstream closed its connection inside its answer. Nothing of it had been relayed, so the client gets this "
+     "The upstream closed its connection inside its answer. Nothing of it had been relayed, so the client "
+     "gets this "
      "error and no half answer.",
      "Send the request again; look at the upstream."},
     {"upstream_error",
-     "The upstream answered with an error. Its status is kept, and if its body was not JSON the message has its "
+     "The upstream answered with an error. Its status is kept, and if its body was not JSON the message has "
+     "its "
      "beginning.",
      "Act on the upstream's text."},
-    {"upstream_malformed",
-     "The upstream's answer is not valid HTTP or not valid JSON.",
+    {"upstream_malformed", "The upstream's answer is not valid HTTP or not valid JSON.",
      "Look at what listens at the Provider's URL."},
     {"upstream_no_answer",
-     "The upstream took the whole request on a fresh connection and closed it without an answer. The request is not "
+     "The upstream took the whole request on a fresh connection and closed it without an answer. The request "
+     "is not "
      "sent again, because it may have been charged.",
      "Send it again if that is acceptable; look at the upstream."},
-    {"upstream_not_a_stream",
-     "The client asked for a stream and the upstream sent one whole answer.",
+    {"upstream_not_a_stream", "The client asked for a stream and the upstream sent one whole answer.",
      "Ask without stream, or look at what listens at the Provider's URL."},
     {"upstream_tls_failed",
-     "No trusted TLS session with the upstream: its certificate is wrong for that name, expired, or signed by nobody "
+     "No trusted TLS session with the upstream: its certificate is wrong for that name, expired, or signed "
+     "by nobody "
      "this machine trusts.",
-     "Check the Provider's URL and the machine's clock and trust anchors. There is no way to switch verification off."},
-    {"upstream_unreachable",
-     "No connection to the upstream.",
+     "Check the Provider's URL and the machine's clock and trust anchors. There is no way to switch "
+     "verification off."},
+    {"upstream_unreachable", "No connection to the upstream.",
      "Check that it runs and that the Provider's URL is right."},
-    {"usage",
-     "The hidden word that runs the simulated engine was given wrong arguments.",
+    {"usage", "The hidden word that runs the simulated engine was given wrong arguments.",
      "It is started by tidegate itself; there is no need to call it."},
-    {"usage_by_unknown",
-     "Usage cannot be grouped by that word.",
+    {"usage_by_unknown", "Usage cannot be grouped by that word.",
      "Use key, tenant, model, route, outcome, day, hour or minute, several with commas."},
     {"waits_for_memory",
      "A replica of another Model is being ended, and this Model starts when its memory is free.",
      "Nothing; it takes as long as running requests there need."},
     {"weights_denied",
-     "The host of the weights refuses them without a right to them, often because a licence must be accepted there "
+     "The host of the weights refuses them without a right to them, often because a licence must be accepted "
+     "there "
      "first.",
      "Set HF_TOKEN for Hugging Face, accept the licence on its page, or use a file:// source."},
     {"weights_fetching",
-     "The weights of the Model are being downloaded. The text has bytes and, once known, the time left. A broken "
+     "The weights of the Model are being downloaded. The text has bytes and, once known, the time left. A "
+     "broken "
      "download goes on where it stopped.",
      "Wait. `tidegate models --watch` shows the progress."},
-    {"weights_host",
-     "The host of the weights answered in a way that cannot be used.",
+    {"weights_host", "The host of the weights answered in a way that cannot be used.",
      "Check the source in the document; the message has the host's status."},
     {"weights_loading",
      "The engine runs and loads its weights. The estimate comes from earlier starts on this machine.",
      "Wait; held requests are answered in order when it is ready."},
     {"weights_missing",
-     "The weights are not on this machine and cannot be fetched from there: the file or the repository does not have "
+     "The weights are not on this machine and cannot be fetched from there: the file or the repository does "
+     "not have "
      "them.",
      "Check the source in the document."},
     {"weights_no_network",
      "The weights are not on this machine and the network or the host cannot be reached.",
      "Connect the machine, or put the file where the message says."},
-    {"weights_split",
-     "The weights are split over several files, which this version does not join.",
+    {"weights_split", "The weights are split over several files, which this version does not join.",
      "Name a file that holds the whole model, or join the parts with llama-gguf-split --merge."},
     {"wrong_length",
      "The host of the weights sends another number of bytes than it or the document announced.",
      "Try again; if it stays so, check the source in the document."},
-    {"wrong_type",
-     "The value has another type than the field.",
-     "Write it as the hint shows."},
-    {"wrong_unit",
-     "The unit does not fit the field.",
+    {"wrong_type", "The value has another type than the field.", "Write it as the hint shows."},
+    {"wrong_unit", "The unit does not fit the field.",
      "Write it as the hint shows; `tidegate explain FIELD` has the unit."},
-    {"yaml_syntax",
-     "The file is not valid YAML.",
+    {"yaml_syntax", "The file is not valid YAML.",
      "The message has line and column; indentation and quotes are the usual causes."},
 };
 

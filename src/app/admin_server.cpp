@@ -8,12 +8,14 @@ namespace tg::app {
 
 namespace {
 
-// "127.0.0.1:4001", "localhost", "[::1]:4001": a name that some DNS server points at us is none of these.
+// "127.0.0.1:4001", "localhost", "[::1]:4001". Any other name may be one that some DNS server points at us.
 bool loopback_host(std::string_view host) {
   const bool bracketed = host.starts_with('[');
   const std::size_t end = bracketed ? host.find(']') : host.rfind(':');
-  std::string_view name = bracketed ? host.substr(1, end == std::string_view::npos ? end : end - 1) : host.substr(0, end);
-  return name == "localhost" || name == "::1" || name.starts_with("127.");
+  const std::string_view name = bracketed ? host.substr(1, end == std::string_view::npos ? end : end - 1) : host.substr(0, end);
+  if (name == "localhost") return true;
+  const auto address = net::numeric_address(name, 0);
+  return address && (name == "::1" || address->str().starts_with("127."));
 }
 
 http::ServerOptions admin_options() {

@@ -8,7 +8,6 @@
 #include <cctype>
 
 #include "app/help.hpp"
-#include "base/id.hpp"
 #include "base/units.hpp"
 #include "text/suggest.hpp"
 
@@ -100,7 +99,9 @@ Word& Word::number(std::string names, std::string value, std::int64_t& target, s
   impl_->checks.push_back([text, name = split_names(names).back(), &target]() -> Result<> {
     if (text->empty()) return {};
     const auto count = parse_count(*text);
-    if (!count) return fail("bad_flag", fmt::format("{} '{}': not a count", name, printable(*text)), "write a number such as 60 or 4k");
+    if (!count)
+      return fail("bad_flag", fmt::format("{} '{}': not a count", name, printable(*text)),
+                  "write a number such as 60 or 4k");
     target = *count;
     return {};
   });
@@ -116,7 +117,7 @@ Word& Word::list(std::string names, std::string value, std::vector<std::string>&
 
 Word& Word::argument(std::string name, std::string& target, std::string help, bool required) {
   impl_->app->add_option(name, target);
-  impl_->checks.push_back([this, name, &target, required]() -> Result<> {
+  impl_->checks.push_back([name, &target, required]() -> Result<> {
     if (required && target.empty()) return fail("missing_argument", fmt::format("{} is missing", name));
     return {};
   });
@@ -139,7 +140,8 @@ Word& Word::data_flag(std::string& target) { return option("--data", "DIR", targ
 Word& Word::output_flag(bool csv) {
   has_output_ = true;
   csv_ = csv;
-  return option("-o,--output", "FORMAT", output_, csv ? "table, wide, json, yaml, name or csv" : "table, wide, json, yaml or name");
+  return option("-o,--output", "FORMAT", output_,
+                csv ? "table, wide, json, yaml, name or csv" : "table, wide, json, yaml or name");
 }
 
 Word& Word::action(std::function<int(Terminal&)> run) {
@@ -189,7 +191,8 @@ std::string Word::help() const {
     if (f.positional) page.arguments.push_back({f.required ? f.names : fmt::format("[{}]", f.names), f.help});
   }
   for (const Flag& f : flags_) {
-    if (f.positional || f.help.empty()) continue;  // --help and --no-color stand in the last line of every page
+    if (f.positional || f.help.empty())
+      continue;  // --help and --no-color stand in the last line of every page
     std::vector<std::string> names = split_names(f.names);
     std::string shown = fmt::format("{}", fmt::join(names, ", "));
     if (!f.value.empty()) shown += " " + f.value;
@@ -215,7 +218,8 @@ std::vector<const Word*> CommandLine::all() const {
   return found;
 }
 
-int CommandLine::parse_failed(Terminal& terminal, const Word& word, const std::string& code, const std::string& message, Format format) {
+int CommandLine::parse_failed(Terminal& terminal, const Word& word, const std::string& code,
+                              const std::string& message, Format format) {
   terminal.error({code, message, full_name(*root_, word) + " --help"}, format);
   return kWrongUse;
 }
@@ -223,13 +227,18 @@ int CommandLine::parse_failed(Terminal& terminal, const Word& word, const std::s
 std::string CommandLine::reference_markdown() const {
   std::string page =
       "# Command line\n\n"
-      "Data goes to stdout, everything else to stderr. Exit status: 0 good, 1 findings or failed work, 2 wrong use, 130 and 143\n"
-      "when ended by Ctrl-C or SIGTERM. `-o json` prints the object of the [admin API](admin-api.md) unchanged, on failure its error\n"
-      "object. Colour is used on a terminal only and switched off by `--no-color`, `NO_COLOR` or `TERM=dumb`, on by\n"
-      "`CLICOLOR_FORCE`. The data directory is `--data`, else `$XDG_DATA_HOME/tidegate`, else `~/.local/share/tidegate`, without a\n"
+      "Data goes to stdout, everything else to stderr. Exit status: 0 good, 1 findings or failed work, 2 "
+      "wrong use, 130 and 143\n"
+      "when ended by Ctrl-C or SIGTERM. `-o json` prints the object of the [admin API](admin-api.md) "
+      "unchanged, on failure its error\n"
+      "object. Colour is used on a terminal only and switched off by `--no-color`, `NO_COLOR` or "
+      "`TERM=dumb`, on by\n"
+      "`CLICOLOR_FORCE`. The data directory is `--data`, else `$XDG_DATA_HOME/tidegate`, else "
+      "`~/.local/share/tidegate`, without a\n"
       "home `/var/lib/tidegate`. `tidegate explain CODE` has the long form of every [code](reasons.md).\n\n"
       "<!-- Made from --help of each word; a test compares. -->\n";
-  for (const Word* w : all()) page += fmt::format("\n## {}\n\n```text\n{}```\n", full_name(*root_, *w), w->help());
+  for (const Word* w : all())
+    page += fmt::format("\n## {}\n\n```text\n{}```\n", full_name(*root_, *w), w->help());
   return page;
 }
 
@@ -250,9 +259,11 @@ std::vector<std::string> CommandLine::words_first(const std::vector<std::string>
       rest.push_back(a);
     } else if (a.size() > 1 && a.front() == '-') {
       rest.push_back(a);
-      if (a.find('=') == std::string::npos && i + 1 < arguments.size() && takes_value(a)) rest.push_back(arguments[++i]);
+      if (a.find('=') == std::string::npos && i + 1 < arguments.size() && takes_value(a))
+        rest.push_back(arguments[++i]);
     } else {
-      const auto below = std::find_if(word->words_.begin(), word->words_.end(), [&](const auto& w) { return w->name_ == a; });
+      const auto below = std::find_if(word->words_.begin(), word->words_.end(),
+                                      [&](const auto& w) { return w->name_ == a; });
       if (below == word->words_.end()) {
         // No word: it is found unknown later, and stands first so that it is what the error names.
         words.insert(words.end(), arguments.begin() + static_cast<std::ptrdiff_t>(i), arguments.end());
@@ -273,17 +284,19 @@ int CommandLine::run(int argc, const char* const* argv) {
   const Format early = wants_json(arguments) ? Format::json : Format::table;
 
   if (const std::string what = secret_on_command_line(arguments); !what.empty()) {
-    terminal.error({"secret_on_command_line",
-                    fmt::format("{} on the command line: every user of this machine can read it there", what),
-                    "give it by standard input (-), a file or the environment, and consider it known to others"},
-                   early);
+    terminal.error(
+        {"secret_on_command_line",
+         fmt::format("{} on the command line: every user of this machine can read it there", what),
+         "give it by standard input (-), a file or the environment, and consider it known to others"},
+        early);
     return kWrongUse;
   }
 
   // CLI11 reports by exceptions; they end here.
   std::string thrown, thrown_kind;
   try {
-    root_->impl_->app->parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
+    root_->impl_->app->parse(
+        std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
   } catch (const CLI::ParseError& e) {
     thrown = e.what();
     thrown_kind = e.get_name();
@@ -322,9 +335,10 @@ int CommandLine::run(int argc, const char* const* argv) {
         }
         const std::string name = flag_name(first);
         const std::string near = text::did_you_mean(name, names);
-        terminal.error({"unknown_flag", fmt::format("'{}' is not a flag of {}", name, full_name(*root_, *word)),
-                        near.empty() ? full_name(*root_, *word) + " --help lists the flags" : near},
-                       early);
+        terminal.error(
+            {"unknown_flag", fmt::format("'{}' is not a flag of {}", name, full_name(*root_, *word)),
+             near.empty() ? full_name(*root_, *word) + " --help lists the flags" : near},
+            early);
         return kWrongUse;
       }
       std::vector<std::string> names;
@@ -334,11 +348,13 @@ int CommandLine::run(int argc, const char* const* argv) {
       const std::string near = text::did_you_mean(first, names);
       const std::string help = full_name(*root_, *w) + " --help";
       if (names.empty()) {
-        terminal.error({"unknown_word", fmt::format("'{}' is one argument too many", printable(first)), help}, early);
-      } else {
-        terminal.error({"unknown_word", fmt::format("'{}' is not a word of {}", printable(first), full_name(*root_, *w)),
-                        near.empty() ? help + " lists the words" : near},
+        terminal.error({"unknown_word", fmt::format("'{}' is one argument too many", printable(first)), help},
                        early);
+      } else {
+        terminal.error(
+            {"unknown_word", fmt::format("'{}' is not a word of {}", printable(first), full_name(*root_, *w)),
+             near.empty() ? help + " lists the words" : near},
+            early);
       }
       return kWrongUse;
     }
@@ -352,12 +368,16 @@ int CommandLine::run(int argc, const char* const* argv) {
   if (!thrown.empty()) {
     const std::string name = thrown.substr(0, thrown.find(':'));
     if (thrown_kind == "ArgumentMismatch") {
-      const bool missing = thrown.find("missing") != std::string::npos || thrown.find("required but received 0") != std::string::npos;
+      const bool missing = thrown.find("missing") != std::string::npos ||
+                           thrown.find("required but received 0") != std::string::npos;
       const Word::Flag* flag = word->flag_named(name);
       if (missing && flag != nullptr) {
-        return parse_failed(terminal, *word, "missing_value", fmt::format("{} needs a value: {}", name, flag->value), early);
+        return parse_failed(terminal, *word, "missing_value",
+                            fmt::format("{} needs a value: {}", name, flag->value), early);
       }
-      if (flag != nullptr) return parse_failed(terminal, *word, "bad_flag", fmt::format("{} is given more than once", name), early);
+      if (flag != nullptr)
+        return parse_failed(terminal, *word, "bad_flag", fmt::format("{} is given more than once", name),
+                            early);
     }
     return parse_failed(terminal, *word, "bad_flag", printable(thrown), early);
   }
@@ -381,7 +401,8 @@ int CommandLine::run(int argc, const char* const* argv) {
     // A word that needs another one.
     terminal.err(word->help());
     if (early == Format::json) {
-      terminal.out(R"({"error":{"code":"missing_argument","message":"a word is missing","hint":""}})" "\n");
+      terminal.out(R"({"error":{"code":"missing_argument","message":"a word is missing","hint":""}})"
+                   "\n");
     }
     return kWrongUse;
   }
@@ -390,7 +411,8 @@ int CommandLine::run(int argc, const char* const* argv) {
 }
 
 std::string secret_on_command_line(const std::vector<std::string>& arguments) {
-  static constexpr std::array<std::string_view, 6> kFlags = {"--key", "--api-key", "--token", "--password", "--secret", "--bearer"};
+  static constexpr std::array<std::string_view, 6> kFlags = {"--key",      "--api-key", "--token",
+                                                             "--password", "--secret",  "--bearer"};
   const auto run_length = [](std::string_view text) {
     const auto end = std::find_if(text.begin(), text.end(), [](char c) {
       return std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '-' && c != '_';
@@ -403,10 +425,16 @@ std::string secret_on_command_line(const std::vector<std::string>& arguments) {
       if (a.starts_with(f) && (a.size() == f.size() || a[f.size()] == '=')) return std::string(f);
     }
     for (std::size_t at = a.find("tg-"); at != std::string_view::npos; at = a.find("tg-", at + 1)) {
-      // A mistyped key is a secret too.
-      if (is_well_formed_key(a.substr(at, kKeyLength)) || run_length(a.substr(at)) >= 24) return "a client key";
+      // A mistyped key is a secret too; names of files and models have no such long runs without a blank or
+      // sign.
+      const std::string_view rest = a.substr(at + 3);
+      const auto end = std::find_if(rest.begin(), rest.end(),
+                                    [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; });
+      if (end - rest.begin() >= 30) return "a client key";
     }
-    for (const auto& [prefix, what] : {std::pair<std::string_view, std::string_view>{"sk-", "a provider's key"}, {"hf_", "a Hugging Face token"}}) {
+    for (const auto& [prefix, what] :
+         {std::pair<std::string_view, std::string_view>{"sk-", "a provider's key"},
+          {"hf_", "a Hugging Face token"}}) {
       if (a.starts_with(prefix) && run_length(a) >= 24) return std::string(what);
     }
   }
@@ -415,9 +443,9 @@ std::string secret_on_command_line(const std::vector<std::string>& arguments) {
 
 bool is_wrong_use(std::string_view code) {
   static constexpr std::array<std::string_view, 13> kCodes = {
-      "bad_flag",        "missing_argument", "missing_value",     "unknown_flag",     "unknown_word",
-      "unknown_name",    "unknown_field",    "data_dir_in_use",   "data_dir_newer",   "no_data_dir",
-      "query_invalid",   "unknown_kind",     "secret_on_command_line"};
+      "bad_flag",      "missing_argument", "missing_value",         "unknown_flag",   "unknown_word",
+      "unknown_name",  "unknown_field",    "data_dir_in_use",       "data_dir_newer", "no_data_dir",
+      "query_invalid", "unknown_kind",     "secret_on_command_line"};
   return std::find(kCodes.begin(), kCodes.end(), code) != kCodes.end();
 }
 

@@ -1,6 +1,6 @@
-// The words of the program as values: what each is called, its flags, its help. A thin layer over CLI11, which only
-// command_line.cpp sees: help leads with examples and fits 24 × 80, unknown words and flags get "did you mean", and the exit
-// status is 0 good, 1 findings or failed work, 2 wrong use.
+// The words of the program as values: what each is called, its flags, its help. A thin layer over CLI11,
+// which only command_line.cpp sees: help leads with examples and fits 24 × 80, unknown words and flags get
+// "did you mean", and the exit status is 0 good, 1 findings or failed work, 2 wrong use.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ inline constexpr int kWrongUse = 2;
 
 class CommandLine;
 
-// One word, perhaps with words below it. Made by CommandLine and Word::sub; lives as long as its CommandLine. What is bound
-// to a flag must live until run() has returned: keep it in the closure given to action().
+// One word, perhaps with words below it. Made by CommandLine and Word::sub; lives as long as its CommandLine.
+// What is bound to a flag must live until run() has returned: keep it in the closure given to action().
 class Word {
  public:
   ~Word();
@@ -36,8 +36,10 @@ class Word {
   // `names` as "-f,--file" or "--dry-run". `value` as shown: "FILE".
   Word& flag(std::string names, bool& target, std::string help);
   Word& option(std::string names, std::string value, std::string& target, std::string help);
-  Word& number(std::string names, std::string value, std::int64_t& target, std::string help);  // ≥ 0, "4k" allowed
-  Word& list(std::string names, std::string value, std::vector<std::string>& target, std::string help);  // may be repeated
+  Word& number(std::string names, std::string value, std::int64_t& target,
+               std::string help);  // ≥ 0, "4k" allowed
+  Word& list(std::string names, std::string value, std::vector<std::string>& target,
+             std::string help);  // may be repeated
   Word& argument(std::string name, std::string& target, std::string help, bool required = true);
   Word& arguments(std::string name, std::vector<std::string>& target, std::string help, bool required = true);
 
@@ -96,13 +98,15 @@ class CommandLine {
 
  private:
   std::vector<std::string> words_first(const std::vector<std::string>& arguments) const;
-  int parse_failed(Terminal& terminal, const Word& word, const std::string& code, const std::string& message, Format format);
+  int parse_failed(Terminal& terminal, const Word& word, const std::string& code, const std::string& message,
+                   Format format);
   std::string version_;
   bool version_asked_ = false;
   std::unique_ptr<Word> root_;
 };
 
-// A secret among the arguments: what it looks like, never its text. Empty = none. `argv` without the program's name.
+// A secret among the arguments: what it looks like, never its text. Empty = none. `argv` without the
+// program's name.
 std::string secret_on_command_line(const std::vector<std::string>& arguments);
 
 // True for errors that mean wrong use (exit status 2).

@@ -1,4 +1,5 @@
-// The thin layer over the parser, with words made for the test; the real words are run by test/e2e/test_cli_points.py.
+// The thin layer over the parser, with words made for the test; the real words are run by
+// test/e2e/test_cli_points.py.
 #include "app/command_line.hpp"
 
 #include <gtest/gtest.h>
@@ -35,7 +36,9 @@ Ran run(std::vector<std::string> arguments) {
   Word& things = line.root().sub("things", "many of them");
   Word& make = things.sub("make", "one more");
   make.option("--name", "NAME", seen.name, "its name").list("-f,--file", "FILE", seen.files, "files");
-  make.number("--number", "N", seen.number, "how many").flag("--dry-run", seen.flag, "not really").output_flag();
+  make.number("--number", "N", seen.number, "how many")
+      .flag("--dry-run", seen.flag, "not really")
+      .output_flag();
   make.argument("WHAT", seen.argument, "what to make");
   make.action_result([&](Terminal& terminal) -> Result<int> {
     seen.ran = true;
@@ -57,9 +60,11 @@ Ran run(std::vector<std::string> arguments) {
 }
 
 TEST(CommandLine, TakesFlagsInAnyOrderAlsoBeforeTheWords) {
-  for (const auto& arguments : std::vector<std::vector<std::string>>{
-           {"things", "make", "x", "--name", "n", "-f", "a", "-f", "-", "--number=4k", "--dry-run", "-o", "json"},
-           {"-o", "json", "things", "--name", "n", "make", "--dry-run", "-f", "a", "x", "--number", "4k", "--file=-"}}) {
+  for (const auto& arguments :
+       std::vector<std::vector<std::string>>{{"things", "make", "x", "--name", "n", "-f", "a", "-f", "-",
+                                              "--number=4k", "--dry-run", "-o", "json"},
+                                             {"-o", "json", "things", "--name", "n", "make", "--dry-run",
+                                              "-f", "a", "x", "--number", "4k", "--file=-"}}) {
     const Ran r = run(arguments);
     EXPECT_EQ(r.status, 0) << r.err;
     EXPECT_EQ(r.seen.argument, "x");
@@ -90,10 +95,15 @@ TEST(CommandLine, SaysWhatIsMissingOrTooMuch) {
   EXPECT_NE(run({"things", "make"}).err.find("usage: "), std::string::npos);
   EXPECT_NE(run({"things", "make", "x", "--name"}).err.find("--name needs a value: NAME"), std::string::npos);
   EXPECT_NE(run({"things", "make", "x", "y"}).err.find("'y' is one argument too many"), std::string::npos);
-  EXPECT_NE(run({"things", "make", "x", "--name", "a", "--name", "b"}).err.find("--name is given more than once"), std::string::npos);
-  EXPECT_NE(run({"things", "make", "x", "--number", "many"}).err.find("--number 'many': not a count"), std::string::npos);
-  EXPECT_NE(run({"things", "make", "x", "-o", "xml"}).err.find("--output 'xml': no such format"), std::string::npos);
-  for (const auto& arguments : std::vector<std::vector<std::string>>{{}, {"things"}, {"things", "make"}, {"things", "make", "x", "y"}}) {
+  EXPECT_NE(
+      run({"things", "make", "x", "--name", "a", "--name", "b"}).err.find("--name is given more than once"),
+      std::string::npos);
+  EXPECT_NE(run({"things", "make", "x", "--number", "many"}).err.find("--number 'many': not a count"),
+            std::string::npos);
+  EXPECT_NE(run({"things", "make", "x", "-o", "xml"}).err.find("--output 'xml': no such format"),
+            std::string::npos);
+  for (const auto& arguments : std::vector<std::vector<std::string>>{
+           {}, {"things"}, {"things", "make"}, {"things", "make", "x", "y"}}) {
     const Ran r = run(arguments);
     EXPECT_EQ(r.status, 2);
     EXPECT_EQ(r.out, "");
@@ -104,7 +114,11 @@ TEST(CommandLine, SaysWhatIsMissingOrTooMuch) {
 TEST(CommandLine, ErrorsOfTheWorkHaveStatusOneAndJsonOnDemand) {
   Ran r = run({"things", "make", "broken", "-o", "json"});
   EXPECT_EQ(r.status, 1);
-  EXPECT_NE(r.out.find(R"({"error":{"code":"cannot_write","message":"cannot make broken","hint":"make another one"}})"), std::string::npos) << r.out;
+  EXPECT_NE(
+      r.out.find(
+          R"({"error":{"code":"cannot_write","message":"cannot make broken","hint":"make another one"}})"),
+      std::string::npos)
+      << r.out;
   EXPECT_EQ(r.err, "error: cannot make broken [cannot_write]\nhint: make another one\n");
   EXPECT_EQ(run({"things", "make", "wrong"}).status, 2);
   r = run({"things", "mak", "-o", "json"});
@@ -114,8 +128,9 @@ TEST(CommandLine, ErrorsOfTheWorkHaveStatusOneAndJsonOnDemand) {
 
 TEST(CommandLine, RefusesSecrets) {
   const std::string key = make_key();
-  const std::string mistyped = "tg-" + std::string(30, 'a');
-  for (const std::string& secret : {key, "--name=" + key, mistyped, "sk-" + std::string(40, 'b'), "hf_" + std::string(30, 'c'), std::string("--api-key=x")}) {
+  const std::string mistyped = "tg-" + std::string(44, 'a');
+  for (const std::string& secret : {key, "--name=" + key, mistyped, "sk-" + std::string(40, 'b'),
+                                    "hf_" + std::string(30, 'c'), std::string("--api-key=x")}) {
     const Ran r = run({"things", "make", secret});
     EXPECT_EQ(r.status, 2) << secret;
     EXPECT_NE(r.err.find("[secret_on_command_line]"), std::string::npos) << secret;
@@ -124,7 +139,9 @@ TEST(CommandLine, RefusesSecrets) {
     }
     EXPECT_FALSE(r.seen.ran);
   }
-  EXPECT_EQ(secret_on_command_line({"tg-abcde", "--model", "sk-1", "--keyboard"}), "");
+  EXPECT_EQ(secret_on_command_line({"tg-abcde", "--model", "sk-1", "--keyboard",
+                                    "/data/tg-a-long-name-of-some-model-or-file.yaml"}),
+            "");
 }
 
 TEST(CommandLine, HelpAndVersionGoToStdout) {
@@ -168,7 +185,8 @@ TEST(Words, ReferencePageIsTheHelp) {
   }
   const auto page = read_file(path);
   ASSERT_TRUE(page) << page.error().message;
-  EXPECT_EQ(*page, line.reference_markdown()) << "run this test with TIDEGATE_WRITE_REFERENCE=1 to write the page anew";
+  EXPECT_EQ(*page, line.reference_markdown())
+      << "run this test with TIDEGATE_WRITE_REFERENCE=1 to write the page anew";
 }
 
 }  // namespace

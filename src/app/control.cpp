@@ -75,6 +75,8 @@ void Control::publish() {
 
 void Control::reload() {
   auto loaded = source_.load();
+  if (!source_.changed() && signal_reload_ == false) return;  // a file beside the documents was touched
+  signal_reload_ = false;
   if (!loaded.ok()) {
     status_.reload = {false, utc_now_ns(), loaded.texts()};
     reloads_bad_.add(worker_count_);
@@ -130,6 +132,7 @@ void Control::serve_admin(Fd control_socket, Fd console, const std::string& cons
 
 void Control::on_signal(int signal) {
   if (signal == SIGHUP) {
+    signal_reload_ = true;  // credentials may have changed though the documents did not
     reload();
     return;
   }
@@ -184,10 +187,9 @@ Result<admin::Status> Control::status() {
     }
     status_.provider_status.push_back(std::move(p));
   }
-  status_.in_flight = 0;
-  for (const auto& [name, model] : documents_.models) {
-    const auto table = controller_->table(name);
-    if (table != nullptr) status_.in_flight += table->in_flight() + table->waiting().load();
+  if (workers_ != nullptr) {
+    status_.connections = static_cast<std::int64_t>(workers_->connections());
+    status_.in_flight = static_cast<std::int64_t>(workers_->open_requests());
   }
   return status_;
 }

@@ -40,6 +40,7 @@ class Control final : public admin::Sources {
   void serve(std::vector<Fd> listeners, const std::string& listen, const http::ServerOptions& server, std::size_t max_requests);
   void serve_admin(Fd control_socket, Fd console, const std::string& console_address);
   // SIGTERM or SIGINT: drains; the second time leaves at once.
+  const DocumentSource& source() const { return source_; }
   void on_signal(int signal);
   // Loads the documents again: all of them or none.
   void reload();
@@ -80,6 +81,7 @@ class Control final : public admin::Sources {
   Counter reloads_good_, reloads_bad_, documents_valid_;
   Nanos drain_until_ = 0;
   bool draining_ = false;
+  bool signal_reload_ = false;
 };
 
 }  // namespace tg::app

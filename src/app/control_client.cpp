@@ -24,8 +24,10 @@ Result<Fd> connect_to(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) {
-    return fail("path_too_long", fmt::format("the control socket's path {} has more than {} bytes", path, sizeof address.sun_path - 1),
-                "use a shorter data directory with --data");
+    return fail(
+        "path_too_long",
+        fmt::format("the control socket's path {} has more than {} bytes", path, sizeof address.sun_path - 1),
+        "use a shorter data directory with --data");
   }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -44,13 +46,15 @@ Result<Fd> connect_to(const std::string& path) {
 
 bool ControlClient::running() const { return connect_to(path_).has_value(); }
 
-Result<admin::Response> ControlClient::call(std::string_view method, std::string_view target, std::string_view body,
-                                            const std::function<void()>& on_slow, Nanos timeout) const {
+Result<admin::Response> ControlClient::call(std::string_view method, std::string_view target,
+                                            std::string_view body, const std::function<void()>& on_slow,
+                                            Nanos timeout) const {
   auto fd = connect_to(path_);
   if (!fd) return std::unexpected(fd.error());
   const std::string message = fmt::format(
-      "{} {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{}", method,
-      target, body.size(), body);
+      "{} {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: "
+      "application/json\r\nContent-Length: {}\r\n\r\n{}",
+      method, target, body.size(), body);
   std::string_view rest = message;
   while (!rest.empty()) {
     const ssize_t n = ::send(fd->get(), rest.data(), rest.size(), MSG_NOSIGNAL);
@@ -69,7 +73,8 @@ Result<admin::Response> ControlClient::call(std::string_view method, std::string
     if (have_head && head.has_length && bytes.size() - head_end >= head.length) break;
     const Nanos waited = mono_now() - start;
     if (waited >= timeout) {
-      return fail("control_timeout", fmt::format("the running tidegate did not answer within {} s", timeout / kSecond),
+      return fail("control_timeout",
+                  fmt::format("the running tidegate did not answer within {} s", timeout / kSecond),
                   "tidegate diagnose");
     }
     if (!told && waited >= kSecond) {
@@ -79,7 +84,8 @@ Result<admin::Response> ControlClient::call(std::string_view method, std::string
     pollfd wait{fd->get(), POLLIN, 0};
     const Nanos until = told ? timeout - waited : std::min(kSecond - waited, timeout - waited);
     const int ready = ::poll(&wait, 1, static_cast<int>(until / kMillisecond) + 1);
-    if (ready < 0 && errno != EINTR) return fail_errno("control_failed", "cannot wait for the running tidegate", errno);
+    if (ready < 0 && errno != EINTR)
+      return fail_errno("control_failed", "cannot wait for the running tidegate", errno);
     if (ready <= 0) continue;
     std::array<char, 65536> buffer;  // NOLINT: filled by recv
     const ssize_t n = ::recv(fd->get(), buffer.data(), buffer.size(), 0);
@@ -87,16 +93,19 @@ Result<admin::Response> ControlClient::call(std::string_view method, std::string
     if (n < 0) return fail_errno("control_failed", "the running tidegate closed the connection", errno);
     if (n == 0) {
       if (have_head && head.until_close) break;
-      return fail("control_failed", "the running tidegate closed the connection before its answer was complete",
+      return fail("control_failed",
+                  "the running tidegate closed the connection before its answer was complete",
                   "it may be stopping; tidegate status shows");
     }
     bytes.append(buffer.data(), static_cast<std::size_t>(n));
-    if (bytes.size() > kMaxAnswer) return fail("control_failed", "the answer of the running tidegate is too large");
+    if (bytes.size() > kMaxAnswer)
+      return fail("control_failed", "the answer of the running tidegate is too large");
     if (!have_head) {
       const auto found = http::find_head_end(bytes, scanned, head_end, bad);
       if (found == http::ParseStatus::incomplete) continue;
       if (found == http::ParseStatus::error ||
-          !http::parse_response_head(std::string_view(bytes).substr(0, head_end), head, bad) || head.chunked) {
+          !http::parse_response_head(std::string_view(bytes).substr(0, head_end), head, bad) ||
+          head.chunked) {
         return fail("control_failed", "what listens on the control socket does not speak the admin API");
       }
       content_type = std::string(head.find(http::FieldId::content_type));  // before `bytes` moves

@@ -17,8 +17,9 @@ class ControlClient {
 
   // True: somebody accepts connections there.
   bool running() const;
-  // Errors: not_running (nobody there), control_failed (the connection broke, or the answer is none). `on_slow` is called
-  // once when the answer takes more than a second; after `timeout` the call gives up (control_timeout).
+  // Errors: not_running (nobody there), control_failed (the connection broke, or the answer is none).
+  // `on_slow` is called once when the answer takes more than a second; after `timeout` the call gives up
+  // (control_timeout).
   Result<admin::Response> call(std::string_view method, std::string_view target, std::string_view body,
                                const std::function<void()>& on_slow = {}, Nanos timeout = 30 * kSecond) const;
 

@@ -56,7 +56,8 @@ class ControlClientTest : public ::testing::Test {
 };
 
 TEST_F(ControlClientTest, ReadsAnAnswerInPieces) {
-  serve("HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"items\":[1]}", 1);
+  serve("HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"items\":[1]}",
+        1);
   const auto answer = ControlClient(path_).call("POST", "/api/v1/keys", "body");
   ASSERT_TRUE(answer) << answer.error().message;
   EXPECT_EQ(answer->status, 201);

@@ -16,7 +16,8 @@ namespace tg::app {
 using Environment = std::function<std::optional<std::string>(const char* name)>;
 Environment process_environment();
 
-// --data, else $XDG_DATA_HOME/tidegate, else $HOME/.local/share/tidegate, without HOME /var/lib/tidegate. Absolute.
+// --data, else $XDG_DATA_HOME/tidegate, else $HOME/.local/share/tidegate, without HOME /var/lib/tidegate.
+// Absolute.
 Result<std::string> data_dir_path(std::string_view flag, const Environment& environment);
 
 // The format of DIR that this program writes. A higher number in VERSION is refused.

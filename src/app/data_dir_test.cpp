@@ -23,8 +23,10 @@ Environment environment(std::map<std::string, std::string> values) {
 
 TEST(DataDirPath, FollowsFlagThenXdgThenHome) {
   EXPECT_EQ(*data_dir_path("/x/", environment({{"XDG_DATA_HOME", "/xdg"}})), "/x");
-  EXPECT_EQ(*data_dir_path("", environment({{"XDG_DATA_HOME", "/xdg"}, {"HOME", "/home/a"}})), "/xdg/tidegate");
-  EXPECT_EQ(*data_dir_path("", environment({{"XDG_DATA_HOME", "relative"}, {"HOME", "/home/a"}})), "/home/a/.local/share/tidegate");
+  EXPECT_EQ(*data_dir_path("", environment({{"XDG_DATA_HOME", "/xdg"}, {"HOME", "/home/a"}})),
+            "/xdg/tidegate");
+  EXPECT_EQ(*data_dir_path("", environment({{"XDG_DATA_HOME", "relative"}, {"HOME", "/home/a"}})),
+            "/home/a/.local/share/tidegate");
   EXPECT_EQ(*data_dir_path("", environment({{"HOME", "/home/a"}})), "/home/a/.local/share/tidegate");
   EXPECT_EQ(*data_dir_path("", environment({})), "/var/lib/tidegate");
   const auto relative = data_dir_path("here", environment({}));
@@ -46,17 +48,20 @@ class DataDirTest : public ::testing::Test {
 TEST_F(DataDirTest, IsMadePrivateAndLocked) {
   auto first = DataDir::open(dir_, DataDir::Make::yes);
   ASSERT_TRUE(first) << first.error().message;
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat(dir_.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0700U);
-  for (const char* name : {"journal", "spool", "state", "run", "logs", "cache/sha256", "documents", "VERSION", "lock"}) {
+  for (const char* name :
+       {"journal", "spool", "state", "run", "logs", "cache/sha256", "documents", "VERSION", "lock"}) {
     EXPECT_EQ(::access((dir_ + "/" + name).c_str(), F_OK), 0) << name;
   }
-  // flock() belongs to the open file, so a second one in this process is refused as one of another process is.
+  // flock() belongs to the open file, so a second one in this process is refused as one of another process
+  // is.
   const auto second = DataDir::open(dir_, DataDir::Make::no);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, "data_dir_in_use");
-  EXPECT_NE(second.error().message.find(std::to_string(::getpid())), std::string::npos) << second.error().message;
+  EXPECT_NE(second.error().message.find(std::to_string(::getpid())), std::string::npos)
+      << second.error().message;
   first = fail("x", "y");
   EXPECT_TRUE(DataDir::open(dir_, DataDir::Make::no));
 }
@@ -82,7 +87,7 @@ TEST_F(DataDirTest, TakesRightsFromOthers) {
   ASSERT_TRUE(make_directories(dir_));
   ASSERT_EQ(::chmod(dir_.c_str(), 0755), 0);
   ASSERT_TRUE(DataDir::open(dir_, DataDir::Make::yes));
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat(dir_.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0700U);
 }

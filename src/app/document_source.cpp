@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "base/files.hpp"
+#include "base/id.hpp"
 #include "base/log.hpp"
 #include "spec/load.hpp"
 
@@ -56,7 +57,11 @@ std::vector<std::string> DocumentSource::Loaded::texts() const {
   return out;
 }
 
-DocumentSource::Loaded DocumentSource::load() const {
+std::size_t DocumentSource::rank(const std::string& file) const {
+  return static_cast<std::size_t>(std::find(order_.begin(), order_.end(), file) - order_.begin());
+}
+
+DocumentSource::Loaded DocumentSource::load() {
   Loaded result;
   std::vector<spec::Source> sources;
   std::vector<spec::Finding> unreadable;
@@ -78,6 +83,17 @@ DocumentSource::Loaded DocumentSource::load() const {
     if (std::none_of(made_.begin(), made_.end(), [](const auto& s) { return s.name == "--simulated"; })) sources.push_back({"built-in", kSimulated});
   }
   sources.insert(sources.end(), made_.begin(), made_.end());
+  Sha256 sha256;
+  sha256.begin();
+  order_.clear();
+  for (const spec::Source& source : sources) {
+    order_.push_back(source.name);
+    sha256.update(fmt::format("{}\n{}\n", source.name, source.content.size()));
+    sha256.update(source.content);
+  }
+  const std::string digest = to_hex(sha256.end());
+  changed_ = digest != digest_ || !unreadable.empty();
+  digest_ = digest;
   static_cast<spec::DecodeResult&>(result) = spec::decode(sources);
   result.findings.insert(result.findings.begin(), unreadable.begin(), unreadable.end());
   return result;

@@ -21,13 +21,20 @@ class DocumentSource {
   struct Loaded : spec::DecodeResult {
     std::vector<std::string> texts() const;  // the findings, one text each
   };
-  Loaded load() const;
+  Loaded load();
+  // True if the last load() read other bytes than the one before.
+  bool changed() const { return changed_; }
+  // The order in which files were given: the first Model of the first file is the one to try.
+  std::size_t rank(const std::string& file) const;
 
  private:
   std::vector<std::string> paths_;
   std::string standard_input_;
   std::vector<spec::Source> made_;  // documents made from flags
   bool built_in_if_empty_ = false;
+  bool changed_ = true;
+  std::string digest_;              // of all bytes read by the last load()
+  std::vector<std::string> order_;  // names of the sources of the last load()
 };
 
 }  // namespace tg::app

@@ -89,10 +89,12 @@ std::vector<std::string> field_names() {
 Json fields_json(const std::vector<FieldPlace>& places) {
   Json items = Json::array();
   for (const FieldPlace& p : places) {
-    Json j = p.field != nullptr ? field_json(p.kind, *p.field) : Json{{"kind", std::string(spec::kind_name(p.kind))}, {"path", ""}};
+    Json j = p.field != nullptr ? field_json(p.kind, *p.field)
+                                : Json{{"kind", std::string(spec::kind_name(p.kind))}, {"path", ""}};
     std::string buffer;
     Json below = Json::array();
-    for (const Field* c : spec::children(p.kind, parent_of(p, buffer))) below.push_back(field_json(p.kind, *c));
+    for (const Field* c : spec::children(p.kind, parent_of(p, buffer)))
+      below.push_back(field_json(p.kind, *c));
     j["fields"] = std::move(below);
     items.push_back(std::move(j));
   }

@@ -1,4 +1,5 @@
-// Fields of the documents for people and programs: `tidegate explain FIELD`. From the field table of spec/. Pure.
+// Fields of the documents for people and programs: `tidegate explain FIELD`. From the field table of spec/.
+// Pure.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -15,8 +16,8 @@ struct FieldPlace {
   const spec::Field* field = nullptr;  // null = the whole kind
 };
 
-// Fields that a person may mean: "Model.spec.hold.deadline", "model.hold.deadline", "spec.hold.deadline", "hold.deadline",
-// "Model". Case of the kind, "spec." and "[]" may differ. Several kinds may have the field.
+// Fields that a person may mean: "Model.spec.hold.deadline", "model.hold.deadline", "spec.hold.deadline",
+// "hold.deadline", "Model". Case of the kind, "spec." and "[]" may differ. Several kinds may have the field.
 std::vector<FieldPlace> find_fields(std::string_view what);
 // Everything that find_fields knows in its long form, for suggestions.
 std::vector<std::string> field_names();

@@ -8,7 +8,8 @@
 namespace tg::app {
 
 Error not_running(const std::string& dir) {
-  return {"not_running", fmt::format("no tidegate runs on {}", dir), "start it with `tidegate up`, or name its data directory with --data"};
+  return {"not_running", fmt::format("no tidegate runs on {}", dir),
+          "start it with `tidegate up`, or name its data directory with --data"};
 }
 
 Result<std::unique_ptr<FilesSources>> FilesSources::open(const std::string& dir, DataDir::Make make) {
@@ -23,8 +24,12 @@ Result<std::unique_ptr<FilesSources>> FilesSources::open(const std::string& dir,
 
 Result<admin::Status> FilesSources::status() { return std::unexpected(not_running(dir_.path())); }
 Result<std::string> FilesSources::models_json() { return std::unexpected(not_running(dir_.path())); }
-Result<std::string> FilesSources::explain_json(const std::string&) { return std::unexpected(not_running(dir_.path())); }
-Result<std::vector<admin::LogFilePath>> FilesSources::logs(const std::string&) { return std::unexpected(not_running(dir_.path())); }
+Result<std::string> FilesSources::explain_json(const std::string&) {
+  return std::unexpected(not_running(dir_.path()));
+}
+Result<std::vector<admin::LogFilePath>> FilesSources::logs(const std::string&) {
+  return std::unexpected(not_running(dir_.path()));
+}
 
 Result<admin::LedgerPlace> FilesSources::ledger() {
   Logger log(LogFormat::text, LogLevel::warn);

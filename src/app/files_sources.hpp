@@ -1,5 +1,5 @@
-// The admin API's data when no tidegate runs: keys and usage from the files of a locked data directory; the rest says that
-// nothing runs.
+// The admin API's data when no tidegate runs: keys and usage from the files of a locked data directory; the
+// rest says that nothing runs.
 #pragma once
 
 #include <memory>

@@ -17,15 +17,18 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::size_t rank(const std::string& state) {
-  static constexpr std::array<std::string_view, 7> kOrder = {"failed", "blocked", "loading", "fetching", "draining", "ready", "zero"};
+  static constexpr std::array<std::string_view, 7> kOrder = {"failed",   "blocked", "loading", "fetching",
+                                                             "draining", "ready",   "zero"};
   return static_cast<std::size_t>(std::find(kOrder.begin(), kOrder.end(), state) - kOrder.begin());
 }
 
 std::string why(const Json& m) {
   std::string text = text_at(m, "/reason/text");
-  const std::int64_t done = number_at(m, "/notReady/progress/done"), total = number_at(m, "/notReady/progress/total");
+  const std::int64_t done = number_at(m, "/notReady/progress/done"),
+                     total = number_at(m, "/notReady/progress/total");
   if (done > 0 && text.find(" of ") == std::string::npos) {
-    text += fmt::format(", {} of {}", format_bytes(static_cast<std::uint64_t>(done)), format_bytes(static_cast<std::uint64_t>(total)));
+    text += fmt::format(", {} of {}", format_bytes(static_cast<std::uint64_t>(done)),
+                        format_bytes(static_cast<std::uint64_t>(total)));
   }
   return text;
 }
@@ -35,19 +38,22 @@ std::string why(const Json& m) {
 std::string model_table(const Terminal& terminal, const Json& items, bool wide) {
   std::vector<const Json*> sorted;
   for (const Json& m : items) sorted.push_back(&m);
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const Json* a, const Json* b) { return rank(a->value("state", "")) < rank(b->value("state", "")); });
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Json* a, const Json* b) {
+    return rank(a->value("state", "")) < rank(b->value("state", ""));
+  });
   std::vector<Table::Column> columns = {{"MODEL"}, {"STATE"}, {"REPLICAS"}, {"BUSY", true}, {"HELD", true}};
-  if (wide) columns.insert(columns.end(), {{"ENGINE"}, {"MIN-MAX"}, {"SLOTS", true}, {"MEMORY", true}, {"SOURCE"}});
+  if (wide)
+    columns.insert(columns.end(), {{"ENGINE"}, {"MIN-MAX"}, {"SLOTS", true}, {"MEMORY", true}, {"SOURCE"}});
   columns.push_back({"WHY"});
   Table table(std::move(columns));
   for (const Json* m : sorted) {
     const std::string state = text_at(*m, "/state");
-    std::vector<Cell> row = {{text_at(*m, "/name")},
-                             {state, state_style(state)},
-                             {fmt::format("{}/{}", number_at(*m, "/replicas/ready"), number_at(*m, "/replicas/desired"))},
-                             {fmt::to_string(number_at(*m, "/inFlight"))},
-                             {fmt::to_string(number_at(*m, "/queue/held"))}};
+    std::vector<Cell> row = {
+        {text_at(*m, "/name")},
+        {state, state_style(state)},
+        {fmt::format("{}/{}", number_at(*m, "/replicas/ready"), number_at(*m, "/replicas/desired"))},
+        {fmt::to_string(number_at(*m, "/inFlight"))},
+        {fmt::to_string(number_at(*m, "/queue/held"))}};
     if (wide) {
       const std::int64_t need = number_at(*m, "/memoryNeed");
       row.push_back({text_at(*m, "/engine")});

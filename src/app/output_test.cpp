@@ -56,10 +56,13 @@ TEST(RelativeTime, SaysHowLongAgo) {
 
 TEST(Redact, TakesSecretsOutAndLeavesTheRest) {
   const std::string key = make_key();
-  const std::string text = "key " + key + ", Authorization: Bearer abc.def-ghi and \"api_key\": \"s3cret\" HF_TOKEN=hf_abcdefghijklmnop\n"
-                           "https://user:pass@host/path sk-abcdefghijklmnop password='x y' tokens_in=12 tg-abcde";
+  const std::string text =
+      "key " + key +
+      ", Authorization: Bearer abc.def-ghi and \"api_key\": \"s3cret\" HF_TOKEN=hf_abcdefghijklmnop\n"
+      "https://user:pass@host/path sk-abcdefghijklmnop password='x y' tokens_in=12 tg-abcde";
   const std::string clean = redacted(text);
-  for (const char* secret : {key.c_str() + 3, "abc.def-ghi", "s3cret", "abcdefghijklmnop", "user:pass", "x y"}) {
+  for (const char* secret :
+       {key.c_str() + 3, "abc.def-ghi", "s3cret", "abcdefghijklmnop", "user:pass", "x y"}) {
     EXPECT_EQ(clean.find(secret), std::string::npos) << secret << " in " << clean;
   }
   for (const char* kept : {"@host/path", "tokens_in=12", "tg-abcde", "key tg-[redacted], "}) {
@@ -69,7 +72,8 @@ TEST(Redact, TakesSecretsOutAndLeavesTheRest) {
 }
 
 TEST(Fields, AreFoundByEveryNameOfTheirs) {
-  for (const char* what : {"Model.spec.hold.deadline", "model.hold.deadline", "hold.deadline", "spec.hold.deadline"}) {
+  for (const char* what :
+       {"Model.spec.hold.deadline", "model.hold.deadline", "hold.deadline", "spec.hold.deadline"}) {
     const auto found = find_fields(what);
     ASSERT_EQ(found.size(), 1U) << what;
     EXPECT_EQ(found[0].field->path, "spec.hold.deadline") << what;
@@ -84,13 +88,19 @@ TEST(Fields, AreFoundByEveryNameOfTheirs) {
 }
 
 Json model(const char* name, const char* state) {
-  return {{"name", name}, {"state", state}, {"engine", "llamacpp"}, {"replicas", {{"ready", 1}, {"desired", 2}, {"min", 0}, {"max", 3}}},
-          {"inFlight", 4}, {"queue", {{"held", 5}}}, {"reason", {{"code", "c"}, {"text", "why \x1b[31m"}}}};
+  return {{"name", name},
+          {"state", state},
+          {"engine", "llamacpp"},
+          {"replicas", {{"ready", 1}, {"desired", 2}, {"min", 0}, {"max", 3}}},
+          {"inFlight", 4},
+          {"queue", {{"held", 5}}},
+          {"reason", {{"code", "c"}, {"text", "why \x1b[31m"}}}};
 }
 
 TEST(ModelTable, SickOnesComeFirst) {
   Terminal terminal(true);
-  const Json items = Json::array({model("a", "ready"), model("b", "zero"), model("c", "failed"), model("d", "loading")});
+  const Json items =
+      Json::array({model("a", "ready"), model("b", "zero"), model("c", "failed"), model("d", "loading")});
   const std::string text = model_table(terminal, items, false);
   EXPECT_LT(text.find("\nc "), text.find("\nd "));
   EXPECT_LT(text.find("\nd "), text.find("\na "));
@@ -103,8 +113,14 @@ TEST(ModelTable, SickOnesComeFirst) {
 TEST(ExplainModel, SaysTheBoundOfADecision) {
   Terminal terminal(true);
   Json m = model("a", "ready");
-  m["decisions"] = Json::array({{{"at", "2026-11-21T10:00:00Z"}, {"from", 1}, {"to", 2}, {"rule", "targets"}, {"text", "because"},
-                                 {"inputs", {{"held", 3}}}, {"bound", {{"field", "replicas.max"}, {"value", 2}, {"wanted", 4}, {"at", "m.yaml:7:3"}}}}});
+  m["decisions"] = Json::array(
+      {{{"at", "2026-11-21T10:00:00Z"},
+        {"from", 1},
+        {"to", 2},
+        {"rule", "targets"},
+        {"text", "because"},
+        {"inputs", {{"held", 3}}},
+        {"bound", {{"field", "replicas.max"}, {"value", 2}, {"wanted", 4}, {"at", "m.yaml:7:3"}}}}});
   const std::string text = explain_model_text(terminal, m, true);
   EXPECT_NE(text.find("bound by replicas.max 2 (m.yaml:7:3), wanted 4"), std::string::npos) << text;
   EXPECT_NE(text.find("inputs: held=3"), std::string::npos) << text;

@@ -9,7 +9,9 @@ namespace {
 
 constexpr std::string_view kGone = "[redacted]";
 
-bool word_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.'; }
+bool word_char(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
+}
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
@@ -31,7 +33,8 @@ std::size_t run_end(std::string_view text, std::size_t at) {
 
 std::string redacted(std::string_view text) {
   static constexpr std::array<std::string_view, 4> kPrefixes = {"tg-", "sk-", "hf_", "ghp_"};
-  static constexpr std::array<std::string_view, 7> kNames = {"authorization", "api_key", "api-key", "apikey", "password", "secret", "token"};
+  static constexpr std::array<std::string_view, 7> kNames = {"authorization", "api_key", "api-key", "apikey",
+                                                             "password",      "secret",  "token"};
   std::string out;
   for (std::size_t i = 0; i < text.size();) {
     const bool starts_word = i == 0 || !word_char(text[i - 1]);
@@ -83,7 +86,8 @@ std::string redacted(std::string_view text) {
       out += "://";
       i += 3;
       std::size_t end = i;
-      while (end < text.size() && std::string_view("/ \"'\n@").find(text[end]) == std::string_view::npos) ++end;
+      while (end < text.size() && std::string_view("/ \"'\n@").find(text[end]) == std::string_view::npos)
+        ++end;
       if (end < text.size() && text[end] == '@') {
         out += kGone;
         i = end;

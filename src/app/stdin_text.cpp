@@ -11,7 +11,8 @@ namespace tg::app {
 Result<std::string> read_stdin(std::string_view what) {
   constexpr std::size_t kLimit = 64 << 20;
   if (::isatty(0) == 1) {
-    return fail("missing_argument", fmt::format("'-' reads {} from standard input, which is a terminal", what),
+    return fail("missing_argument",
+                fmt::format("'-' reads {} from standard input, which is a terminal", what),
                 "put a file or a pipe there: ... - < FILE");
   }
   std::string text;
@@ -22,7 +23,8 @@ Result<std::string> read_stdin(std::string_view what) {
     if (n < 0) return fail_errno("cannot_read", "standard input", errno);
     if (n == 0) return text;
     text.append(buffer.data(), static_cast<std::size_t>(n));
-    if (text.size() > kLimit) return fail("file_too_large", fmt::format("standard input: larger than {} bytes", kLimit));
+    if (text.size() > kLimit)
+      return fail("file_too_large", fmt::format("standard input: larger than {} bytes", kLimit));
   }
 }
 

@@ -8,7 +8,8 @@
 
 namespace tg::app {
 
-// At most 64 MiB. From a terminal it is refused (missing_argument), so that no word hangs: `what` names what was expected.
+// At most 64 MiB. From a terminal it is refused (missing_argument), so that no word hangs: `what` names what
+// was expected.
 Result<std::string> read_stdin(std::string_view what);
 
 }  // namespace tg::app

@@ -11,8 +11,8 @@
 namespace tg::app {
 
 std::size_t display_width(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 std::string Table::text(const Terminal& terminal) const {
@@ -25,7 +25,8 @@ std::string Table::text(const Terminal& terminal) const {
   std::vector<std::size_t> widths;
   for (const Column& c : columns_) widths.push_back(display_width(c.title));
   for (const auto& row : rows_) {
-    for (std::size_t i = 0; i < columns_.size(); ++i) widths[i] = std::max(widths[i], display_width(shown(row[i])));
+    for (std::size_t i = 0; i < columns_.size(); ++i)
+      widths[i] = std::max(widths[i], display_width(shown(row[i])));
   }
   std::string out;
   const auto line = [&](const auto& text_of, const auto& style_of) {
@@ -52,7 +53,9 @@ std::string Table::text(const Terminal& terminal) const {
 std::string relative_time(std::string_view rfc3339, std::int64_t now_utc_ns) {
   std::tm t{};
   const std::string text(rfc3339.substr(0, 40));
-  if (std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min, &t.tm_sec) != 6) return {};
+  if (std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour,
+                  &t.tm_min, &t.tm_sec) != 6)
+    return {};
   t.tm_year -= 1900;
   t.tm_mon -= 1;
   const std::int64_t then = timegm(&t);

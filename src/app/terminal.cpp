@@ -39,8 +39,9 @@ Result<Format> parse_format(std::string_view text, bool with_csv) {
   if (text == "yaml") return Format::yaml;
   if (text == "name") return Format::name;
   if (text == "csv" && with_csv) return Format::csv;
-  return fail("bad_flag", fmt::format("--output '{}': no such format", printable(text)),
-              with_csv ? "write table, wide, json, yaml, name or csv" : "write table, wide, json, yaml or name");
+  return fail(
+      "bad_flag", fmt::format("--output '{}': no such format", printable(text)),
+      with_csv ? "write table, wide, json, yaml, name or csv" : "write table, wide, json, yaml or name");
 }
 
 Terminal::Terminal(bool no_color_flag) : out_terminal_(::isatty(1) == 1), err_terminal_(::isatty(2) == 1) {
@@ -80,12 +81,23 @@ std::string Terminal::paint(Style style, std::string_view text, bool color) {
   if (!color || style == Style::plain || text.empty()) return std::string(text);
   const char* code = "0";
   switch (style) {
-    case Style::plain: break;
-    case Style::strong: code = "1"; break;
-    case Style::dim: code = "2"; break;
-    case Style::good: code = "32"; break;
-    case Style::warn: code = "33"; break;
-    case Style::bad: code = "31"; break;
+    case Style::plain:
+      break;
+    case Style::strong:
+      code = "1";
+      break;
+    case Style::dim:
+      code = "2";
+      break;
+    case Style::good:
+      code = "32";
+      break;
+    case Style::warn:
+      code = "33";
+      break;
+    case Style::bad:
+      code = "31";
+      break;
   }
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }
@@ -111,7 +123,9 @@ void Terminal::error(const Error& error, Format format) {
   if (format == Format::json) out(admin::error_json(error) + "\n");
 }
 
-void Terminal::note(std::string_view text) { err(fmt::format("{} {}\n", err_paint(Style::dim, "note:"), printable(text))); }
+void Terminal::note(std::string_view text) {
+  err(fmt::format("{} {}\n", err_paint(Style::dim, "note:"), printable(text)));
+}
 
 void Terminal::next(std::string_view command) {
   if (!next_muted_) err(fmt::format("{} {}\n", err_paint(Style::dim, "next:"), printable(command)));

@@ -1,5 +1,5 @@
-// What a word prints: data on stdout, everything else on stderr, colour where the stream takes it, and errors in one form.
-// One object per run, passed to whoever prints; no global state.
+// What a word prints: data on stdout, everything else on stderr, colour where the stream takes it, and errors
+// in one form. One object per run, passed to whoever prints; no global state.
 #pragma once
 
 #include <string>
@@ -17,11 +17,11 @@ enum class Style { plain, strong, dim, good, warn, bad };
 
 // How the environment and the streams decide about colour; a value, so that tests can ask.
 struct ColorChoice {
-  bool no_color_flag = false;      // --no-color
-  bool no_color = false;           // NO_COLOR is set and not empty
-  bool dumb = false;               // TERM=dumb
-  bool force = false;              // CLICOLOR_FORCE is set and not 0
-  bool terminal = false;           // the stream is one
+  bool no_color_flag = false;  // --no-color
+  bool no_color = false;       // NO_COLOR is set and not empty
+  bool dumb = false;           // TERM=dumb
+  bool force = false;          // CLICOLOR_FORCE is set and not 0
+  bool terminal = false;       // the stream is one
   bool color() const { return !no_color_flag && !no_color && (force || (terminal && !dumb)); }
 };
 
@@ -36,7 +36,8 @@ class Terminal {
   void out(std::string_view text) { out_ += text; }
   // Written at once.
   void err(std::string_view text);
-  // False: stdout does not take the data (full disk, closed pipe). Says so on stderr, but not for a closed pipe.
+  // False: stdout does not take the data (full disk, closed pipe). Says so on stderr, but not for a closed
+  // pipe.
   bool flush();
   // What is not flushed yet; it is forgotten here.
   std::string take() { return std::exchange(out_, {}); }

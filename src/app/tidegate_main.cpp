@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
     if (word == "_simulate") return tg::runtime::simulate_main(argc - 1, argv + 1);
   }
   ::umask(077);
-  tg::app::CommandLine line("tidegate", "one URL for models that start when they are asked for", tg::app::program_version());
+  tg::app::CommandLine line("tidegate", "one URL for models that start when they are asked for",
+                            tg::app::program_version());
   tg::app::add_words(line);
   return line.run(argc, argv);
 }

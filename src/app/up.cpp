@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdio>
 #include <optional>
+#include <tuple>
 
 #include "app/control.hpp"
 #include "app/data_dir.hpp"
@@ -101,15 +102,16 @@ Result<std::string> first_key(ledger::KeyStore& keys, const std::string& dir) {
 }
 
 // What a person needs next, in this order and nothing else: key, curl, Python.
-void greet(const std::string& listen, const std::string& dir, const std::string& key, const spec::Documents& documents) {
-  std::string model = "NAME";
-  for (const auto& [name, route] : documents.routes) {
-    // The first Model of the documents is the one to try; Providers may cost money.
-    if (!route.to.empty() && route.to.front().provider.empty()) {
+void greet(const std::string& listen, const std::string& dir, const std::string& key, const spec::Documents& documents, const DocumentSource& source) {
+  // The first Model of the documents is the one to try; Providers may cost money.
+  std::string model = documents.routes.empty() ? "NAME" : documents.routes.begin()->first;
+  std::tuple<std::size_t, int> first{SIZE_MAX, 0};
+  for (const auto& [name, m] : documents.models) {
+    const std::tuple<std::size_t, int> place{source.rank(m.at.file), m.at.line};
+    if (documents.routes.contains(name) && place < first) {
+      first = place;
       model = name;
-      break;
     }
-    if (model == "NAME") model = name;
   }
   const bool in_file = ::access((dir + "/key").c_str(), R_OK) == 0;
   std::string shown = key;
@@ -188,7 +190,7 @@ int run_up(const UpOptions& options) {
       return refuse(written.error());
     }
     log.info("serving", {field("listen", listen), field("console", console_address), field("workers", workers), field("data", dir->path())});
-    greet(listen, dir->path(), *key, loaded.documents);
+    greet(listen, dir->path(), *key, loaded.documents, control.source());
     loop.run();
     ::unlink(run_file.c_str());
     ::unlink(socket_path(dir->path()).c_str());

@@ -33,13 +33,16 @@ Result<> print(Terminal& terminal, Format format, const View& view, const std::s
   return {};
 }
 
-bool is_lost(const Error& e) { return e.code == "not_running" || e.code == "control_failed" || e.code == "control_timeout"; }
+bool is_lost(const Error& e) {
+  return e.code == "not_running" || e.code == "control_failed" || e.code == "control_timeout";
+}
 
 }  // namespace
 
 Result<Json> parse_object(const std::string& json) {
   Json j = Json::parse(json, nullptr, false);
-  if (j.is_discarded()) return fail("control_failed", "the running tidegate sent no JSON", "tidegate diagnose");
+  if (j.is_discarded())
+    return fail("control_failed", "the running tidegate sent no JSON", "tidegate diagnose");
   return j;
 }
 

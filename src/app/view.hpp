@@ -23,8 +23,9 @@ struct View {
 // Prints the object once. JSON is the API's text unchanged.
 Result<> show(Terminal& terminal, Format format, const View& view);
 
-// --watch: redraws on a terminal once a second; in a pipe appends one JSON object per line each time it changes. A lost
-// tidegate is waited for, said once. Returns when stdout is closed, or an error at the first call.
+// --watch: redraws on a terminal once a second; in a pipe appends one JSON object per line each time it
+// changes. A lost tidegate is waited for, said once. Returns when stdout is closed, or an error at the first
+// call.
 Result<> watch(Terminal& terminal, Format format, const View& view);
 
 // Prints JSON text as JSON or YAML.

@@ -24,14 +24,19 @@ bool is_error(const spec::Finding& f) { return f.severity == spec::Severity::err
 Json object_of(const spec::DecodeResult& result) {
   Json findings = Json::array();
   for (const spec::Finding& f : result.findings) {
-    findings.push_back({{"id", f.code},          {"severity", is_error(f) ? "error" : "warning"},
-                        {"path", f.at.file},     {"line", f.at.line},
-                        {"column", f.at.column}, {"field", f.path},
-                        {"message", f.message},  {"fix", f.hint},
+    findings.push_back({{"id", f.code},
+                        {"severity", is_error(f) ? "error" : "warning"},
+                        {"path", f.at.file},
+                        {"line", f.at.line},
+                        {"column", f.at.column},
+                        {"field", f.path},
+                        {"message", f.message},
+                        {"fix", f.hint},
                         {"reference", fmt::format("docs/reference/reasons.md#{}", f.code)}});
   }
   Json skipped = Json::array();
-  for (const std::string& name : result.documents.platforms) skipped.push_back({{"kind", "Platform"}, {"name", name}});
+  for (const std::string& name : result.documents.platforms)
+    skipped.push_back({{"kind", "Platform"}, {"name", name}});
   const auto errors = std::count_if(result.findings.begin(), result.findings.end(), is_error);
   Json j;
   j["findings"] = std::move(findings);
@@ -48,7 +53,9 @@ Json object_of(const spec::DecodeResult& result) {
 Result<int> check(Terminal& terminal, const CheckFlags& flags, Format format) {
   std::vector<std::string> paths = flags.files;
   paths.insert(paths.end(), flags.paths.begin(), flags.paths.end());
-  if (paths.empty()) return fail("missing_argument", "PATH is missing: which documents?", "tidegate check FILE, or tidegate check - for stdin");
+  if (paths.empty())
+    return fail("missing_argument", "PATH is missing: which documents?",
+                "tidegate check FILE, or tidegate check - for stdin");
   std::string input;
   if (std::find(paths.begin(), paths.end(), "-") != paths.end()) {
     auto text = read_stdin("documents");
@@ -57,11 +64,15 @@ Result<int> check(Terminal& terminal, const CheckFlags& flags, Format format) {
   }
   const spec::DecodeResult result = spec::load(paths, input);
   const int status = result.ok() ? kGood : kFailed;
-  const View view{[&] { return Result<std::string>(object_of(result).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)); },
+  const View view{[&] {
+                    return Result<std::string>(
+                        object_of(result).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+                  },
                   [&](Terminal& t, const Json&, bool) {
                     for (const spec::Finding& f : result.findings) {
                       const std::string word = is_error(f) ? "error" : "warning";
-                      t.out(printable(fmt::format("{}: ", f.at.str())) + t.out_paint(is_error(f) ? Style::bad : Style::warn, word) +
+                      t.out(printable(fmt::format("{}: ", f.at.str())) +
+                            t.out_paint(is_error(f) ? Style::bad : Style::warn, word) +
                             printable(fmt::format("[{}] {}\n", f.code, f.message)));
                       if (!f.hint.empty()) t.out(printable(fmt::format("  hint: {}\n", f.hint)));
                     }
@@ -80,11 +91,13 @@ Result<int> check(Terminal& terminal, const CheckFlags& flags, Format format) {
   if (!result.ok()) {
     const auto errors = std::count_if(result.findings.begin(), result.findings.end(), is_error);
     terminal.note(fmt::format("{} error{}", errors, errors == 1 ? "" : "s"));
-    terminal.next(fmt::format("tidegate explain {}", std::find_if(result.findings.begin(), result.findings.end(), is_error)->code));
+    terminal.next(fmt::format("tidegate explain {}",
+                              std::find_if(result.findings.begin(), result.findings.end(), is_error)->code));
   } else {
-    terminal.note(fmt::format("good: {} Models, {} Providers, {} Routes, {} Tenants", d.models.size(), d.providers.size(), d.routes.size(),
-                              d.tenants.size()));
-    if (std::find(paths.begin(), paths.end(), "-") == paths.end()) terminal.next(fmt::format("tidegate up -f {}", fmt::join(paths, " -f ")));
+    terminal.note(fmt::format("good: {} Models, {} Providers, {} Routes, {} Tenants", d.models.size(),
+                              d.providers.size(), d.routes.size(), d.tenants.size()));
+    if (std::find(paths.begin(), paths.end(), "-") == paths.end())
+      terminal.next(fmt::format("tidegate up -f {}", fmt::join(paths, " -f ")));
   }
   return status;
 }

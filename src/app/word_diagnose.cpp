@@ -45,7 +45,7 @@ Json listing(const std::string& dir, int levels) {
   std::sort(names.begin(), names.end());
   if (names.size() > 200) names.resize(200);
   for (const std::string& name : names) {
-    struct stat info {};
+    struct stat info{};
     const std::string path = dir + "/" + name;
     if (::lstat(path.c_str(), &info) != 0) continue;
     Json j = {{"name", name}, {"bytes", info.st_size}, {"mode", fmt::format("{:o}", info.st_mode & 07777)}};
@@ -102,12 +102,15 @@ Result<int> diagnose(Terminal& terminal, DiagnoseFlags& flags, Format format) {
                  {"cgroupMemory", first_lines("/sys/fs/cgroup/memory.max", 40)},
                  {"cgroupCpu", first_lines("/sys/fs/cgroup/cpu.max", 40)},
                  {"limits", first_lines("/proc/self/limits", 2000)}};
-  j["data"] = {{"dir", *dir}, {"version", first_lines((*dir + "/VERSION").c_str(), 40)}, {"files", listing(*dir, 2)}};
+  j["data"] = {
+      {"dir", *dir}, {"version", first_lines((*dir + "/VERSION").c_str(), 40)}, {"files", listing(*dir, 2)}};
   const ControlClient client(socket_path(*dir));
   j["status"] = ask(client, "/api/v1/status");
   Json models = Json::array();
   for (const Json& m : j["status"].value("models", Json::array())) {
-    models.push_back(ask(client, fmt::format("/api/v1/models/{}/explain", admin::percent_encode(m.value("name", ""))).c_str()));
+    models.push_back(
+        ask(client,
+            fmt::format("/api/v1/models/{}/explain", admin::percent_encode(m.value("name", ""))).c_str()));
   }
   j["models"] = std::move(models);
   j["logs"] = logs_of(*dir);
@@ -131,7 +134,8 @@ void add_diagnose(CommandLine& line) {
   word.example("tidegate diagnose").example("tidegate diagnose --out /tmp/report.json");
   word.option("--out", "FILE", flags->out, "where to (default: tidegate-diagnose-TIME.json here)");
   word.data_flag(flags->data).output_flag();
-  word.action_result([flags, &word](Terminal& terminal) { return diagnose(terminal, *flags, word.format()); });
+  word.action_result(
+      [flags, &word](Terminal& terminal) { return diagnose(terminal, *flags, word.format()); });
 }
 
 }  // namespace tg::app

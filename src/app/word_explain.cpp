@@ -36,15 +36,16 @@ std::string wrapped(std::string_view text, std::size_t columns) {
 }
 
 View code_view(const admin::ReasonEntry& entry) {
-  return {[&entry] {
-            return Result<std::string>(
-                Json{{"code", entry.code}, {"meaning", entry.meaning}, {"remedy", entry.remedy}}.dump());
-          },
-          [&entry](Terminal& t, const Json&, bool) {
-            t.out(fmt::format("{}\n\n{}\n{}", t.out_paint(Style::strong, entry.code), wrapped(entry.meaning, 80),
-                              wrapped("What to do: " + std::string(entry.remedy), 80)));
-          },
-          [&entry](const Json&) { return std::vector<std::string>{std::string(entry.code)}; }};
+  return {
+      [&entry] {
+        return Result<std::string>(
+            Json{{"code", entry.code}, {"meaning", entry.meaning}, {"remedy", entry.remedy}}.dump());
+      },
+      [&entry](Terminal& t, const Json&, bool) {
+        t.out(fmt::format("{}\n\n{}\n{}", t.out_paint(Style::strong, entry.code), wrapped(entry.meaning, 80),
+                          wrapped("What to do: " + std::string(entry.remedy), 80)));
+      },
+      [&entry](const Json&) { return std::vector<std::string>{std::string(entry.code)}; }};
 }
 
 View fields_view(const std::vector<FieldPlace>& places) {
@@ -52,7 +53,8 @@ View fields_view(const std::vector<FieldPlace>& places) {
           [&places](Terminal& t, const Json&, bool) { t.out(fields_text(places)); },
           [](const Json& j) {
             std::vector<std::string> names;
-            for (const Json& f : j.at("items")) names.push_back(text_at(f, "/kind") + "." + text_at(f, "/path"));
+            for (const Json& f : j.at("items"))
+              names.push_back(text_at(f, "/kind") + "." + text_at(f, "/path"));
             return names;
           }};
 }
@@ -62,7 +64,8 @@ Result<int> explain(Terminal& terminal, const ExplainFlags& flags, Format format
   if (first == "model" && flags.words.size() == 2) {
     auto call = AdminCall::open(terminal, flags.data);
     if (!call) return std::unexpected(call.error());
-    const std::string target = fmt::format("/api/v1/models/{}/explain", admin::percent_encode(flags.words[1]));
+    const std::string target =
+        fmt::format("/api/v1/models/{}/explain", admin::percent_encode(flags.words[1]));
     const View view{[&] { return call->get(target); },
                     [](Terminal& t, const Json& j, bool wide) { t.out(explain_model_text(t, j, wide)); },
                     [](const Json& j) { return std::vector<std::string>{text_at(j, "/name")}; }};
@@ -70,7 +73,8 @@ Result<int> explain(Terminal& terminal, const ExplainFlags& flags, Format format
     return kGood;
   }
   if (flags.words.size() > 1) {
-    return fail("unknown_word", fmt::format("'{}' is one argument too many", printable(flags.words[1])), "tidegate explain --help");
+    return fail("unknown_word", fmt::format("'{}' is one argument too many", printable(flags.words[1])),
+                "tidegate explain --help");
   }
   if (const admin::ReasonEntry* entry = admin::find_reason(first)) {
     if (auto r = show(terminal, format, code_view(*entry)); !r) return std::unexpected(r.error());
@@ -83,7 +87,8 @@ Result<int> explain(Terminal& terminal, const ExplainFlags& flags, Format format
   std::vector<std::string> names = field_names();
   for (const admin::ReasonEntry& e : admin::reasons()) names.emplace_back(e.code);
   const std::string near = text::did_you_mean(first, names);
-  return fail("unknown_name", fmt::format("'{}' is neither a reason code nor a field of the documents", printable(first)),
+  return fail("unknown_name",
+              fmt::format("'{}' is neither a reason code nor a field of the documents", printable(first)),
               near.empty() ? "tidegate explain Model lists the fields of a Model" : near);
 }
 

@@ -48,22 +48,29 @@ std::string limits_text(const Json& key) {
 
 std::string models_text(const Json& key) {
   std::string text;
-  for (const Json& m : key.value("models", Json::array())) text += (text.empty() ? "" : ",") + m.get<std::string>();
+  for (const Json& m : key.value("models", Json::array()))
+    text += (text.empty() ? "" : ",") + m.get<std::string>();
   return text.empty() ? "all" : text;
 }
 
 std::string key_table(const Terminal& terminal, const Json& items, bool wide) {
   const std::int64_t now = utc_now_ns();
-  std::vector<Table::Column> columns = {{"KEY"}, {"NAME"}, {"TENANT"}, {"MODELS"}, {"LIMITS"}, {"STATE"}, {"CREATED"}};
+  std::vector<Table::Column> columns = {{"KEY"},    {"NAME"},  {"TENANT"}, {"MODELS"},
+                                        {"LIMITS"}, {"STATE"}, {"CREATED"}};
   if (wide) columns.insert(columns.end(), {{"REVOKED"}, {"ID", true}});
   Table table(std::move(columns));
   for (const Json& k : items) {
     const std::string revoked = text_at(k, "/revokedAt");
     const std::string state = revoked.empty() ? "active" : "revoked";
     const std::string whole = text_at(k, "/key");
-    std::vector<Cell> row = {{whole.empty() ? text_at(k, "/prefix") + (text_at(k, "/prefix").empty() ? "" : "…") : whole},
-                             {text_at(k, "/name")}, {text_at(k, "/tenant")}, {models_text(k)}, {limits_text(k)},
-                             {state, state_style(state)}, {relative_time(text_at(k, "/createdAt"), now)}};
+    std::vector<Cell> row = {
+        {whole.empty() ? text_at(k, "/prefix") + (text_at(k, "/prefix").empty() ? "" : "…") : whole},
+        {text_at(k, "/name")},
+        {text_at(k, "/tenant")},
+        {models_text(k)},
+        {limits_text(k)},
+        {state, state_style(state)},
+        {relative_time(text_at(k, "/createdAt"), now)}};
     if (wide) {
       row.push_back({relative_time(revoked, now)});
       row.push_back({text_at(k, "/id")});
@@ -96,7 +103,9 @@ Result<int> create(Terminal& terminal, const CreateFlags& flags, Format format) 
   body["name"] = flags.name;
   if (!flags.tenant.empty()) body["tenant"] = flags.tenant;
   body["models"] = flags.models;
-  body["limits"] = {{"requestsPerMinute", flags.requests}, {"tokensPerMinute", flags.tokens}, {"concurrent", flags.concurrent}};
+  body["limits"] = {{"requestsPerMinute", flags.requests},
+                    {"tokensPerMinute", flags.tokens},
+                    {"concurrent", flags.concurrent}};
   body["count"] = flags.count;
   const auto text = call->post(flags.dry_run ? "/api/v1/keys?dryRun=true" : "/api/v1/keys",
                                body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
@@ -106,7 +115,8 @@ Result<int> create(Terminal& terminal, const CreateFlags& flags, Format format) 
     terminal.note("nothing was created: --dry-run");
     return kGood;
   }
-  terminal.note(flags.count == 1 ? "the key is shown this once; only its digest is stored" : "the keys are shown this once; only their digests are stored");
+  terminal.note(flags.count == 1 ? "the key is shown this once; only its digest is stored"
+                                 : "the keys are shown this once; only their digests are stored");
   terminal.next("tidegate usage --by key");
   return kGood;
 }
@@ -117,7 +127,8 @@ Result<std::string> key_of_stdin() {
   if (!text) return std::unexpected(text.error());
   text->resize(std::min(text->find('\n'), text->size()));
   while (!text->empty() && (text->back() == '\r' || text->back() == ' ')) text->pop_back();
-  if (text->empty()) return fail("missing_argument", "standard input holds no key", "tidegate keys revoke - < FILE");
+  if (text->empty())
+    return fail("missing_argument", "standard input holds no key", "tidegate keys revoke - < FILE");
   return text;
 }
 
@@ -129,8 +140,9 @@ Result<int> revoke(Terminal& terminal, RevokeFlags& flags, Format format) {
   }
   auto call = AdminCall::open(terminal, flags.data);
   if (!call) return std::unexpected(call.error());
-  const auto text = call->post(flags.dry_run ? "/api/v1/keys/revoke?dryRun=true" : "/api/v1/keys/revoke",
-                               Json{{"key", flags.key}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  const auto text =
+      call->post(flags.dry_run ? "/api/v1/keys/revoke?dryRun=true" : "/api/v1/keys/revoke",
+                 Json{{"key", flags.key}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   if (!text) return std::unexpected(text.error());
   if (auto r = print_keys(terminal, format, *text); !r) return std::unexpected(r.error());
   if (flags.dry_run) terminal.note("nothing was revoked: --dry-run");
@@ -157,7 +169,8 @@ Result<int> list(Terminal& terminal, const ListFlags& flags, Format format) {
     terminal.next("tidegate keys create --name laptop, for there is no active key");
     return kGood;
   }
-  if (auto r = print_keys(terminal, format, Json{{"items", items}}.dump()); !r) return std::unexpected(r.error());
+  if (auto r = print_keys(terminal, format, Json{{"items", items}}.dump()); !r)
+    return std::unexpected(r.error());
   return kGood;
 }
 
@@ -180,14 +193,16 @@ void add_keys(CommandLine& line) {
   create_word.number("--count", "N", c->count, "make N keys at once (default 1)");
   create_word.flag("--dry-run", c->dry_run, "check everything, make nothing");
   create_word.data_flag(c->data).output_flag();
-  create_word.action_result([c, &create_word](Terminal& terminal) { return create(terminal, *c, create_word.format()); });
+  create_word.action_result(
+      [c, &create_word](Terminal& terminal) { return create(terminal, *c, create_word.format()); });
 
   auto l = std::make_shared<ListFlags>();
   Word& list_word = keys.sub("list", "list client keys by their first characters");
   list_word.example("tidegate keys list").example("tidegate keys list --all -o wide");
   list_word.flag("--all", l->all, "revoked ones too (JSON and YAML always hold them)");
   list_word.data_flag(l->data).output_flag();
-  list_word.action_result([l, &list_word](Terminal& terminal) { return list(terminal, *l, list_word.format()); });
+  list_word.action_result(
+      [l, &list_word](Terminal& terminal) { return list(terminal, *l, list_word.format()); });
 
   auto r = std::make_shared<RevokeFlags>();
   Word& revoke_word = keys.sub("revoke", "make a key invalid, at once and for ever");
@@ -195,7 +210,8 @@ void add_keys(CommandLine& line) {
   revoke_word.argument("KEY", r->key, "its name, its first characters, or - to read it from stdin");
   revoke_word.flag("--dry-run", r->dry_run, "say which key it would be, revoke nothing");
   revoke_word.data_flag(r->data).output_flag();
-  revoke_word.action_result([r, &revoke_word](Terminal& terminal) { return revoke(terminal, *r, revoke_word.format()); });
+  revoke_word.action_result(
+      [r, &revoke_word](Terminal& terminal) { return revoke(terminal, *r, revoke_word.format()); });
 }
 
 }  // namespace tg::app

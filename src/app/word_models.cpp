@@ -48,12 +48,14 @@ View models_view(AdminCall& call) {
 }
 
 std::string logs_target(const LogsFlags& flags, std::int64_t replica, std::int64_t lines) {
-  std::string target = fmt::format("/api/v1/models/{}/logs?lines={}", admin::percent_encode(flags.model), lines);
+  std::string target =
+      fmt::format("/api/v1/models/{}/logs?lines={}", admin::percent_encode(flags.model), lines);
   if (replica >= 0) target += fmt::format("&replica={}", replica);
   return target;
 }
 
-// Whole lines with the replica in front when there are several; the start of a line without its end stays in `rest`.
+// Whole lines with the replica in front when there are several; the start of a line without its end stays in
+// `rest`.
 void print_lines(Terminal& terminal, std::string& rest, const std::string& text, const std::string& prefix) {
   rest += text;
   std::size_t at = 0;
@@ -83,13 +85,17 @@ Result<int> logs(Terminal& terminal, const LogsFlags& flags, Format format) {
     std::string rest;
   };
   std::map<std::int64_t, Followed> files;
-  if ((*j)["items"].empty()) terminal.note(fmt::format("{} has no log yet: no replica of it was started", flags.model));
-  const auto prefix = [&](std::int64_t replica) { return files.size() > 1 ? fmt::format("{}-{} | ", flags.model, replica) : std::string(); };
+  if ((*j)["items"].empty())
+    terminal.note(fmt::format("{} has no log yet: no replica of it was started", flags.model));
+  const auto prefix = [&](std::int64_t replica) {
+    return files.size() > 1 ? fmt::format("{}-{} | ", flags.model, replica) : std::string();
+  };
   for (const Json& f : (*j)["items"]) files[number_at(f, "/replica")].next = number_at(f, "/next");
   for (const Json& f : (*j)["items"]) {
     const std::int64_t replica = number_at(f, "/replica");
     print_lines(terminal, files[replica].rest, f.value("text", ""), prefix(replica));
-    if (!flags.follow && !files[replica].rest.empty()) print_lines(terminal, files[replica].rest, "\n", prefix(replica));
+    if (!flags.follow && !files[replica].rest.empty())
+      print_lines(terminal, files[replica].rest, "\n", prefix(replica));
   }
   if (!flags.follow) return kGood;
 
@@ -121,26 +127,33 @@ Result<int> logs(Terminal& terminal, const LogsFlags& flags, Format format) {
 void add_models(CommandLine& line) {
   auto flags = std::make_shared<ModelsFlags>();
   Word& models = line.root().sub("models", "list Models: state, replicas, and why not ready");
-  models.example("tidegate models").example("tidegate models --watch").example("tidegate models logs qwen3-4b --follow");
-  models.flag("-w,--watch", flags->watch, "redraw on a terminal, JSON lines in a pipe").data_flag(flags->data).output_flag();
+  models.example("tidegate models")
+      .example("tidegate models --watch")
+      .example("tidegate models logs qwen3-4b --follow");
+  models.flag("-w,--watch", flags->watch, "redraw on a terminal, JSON lines in a pipe")
+      .data_flag(flags->data)
+      .output_flag();
   models.action_result([flags, &models](Terminal& terminal) -> Result<int> {
     auto call = AdminCall::open(terminal, flags->data);
     if (!call) return std::unexpected(call.error());
     const View view = models_view(*call);
-    const auto r = flags->watch ? watch(terminal, models.format(), view) : show(terminal, models.format(), view);
+    const auto r =
+        flags->watch ? watch(terminal, models.format(), view) : show(terminal, models.format(), view);
     if (!r) return std::unexpected(r.error());
     return kGood;
   });
 
   auto log_flags = std::make_shared<LogsFlags>();
   Word& word = models.sub("logs", "show what the engine of a Model wrote");
-  word.example("tidegate models logs qwen3-4b --follow").example("tidegate models logs qwen3-4b --replica 1 --lines 20");
+  word.example("tidegate models logs qwen3-4b --follow")
+      .example("tidegate models logs qwen3-4b --replica 1 --lines 20");
   word.argument("NAME", log_flags->model, "the Model");
   word.flag("-f,--follow", log_flags->follow, "go on with new lines until Ctrl-C");
   word.number("--lines", "N", log_flags->lines, "the last N lines (default 100)");
   word.number("--replica", "N", log_flags->replica, "of this replica only");
   word.data_flag(log_flags->data).output_flag();
-  word.action_result([log_flags, &word](Terminal& terminal) { return logs(terminal, *log_flags, word.format()); });
+  word.action_result(
+      [log_flags, &word](Terminal& terminal) { return logs(terminal, *log_flags, word.format()); });
 }
 
 }  // namespace tg::app

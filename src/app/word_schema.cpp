@@ -34,11 +34,14 @@ void add_schema(CommandLine& line) {
         return kGood;
       }
       // A schema has one form; as a table it is its JSON.
-      if (auto r = print_object(terminal, word.format() == Format::yaml ? Format::yaml : Format::json, text); !r) return std::unexpected(r.error());
+      if (auto r = print_object(terminal, word.format() == Format::yaml ? Format::yaml : Format::json, text);
+          !r)
+        return std::unexpected(r.error());
       return kGood;
     }
     const std::string near = text::did_you_mean(*kind, names);
-    return fail("unknown_kind", fmt::format("'{}' is no kind of document that has a schema", printable(*kind)),
+    return fail("unknown_kind",
+                fmt::format("'{}' is no kind of document that has a schema", printable(*kind)),
                 near.empty() ? "write " + text::join_words(names, "or") : near);
   });
 }

@@ -19,14 +19,17 @@ Result<int> up(Terminal& terminal, UpFlags& flags) {
   auto dir = data_dir_path(flags.data, process_environment());
   if (!dir) return std::unexpected(dir.error());
   flags.options.data = std::move(*dir);
-  if (flags.workers > 1024) return fail("bad_flag", fmt::format("--workers {}: more than 1024", flags.workers), "leave it out: one per core");
+  if (flags.workers > 1024)
+    return fail("bad_flag", fmt::format("--workers {}: more than 1024", flags.workers),
+                "leave it out: one per core");
   flags.options.workers = static_cast<int>(flags.workers);
   if (flags.log.empty()) {
     flags.options.log = ::isatty(2) == 1 ? LogFormat::text : LogFormat::json;
   } else if (flags.log == "text" || flags.log == "json") {
     flags.options.log = flags.log == "text" ? LogFormat::text : LogFormat::json;
   } else {
-    return fail("bad_flag", fmt::format("--log '{}': neither text nor json", printable(flags.log)), "write --log text or --log json");
+    return fail("bad_flag", fmt::format("--log '{}': neither text nor json", printable(flags.log)),
+                "write --log text or --log json");
   }
   flags.options.color = terminal.out_color();
   return run_up(flags.options);

@@ -32,7 +32,8 @@ std::vector<Cell> sums_of(const Json& j, bool wide) {
                            {estimate(number_at(j, "/estimatedOut"))},
                            {text_at(j, "/meanMs")}};
   if (wide) {
-    for (const char* p : {"/reportedCached", "/estimatedRequests", "/bytesIn", "/bytesOut", "/retries"}) row.push_back({text_at(j, p)});
+    for (const char* p : {"/reportedCached", "/estimatedRequests", "/bytesIn", "/bytesOut", "/retries"})
+      row.push_back({text_at(j, p)});
   }
   return row;
 }
@@ -40,13 +41,16 @@ std::vector<Cell> sums_of(const Json& j, bool wide) {
 void show_sums(Terminal& terminal, const Json& j, const std::vector<std::string>& by, bool wide) {
   std::vector<Table::Column> columns;
   for (std::string name : by) {
-    std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
     columns.push_back({std::move(name)});
   }
   if (by.empty()) columns.push_back({""});
-  for (const char* t : {"REQUESTS", "IN", "OUT", "IN EST.", "OUT EST.", "MEAN MS"}) columns.push_back({t, true});
+  for (const char* t : {"REQUESTS", "IN", "OUT", "IN EST.", "OUT EST.", "MEAN MS"})
+    columns.push_back({t, true});
   if (wide) {
-    for (const char* t : {"CACHED", "EST. REQUESTS", "BYTES IN", "BYTES OUT", "RETRIES"}) columns.push_back({t, true});
+    for (const char* t : {"CACHED", "EST. REQUESTS", "BYTES IN", "BYTES OUT", "RETRIES"})
+      columns.push_back({t, true});
   }
   Table table(std::move(columns));
   const auto add = [&](std::vector<Cell> row, const Json& sums) {
@@ -67,26 +71,32 @@ void show_sums(Terminal& terminal, const Json& j, const std::vector<std::string>
 }
 
 void show_requests(Terminal& terminal, const Json& j, bool wide) {
-  std::vector<Table::Column> columns = {{"TIME"}, {"KEY"}, {"ROUTE"}, {"STATUS", true}, {"OUTCOME"}, {"IN", true}, {"OUT", true}, {"MS", true}};
+  std::vector<Table::Column> columns = {{"TIME"},    {"KEY"},      {"ROUTE"},     {"STATUS", true},
+                                        {"OUTCOME"}, {"IN", true}, {"OUT", true}, {"MS", true}};
   if (wide) columns.insert(columns.end(), {{"FIRST MS", true}, {"BACKEND"}, {"TENANT"}, {"REASON"}, {"ID"}});
   Table table(std::move(columns));
   for (const Json& r : j.at("items")) {
     const bool estimated = text_at(r, "/usage") == "estimated";
     const auto tokens = [&](const char* p) { return estimated ? estimate(number_at(r, p)) : text_at(r, p); };
     const std::string outcome = text_at(r, "/outcome");
-    std::vector<Cell> row = {{text_at(r, "/time")},   {text_at(r, "/key")},
-                             {text_at(r, "/route")},  {text_at(r, "/status")},
+    std::vector<Cell> row = {{text_at(r, "/time")},
+                             {text_at(r, "/key")},
+                             {text_at(r, "/route")},
+                             {text_at(r, "/status")},
                              {outcome, outcome == "complete" ? Style::plain : Style::warn},
-                             {tokens("/tokensIn")},   {tokens("/tokensOut")},
+                             {tokens("/tokensIn")},
+                             {tokens("/tokensOut")},
                              {text_at(r, "/totalMs")}};
     if (wide) {
-      for (const char* p : {"/firstByteMs", "/backend", "/tenant", "/reason", "/id"}) row.push_back({text_at(r, p)});
+      for (const char* p : {"/firstByteMs", "/backend", "/tenant", "/reason", "/id"})
+        row.push_back({text_at(r, p)});
     }
     table.row(std::move(row));
   }
   terminal.out(table.text(terminal));
   if (j.value("more", false)) terminal.note("older requests are left out: --limit or --since shows more");
-  if (const std::int64_t bad = number_at(j, "/unreadableSegments"); bad > 0) terminal.note(fmt::format("{} journal segments are partly unreadable", bad));
+  if (const std::int64_t bad = number_at(j, "/unreadableSegments"); bad > 0)
+    terminal.note(fmt::format("{} journal segments are partly unreadable", bad));
 }
 
 Result<int> usage(Terminal& terminal, const UsageFlags& flags, Format format) {
@@ -126,7 +136,9 @@ Result<int> usage(Terminal& terminal, const UsageFlags& flags, Format format) {
                   [&](const Json& j) {
                     std::vector<std::string> names;
                     for (const Json& item : j.at("items")) {
-                      names.push_back(flags.requests ? text_at(item, "/id") : by.empty() ? std::string() : item.value(by.front(), ""));
+                      names.push_back(flags.requests ? text_at(item, "/id")
+                                      : by.empty()   ? std::string()
+                                                     : item.value(by.front(), ""));
                     }
                     return names;
                   }};
@@ -139,8 +151,10 @@ Result<int> usage(Terminal& terminal, const UsageFlags& flags, Format format) {
 void add_usage(CommandLine& line) {
   auto flags = std::make_shared<UsageFlags>();
   Word& word = line.root().sub("usage", "who used what: requests and tokens, reported and estimated apart");
-  word.example("tidegate usage --by key,model,day --since 7d").example("tidegate usage --requests --since 1h -o csv");
-  word.option("--by", "WORDS", flags->by, "sums by key, tenant, model, route, outcome, day, hour, minute; several with commas");
+  word.example("tidegate usage --by key,model,day --since 7d")
+      .example("tidegate usage --requests --since 1h -o csv");
+  word.option("--by", "WORDS", flags->by,
+              "sums by key, tenant, model, route, outcome, day, hour, minute; several with commas");
   word.option("--since", "TIME", flags->since, "from a day, a UTC time or a duration ago: 2026-11-21, 24h");
   word.option("--until", "TIME", flags->until, "up to then (default: now)");
   word.flag("--requests", flags->requests, "single requests instead of sums");

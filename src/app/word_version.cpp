@@ -44,7 +44,8 @@ void add_version(CommandLine& line) {
                     [](Terminal& t, const Json& j, bool wide) {
                       t.out(fmt::format("tidegate {}\n", text_at(j, "/version")));
                       if (!wide) return;
-                      for (const auto& [name, value] : j.items()) t.out(fmt::format("{:<13} {}\n", name, value.get<std::string>()));
+                      for (const auto& [name, value] : j.items())
+                        t.out(fmt::format("{:<13} {}\n", name, value.get<std::string>()));
                     },
                     [](const Json& j) { return std::vector<std::string>{text_at(j, "/version")}; }};
     if (auto r = show(terminal, word.format(), view); !r) return std::unexpected(r.error());

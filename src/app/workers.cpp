@@ -49,6 +49,18 @@ void Workers::grant(std::size_t worker, const replica::Grant& grant) {
   t.loop.post([target = t.worker.get(), grant] { target->on_grant(grant); });
 }
 
+std::size_t Workers::connections() const {
+  std::size_t sum = 0;
+  for (const auto& t : threads_) sum += t->worker->connections();
+  return sum;
+}
+
+std::size_t Workers::open_requests() const {
+  std::size_t sum = 0;
+  for (const auto& t : threads_) sum += t->worker->open_requests();
+  return sum;
+}
+
 void Workers::set_ready(bool ready) {
   for (auto& t : threads_) t->loop.post([worker = t->worker.get(), ready] { worker->set_ready(ready); });
 }

@@ -33,6 +33,8 @@ class Workers {
   void set_ready(bool ready);
   // Stops accepting; `done` runs on the control loop when every worker's last connection is gone.
   void drain(net::Loop& control, std::function<void()> done);
+  std::size_t connections() const;
+  std::size_t open_requests() const;
   std::size_t size() const { return threads_.size(); }
 
  private:

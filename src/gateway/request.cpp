@@ -81,7 +81,9 @@ bool Request::admit() {
   prompt_estimate_ = estimate_tokens(facts_.prompt_code_points);
   std::int64_t output = 256;
   for (const Backend& b : route_->to) {
-    if (b.table != nullptr) output = b.table->output_p90.load(std::memory_order_relaxed);
+    if (b.table == nullptr) continue;
+    output = b.table->output_p90.load(std::memory_order_relaxed);
+    break;
   }
   if (facts_.max_tokens >= 0) output = std::min(output, facts_.max_tokens);
   if (operation_ == "embeddings") output = 0;
@@ -273,7 +275,8 @@ void Request::dispatch() {
   line_.append(fields_).append("\r\n");
   parts[1] = line_;
 
-  if (ticket_ == 0) {
+  if (!was_dispatched_) {
+    was_dispatched_ = true;
     ticket_ = worker_.journal().begin({id_, key_.id, tenant_->name, backend_->model, route_->name, backend_->name, operation_, facts_.stream, prompt_estimate_},
                                       worker_.utc_now());
   }
@@ -319,7 +322,9 @@ void Request::on_failure(Failure failure, std::string_view detail) {
   const bool never_reached = failure == Failure::resolve || failure == Failure::connect || failure == Failure::connect_timeout ||
                              failure == Failure::tls || failure == Failure::tls_timeout;
   if (!relayed_) {
-    if (local && (never_reached || failure == Failure::unanswered || failure == Failure::cut)) {
+    // A foreign server behind engine `external` may charge like a Provider: only what never reached it goes back to the queue.
+    const bool died = !backend_->foreign && (failure == Failure::unanswered || failure == Failure::cut);
+    if (local && (never_reached || died)) {
       // Our own replica died before the client saw a byte: back to the front of the queue. No budget, its deadline bounds it.
       const int replica = replica_;
       auto table = backend_->table;
@@ -335,7 +340,7 @@ void Request::on_failure(Failure failure, std::string_view detail) {
       wait_for_slot(true);
       return;
     }
-    if (failure == Failure::unanswered && !local && reused_) {
+    if (failure == Failure::unanswered && reused_) {
       // A pooled connection that the peer had closed: once more, on a fresh one.
       fresh_ = true;
       ++retries_;

@@ -127,6 +127,7 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
   std::uint8_t retries_ = 0;
   State state_ = State::body;
   bool admitted_ = false;
+  bool was_dispatched_ = false;        // an attempt went out; with a full disk there may be no begin record
   bool ask_usage_ = false;             // usage was spliced into this attempt's body
   bool no_usage_ = false;              // the upstream refused that: ask without
   bool fresh_ = false;                 // next attempt on a fresh connection

@@ -113,10 +113,17 @@ void Request::on_gone() {
     worker_.control().gone({backend_->table, queue_ticket_});
   }
   if (events_ != nullptr) usage_ = events_->counts().usage;
-  if (ticket_ == 0) worker_.metrics().client_gone_before_dispatch.add(worker_.index());
+  if (!was_dispatched_) worker_.metrics().client_gone_before_dispatch.add(worker_.index());
   // The upstream is told before anything is written down: its GPU time is the dearest thing here.
   if (connection_ != nullptr) std::exchange(connection_, nullptr)->cancel();
-  settle(Outcome::client_gone, relayed_ || committed_ ? (answer_status_ != 0 ? answer_status_ : 200) : 0, "client_gone");
+  const int status = relayed_ || committed_ ? (answer_status_ != 0 ? answer_status_ : 200) : 0;
+  if (events_ != nullptr && events_->counts().done) {
+    settle(Outcome::complete, status, "");  // SDKs close on [DONE]: the answer was whole
+  } else if (worker_.cutting()) {
+    settle(Outcome::cut, status, "shutting_down");  // the drain time is over: it was us
+  } else {
+    settle(Outcome::client_gone, status, "client_gone");
+  }
   end_attempt();
   retire();
 }
@@ -143,7 +150,7 @@ void Request::settle(Outcome outcome, int status, std::string_view reason) {
     info.tokens_in = std::max<std::int64_t>(0, usage_.prompt_tokens);
     info.tokens_out = std::max<std::int64_t>(0, usage_.completion_tokens);
     info.tokens_cached = std::max<std::int64_t>(0, usage_.cached_tokens);
-  } else if (ticket_ != 0 && outcome != Outcome::refused && (relayed_ || outcome == Outcome::client_gone || outcome == Outcome::timed_out || outcome == Outcome::complete)) {
+  } else if (was_dispatched_ && outcome != Outcome::refused && (relayed_ || outcome == Outcome::client_gone || outcome == Outcome::timed_out || outcome == Outcome::complete)) {
     info.tokens_in = prompt_estimate_;
     info.tokens_out = answer_code_points_ > 0 ? estimate_tokens(answer_code_points_) : 0;
     if (!facts_.stream && outcome != Outcome::complete && backend_ != nullptr && backend_->table != nullptr && dispatched_ > 0) {
@@ -175,13 +182,13 @@ void Request::settle(Outcome outcome, int status, std::string_view reason) {
   m.duration.observe(shard, info.total_ns);
 
   if (admitted_) {
-    if (ticket_ == 0) {
+    if (!was_dispatched_) {
       ledger::refund(scopes(), token_estimate_, now);
     } else {
       ledger::settle(scopes(), token_estimate_, info.tokens_in + info.tokens_out, now);
     }
   }
-  if (backend_ != nullptr && backend_->table != nullptr && ticket_ != 0) learn(info);
+  if (backend_ != nullptr && backend_->table != nullptr && was_dispatched_) learn(info);
   worker_.journal().settle(ticket_, {id_, key_.id, tenant_ != nullptr ? std::string_view(tenant_->name) : std::string_view{},
                                      backend_ != nullptr ? std::string_view(backend_->model) : std::string_view{}, route_->name,
                                      backend_ != nullptr ? std::string_view(backend_->name) : std::string_view{}, operation_, facts_.stream, prompt_estimate_},

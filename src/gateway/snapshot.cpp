@@ -80,7 +80,9 @@ Backend SnapshotBuilder::backend_of(const spec::Target& target, const spec::Docu
   if (target.provider.empty()) {
     backend.name = "model/" + target.model;
     backend.table = table_of(target.model);
-    backend.keep_alive_after = documents.models.at(target.model).hold.keep_alive_after;
+    const spec::Model& model = documents.models.at(target.model);
+    backend.keep_alive_after = model.hold.keep_alive_after;
+    backend.foreign = model.engine == spec::EngineKind::external;
     return backend;
   }
   const spec::Provider& provider = documents.providers.at(target.provider);
@@ -118,6 +120,11 @@ Backend SnapshotBuilder::backend_of(const spec::Target& target, const spec::Docu
 
 std::shared_ptr<const Snapshot> SnapshotBuilder::build(const spec::Documents& documents, const TableOf& table_of) {
   auto snapshot = std::make_shared<Snapshot>();
+  for (const std::string& name : routes_) {
+    if (!documents.routes.contains(name)) metrics_.remove("route", name);
+  }
+  routes_.clear();
+  for (const auto& [name, route] : documents.routes) routes_.insert(name);
   for (const auto& [name, source] : documents.routes) {
     Route route;
     route.name = name;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -41,6 +42,7 @@ struct Backend {
   // A local Model:
   std::shared_ptr<replica::Table> table;
   Nanos keep_alive_after = 0;                  // hold.keepAliveAfter; 0 = never
+  bool foreign = false;                        // engine `external`: somebody else's server
   // A Provider:
   std::shared_ptr<const http::Target> target;
   std::shared_ptr<ProviderState> provider;
@@ -103,6 +105,7 @@ class SnapshotBuilder {
   std::map<std::string, std::shared_ptr<ProviderState>> providers_;
   // Targets are kept while their address and timeouts stay the same, so that a reload keeps the connections.
   std::map<std::string, std::weak_ptr<const http::Target>> targets_;
+  std::set<std::string> routes_;               // of the last build: series of routes that are gone are dropped
 };
 
 // "http://host:8000/v1" → host, port, tls, path. The URL was checked by spec/.

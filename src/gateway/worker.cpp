@@ -17,6 +17,7 @@ Worker::Worker(net::Loop& loop, WorkerOptions options, ledger::KeyRegistry& keys
       server_(loop, *this, options.server), journal_(journal), random_state_(random_u64() | 1) {
   const char* help = "requests refused before a route was known, by reason";
   metrics_.bad_requests = metrics.counter("tidegate_refused_requests_total", help, {{"reason", "bad_request"}});
+  metrics_.overloaded = metrics.counter("tidegate_refused_requests_total", help, {{"reason", "overloaded"}});
   metrics_.unauthorized = metrics.counter("tidegate_refused_requests_total", help, {{"reason", "unauthorized"}});
   metrics_.unknown_model = metrics.counter("tidegate_refused_requests_total", help, {{"reason", "model_not_found"}});
   metrics_.client_gone_before_dispatch =
@@ -107,7 +108,7 @@ void Worker::on_grant(const replica::Grant& grant) {
 }
 
 void Worker::retire(Request* request) {
-  --open_requests_;
+  open_requests_.store(open_requests() - 1, std::memory_order_relaxed);
   if (retired_.empty()) loop_.defer([this] { retired_.clear(); });
   retired_.emplace_back(request);
 }
@@ -209,19 +210,20 @@ http::Exchange* Worker::on_request(http::ServerStream& stream, const http::Reque
   if (!encoding.empty() && !http::equals_ignore_case(encoding, "identity")) {
     return refuse(415, "compressed_request", "the request body is compressed; send it as it is");
   }
-  if (open_requests_ >= options_.max_requests) {
+  if (open_requests() >= options_.max_requests) {
     ApiError error{503, error_type(503), "overloaded", "too many requests are open"};
     error.retry_after = kSecond;
+    metrics_.overloaded.add(options_.index);
     answer(stream, error, request_id_text(id));
     return nullptr;
   }
-  ++open_requests_;
+  open_requests_.store(open_requests() + 1, std::memory_order_relaxed);
   const std::string_view operation = chat ? "chat" : path == "/v1/embeddings" ? "embeddings" : "completions";
   return new Request(*this, stream, head, id, *key, operation);  // retires itself
 }
 
 void Worker::on_bad_request(int status, std::string_view reason, http::HeaderText& headers, std::string& body) {
-  metrics_.bad_requests.add(options_.index);
+  (status == 503 ? metrics_.overloaded : metrics_.bad_requests).add(options_.index);
   ApiError error{status, error_type(status), status == 413 ? "body_too_large" : status == 431 ? "head_too_large" : "bad_request", std::string(reason)};
   if (status == 408) error.code = "timeout_request";
   if (status == 503) {

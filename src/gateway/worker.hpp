@@ -2,6 +2,7 @@
 // that finds a free slot never leaves its worker. The control thread is reached through ControlPort only.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -34,7 +35,7 @@ struct ControlPort {
 struct WorkerOptions {
   std::size_t index = 0;
   http::ServerOptions server;
-  std::size_t max_requests = 100'000;  // requests in progress; beyond, 503 `too_many_requests_open`
+  std::size_t max_requests = 100'000;  // requests in progress; beyond, 503 `overloaded`
 };
 
 // A snapshot with the number of this worker's requests that run under it: a plain integer, so no atomic is touched per request.
@@ -56,7 +57,14 @@ class Worker final : public http::Service {
   void set_ready(bool ready) { ready_ = ready; }
   // Stops accepting and lets open requests finish; `done` runs once the last connection is gone.
   void drain(std::function<void()> done);
-  void close_all() { server_.close_all(); }
+  void close_all() {
+    cutting_ = true;
+    server_.close_all();
+  }
+  bool cutting() const { return cutting_; }
+  // Any thread.
+  std::size_t connections() const { return server_.connections(); }
+  std::size_t open_requests() const { return open_requests_.load(std::memory_order_relaxed); }
 
   http::Exchange* on_request(http::ServerStream& stream, const http::RequestHead& head) override;
   void on_bad_request(int status, std::string_view reason, http::HeaderText& headers, std::string& body) override;
@@ -82,7 +90,7 @@ class Worker final : public http::Service {
   std::int64_t utc_now();
 
   struct GatewayMetrics {
-    Counter bad_requests, unauthorized, unknown_model, client_gone_before_dispatch;
+    Counter bad_requests, overloaded, unauthorized, unknown_model, client_gone_before_dispatch;
   };
   const GatewayMetrics& metrics() const { return metrics_; }
 
@@ -112,9 +120,10 @@ class Worker final : public http::Service {
   std::unordered_map<const replica::Endpoint*, EngineTarget> engine_targets_;
   std::unordered_map<const Route*, double> retry_tokens_;
   std::vector<std::unique_ptr<Request>> retired_;
-  std::size_t open_requests_ = 0;
+  std::atomic<std::size_t> open_requests_{0};  // written by this thread only
   std::uint64_t random_state_;
   bool ready_ = false;
+  bool cutting_ = false;
 
   friend class Request;
 };

@@ -58,7 +58,7 @@ void Server::listen(Fd listener) {
 }
 
 void Server::accepted(Fd fd) {
-  if (count_ >= options_.max_connections) {
+  if (connections() >= options_.max_connections) {
     // One write into an empty socket buffer; whoever is turned away deserves a reason.
     HeaderText headers;
     std::string body;
@@ -76,16 +76,16 @@ void Server::accepted(Fd fd) {
   connection->back = &first_;
   if (first_ != nullptr) first_->back = &connection->next;
   first_ = connection;
-  ++count_;
+  count_.store(connections() + 1, std::memory_order_relaxed);
   loop_.add(raw, *connection);
 }
 
 void Server::closed(Http1Connection* connection) {
   *connection->back = connection->next;
   if (connection->next != nullptr) connection->next->back = connection->back;
-  --count_;
+  count_.store(connections() - 1, std::memory_order_relaxed);
   loop_.retire(std::unique_ptr<net::Handler>(connection));
-  if (draining_ && count_ == 0 && drained_) loop_.defer(std::exchange(drained_, nullptr));
+  if (draining_ && connections() == 0 && drained_) loop_.defer(std::exchange(drained_, nullptr));
 }
 
 void Server::drain(std::function<void()> done) {
@@ -102,7 +102,7 @@ void Server::drain(std::function<void()> done) {
     c->drain();
     c = following;
   }
-  if (count_ == 0 && drained_) loop_.defer(std::exchange(drained_, nullptr));
+  if (connections() == 0 && drained_) loop_.defer(std::exchange(drained_, nullptr));
 }
 
 void Server::close_all() {

@@ -9,6 +9,7 @@
 // After finish(), abort(), a completed respond() or on_gone() the stream must not be touched, and the exchange gets no call.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -64,7 +65,8 @@ class ServerStream {
   // Ends it so that the client sees a truncation: closes without the last chunk. Pending bytes are still sent.
   virtual void abort() = 0;
 
-  // True while bytes wait for the client; Exchange::on_writable follows when few enough are left.
+  // True while more bytes wait for the client than the high watermark (32 KiB); Exchange::on_writable follows at the low one
+  // (16 KiB).
   virtual bool blocked() const = 0;
   // Bytes of answer accepted but not yet taken by the kernel.
   virtual std::size_t pending() const = 0;
@@ -121,7 +123,7 @@ class Server {
   // Closes every connection at once.
   void close_all();
 
-  std::size_t connections() const { return count_; }
+  std::size_t connections() const { return count_.load(std::memory_order_relaxed); }  // any thread
   const ServerOptions& options() const { return options_; }
   void set_max_connections(std::size_t n) { options_.max_connections = n; }
 
@@ -137,7 +139,7 @@ class Server {
   RequestHead head_;  // parse result, refilled for each request
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   Http1Connection* first_ = nullptr;  // intrusive list
-  std::size_t count_ = 0;
+  std::atomic<std::size_t> count_{0};  // written by this thread only
   bool draining_ = false;
   std::function<void()> drained_;
 };

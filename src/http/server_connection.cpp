@@ -10,6 +10,7 @@ namespace tg::http {
 
 namespace {
 constexpr std::size_t kFirstRead = 16 * 1024;   // one recv for a small request; the rest of a large one goes to its buffer
+constexpr std::size_t kHighWater = 32 * 1024;   // more than this waiting: blocked()
 constexpr std::size_t kLowWater = 16 * 1024;    // on_writable when this little is left
 constexpr Nanos kLinger = 2 * kSecond;
 constexpr std::size_t kMaxPipelined = kMaxHead + 64 * 1024;
@@ -183,7 +184,7 @@ void Http1Connection::begin_body() {
   head_method_ = head.method == "HEAD";
   chunked_body_ = head.chunked;
   body_left_ = head.has_length ? head.length : 0;
-  answered_ = answer_started_ = chunked_answer_ = false;
+  answered_ = answer_started_ = chunked_answer_ = blocked_ = false;
   scanned_ = 0;
   if (body_left_ > server_.options_.max_body) {
     refuse(413, "the request body is larger than the limit");
@@ -453,29 +454,31 @@ void Http1Connection::send(const iovec* parts, int count) {
     out_.append(pool, {static_cast<const char*>(parts[i].iov_base) + sent, parts[i].iov_len - sent});
     sent = 0;
   }
+  blocked_ = blocked_ || out_.size() > kHighWater;
 }
 
 void Http1Connection::continue_output() {
   while (!out_.empty()) {
     const iovec part = part_of(out_.view());
     const net::Io io = net::write_some(fd_.get(), &part, 1);
-    if (io.kind == net::Io::again) return;
+    if (io.kind == net::Io::again) break;
     if (io.kind == net::Io::error) {
       gone();
       return;
     }
     out_.consume(io.n);
     deadline_ = server_.loop_.now() + server_.options_.write_stall;
-    if (out_.size() > kLowWater) continue;
-    if (out_.empty()) {
-      out_.release();
-      if (state_ == State::closing) {
-        close();
-        return;
-      }
-      if (state_ == State::linger) ::shutdown(fd_.get(), SHUT_WR);
-    }
   }
+  if (out_.empty()) {
+    out_.release();
+    if (state_ == State::closing) {
+      close();
+      return;
+    }
+    if (state_ == State::linger) ::shutdown(fd_.get(), SHUT_WR);
+  }
+  if (!blocked_ || out_.size() > kLowWater) return;
+  blocked_ = false;
   if (state_ == State::busy && exchange_ != nullptr && !answered_) exchange_->on_writable();
 }
 

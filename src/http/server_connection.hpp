@@ -21,7 +21,7 @@ class Http1Connection final : public net::Handler, public ServerStream, private 
   void flush() override;
   void finish(std::string_view framed) override;
   void abort() override;
-  bool blocked() const override { return !out_.empty(); }
+  bool blocked() const override { return blocked_; }
   std::size_t pending() const override { return out_.size(); }
   bool started() const override { return answer_started_; }
   bool http11() const override { return http11_; }
@@ -79,6 +79,7 @@ class Http1Connection final : public net::Handler, public ServerStream, private 
   bool answer_started_ = false;
   bool answered_ = false;        // respond() or finish() was called for the current request
   bool in_request_ = false;      // inside Service::on_request
+  bool blocked_ = false;         // between the high and the low watermark, on the way down
   bool reading_ = false;         // inside read(): no recursion
   bool readable_ = false;        // bytes may be waiting in the socket
   bool peer_closed_ = false;     // FIN seen

@@ -285,11 +285,11 @@ void Controller::Impl::wait(const Wait& w) {
 
 void Controller::Impl::expire(ModelState& m) {
   for (const auto& held : m.queue.take_expired(now)) {
-    auto why = why_not_ready(m, backend, now);
+    const auto why = why_not_ready(m, backend, now);
     Reason reason{"hold_deadline",
-                  fmt::format("held for {}, past the deadline spec.hold.deadline {} of Model {}: {}", format_duration((now - held.since) / kMillisecond * kMillisecond),
-                              format_duration(m.spec.hold.deadline), m.spec.name, why.text),
-                  why.hint.empty() ? "try again after the time in Retry-After, or raise spec.hold.deadline" : why.hint};
+                  fmt::format("held for {}, past the deadline spec.hold.deadline {} of Model {} ({})", format_duration((now - held.since) / kMillisecond * kMillisecond),
+                              format_duration(m.spec.hold.deadline), m.spec.name, why.code),
+                  "try again after the time in Retry-After, or raise spec.hold.deadline"};
     refuse(m, held, 503, std::move(reason), retry_after(m, now));
   }
 }
@@ -341,7 +341,9 @@ bool Controller::Impl::hopeless(const ModelState& m) const {
 void Controller::Impl::refuse_hopeless(ModelState& m) {
   if (m.queue.empty() || !hopeless(m)) return;
   const Nanos retry = m.permanent || m.blocked ? 0 : std::max(kSecond, m.backoff_until - now);
-  refuse_all(m, 503, why_not_ready(m, backend, now), retry);
+  // A client learns the code. The text with its paths and engine output is for the operator.
+  const auto why = why_not_ready(m, backend, now);
+  refuse_all(m, 503, {why.code, fmt::format("Model {} cannot start now ({})", m.spec.name, why.code), "tidegate explain model NAME shows why"}, retry);
 }
 
 // ---- events ------------------------------------------------------------------------------------------------------

@@ -431,7 +431,7 @@ void LocalReplica::stop() {
   state_ = State::stopping;
   call_.reset();
   timer_.cancel();
-  deadline_.cancel();
+  if (!was_failed) deadline_.cancel();  // else it watches over the end already
   if (weights_handle_ != 0) context_.weights.forget(std::exchange(weights_handle_, 0));
   if (!has_process()) {
     emit(Phase::stopped);

@@ -334,6 +334,31 @@ def test_18_stdin_and_the_order_of_flags(binary, place):
         assert run(binary, moved).returncode == 0, moved
 
 
+def test_19_ctrl_c_drains_and_twice_leaves_at_once(binary, tmp_path):
+    slow = DOCUMENTS.replace("decode: 100000", "decode: 1")
+    with Program(binary, tmp_path, {"slow.yaml": slow}) as program:
+        body = {"model": "small", "max_tokens": 500, "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
+        request = urllib.request.Request(
+            program.url("/v1/chat/completions"), json.dumps(body).encode(),
+            {"Authorization": f"Bearer {program.key}", "Content-Type": "application/json"},
+        )  # fmt: skip
+        with urllib.request.urlopen(request, timeout=BOUND_S) as answer:
+            assert answer.readline().startswith(b"data: ")
+            program.process.send_signal(signal.SIGINT)
+            end = time.monotonic() + BOUND_S
+            while '"draining"' not in program.log() and time.monotonic() < end:
+                time.sleep(0.01)
+            assert '"draining"' in program.log() and program.process.poll() is None, (
+                "a running stream is finished first"
+            )
+            assert answer.readline() is not None  # the stream goes on
+            begin = time.monotonic()
+            program.process.send_signal(signal.SIGINT)
+            assert program.process.wait(BOUND_S) in (0, 130, -signal.SIGINT)
+            assert time.monotonic() - begin < 10, "the second Ctrl-C must not wait for the stream"
+        program.process = None
+
+
 def test_21_ends_with_the_next_command(binary, place):
     assert f"next: tidegate up -f {place['documents']}" in run(binary, filled(CALLS["check"], place)).stderr
     bad = pathlib.Path(place["folder"]) / "bad.yaml"
