@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
 
 #include "app/table.hpp"
 #include "app/view.hpp"
@@ -36,17 +38,17 @@ std::string why(const Json& m) {
 }  // namespace
 
 std::string model_table(const Terminal& terminal, const Json& items, bool wide) {
-  std::vector<const Json*> sorted;
-  for (const Json& m : items) sorted.push_back(&m);
-  std::stable_sort(sorted.begin(), sorted.end(), [](const Json* a, const Json* b) {
-    return rank(a->value("state", "")) < rank(b->value("state", ""));
-  });
+  // By rank, then as they came. (clang finds std::stable_sort of libstdc++ 12 deprecated.)
+  std::vector<std::pair<std::size_t, std::size_t>> order;
+  for (std::size_t i = 0; i < items.size(); ++i) order.emplace_back(rank(items[i].value("state", "")), i);
+  std::sort(order.begin(), order.end());
   std::vector<Table::Column> columns = {{"MODEL"}, {"STATE"}, {"REPLICAS"}, {"BUSY", true}, {"HELD", true}};
   if (wide)
     columns.insert(columns.end(), {{"ENGINE"}, {"MIN-MAX"}, {"SLOTS", true}, {"MEMORY", true}, {"SOURCE"}});
   columns.push_back({"WHY"});
   Table table(std::move(columns));
-  for (const Json* m : sorted) {
+  for (const auto& [state_rank, index] : order) {
+    const Json* m = &items[index];
     const std::string state = text_at(*m, "/state");
     std::vector<Cell> row = {
         {text_at(*m, "/name")},
