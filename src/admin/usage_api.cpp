@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
@@ -16,7 +17,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMaxRequests = 100'000;
 
-double ms(std::int64_t ns) { return static_cast<double>(ns / 1000) / 1000.0; }
+double ms(std::int64_t ns) { return std::round(static_cast<double>(ns) / 1e3) / 1e3; }
 
 void put_sums(Json& j, const ledger::UsageSums& s) {
   j["requests"] = s.requests;

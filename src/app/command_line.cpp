@@ -125,7 +125,8 @@ Word& Word::argument(std::string name, std::string& target, std::string help, bo
   return *this;
 }
 
-Word& Word::arguments(std::string name, std::vector<std::string>& target, std::string help, bool required) {
+Word& Word::arguments(const std::string& name, std::vector<std::string>& target, std::string help,
+                      bool required) {
   impl_->app->add_option(name, target);
   impl_->checks.push_back([name, &target, required]() -> Result<> {
     if (required && target.empty()) return fail("missing_argument", fmt::format("{} is missing", name));
@@ -144,11 +145,6 @@ Word& Word::output_flag(bool csv) {
                 csv ? "table, wide, json, yaml, name or csv" : "table, wide, json, yaml or name");
 }
 
-Word& Word::action(std::function<int(Terminal&)> run) {
-  run_ = std::move(run);
-  return *this;
-}
-
 Word& Word::action_result(std::function<Result<int>(Terminal&)> run) {
   run_ = [this, run = std::move(run)](Terminal& terminal) {
     const Result<int> result = run(terminal);
@@ -156,11 +152,6 @@ Word& Word::action_result(std::function<Result<int>(Terminal&)> run) {
     terminal.error(result.error(), format_);
     return is_wrong_use(result.error().code) ? kWrongUse : kFailed;
   };
-  return *this;
-}
-
-Word& Word::hidden() {
-  hidden_ = true;
   return *this;
 }
 
@@ -185,7 +176,7 @@ std::string Word::help() const {
   page.summary = summary_;
   page.examples = examples_;
   for (const auto& w : words_) {
-    if (!w->hidden_) page.words.push_back({w->name_, w->summary_});
+    page.words.push_back({w->name_, w->summary_});
   }
   for (const Flag& f : flags_) {
     if (f.positional) page.arguments.push_back({f.required ? f.names : fmt::format("[{}]", f.names), f.help});
@@ -212,7 +203,7 @@ std::vector<const Word*> CommandLine::all() const {
   std::vector<const Word*> found{root_.get()};
   for (std::size_t i = 0; i < found.size(); ++i) {
     for (const auto& w : found[i]->words_) {
-      if (!w->hidden_) found.push_back(w.get());
+      found.push_back(w.get());
     }
   }
   return found;
@@ -343,7 +334,7 @@ int CommandLine::run(int argc, const char* const* argv) {
       }
       std::vector<std::string> names;
       for (const auto& sub : w->words_) {
-        if (!sub->hidden_) names.push_back(sub->name_);
+        names.push_back(sub->name_);
       }
       const std::string near = text::did_you_mean(first, names);
       const std::string help = full_name(*root_, *w) + " --help";

@@ -41,7 +41,8 @@ class Word {
   Word& list(std::string names, std::string value, std::vector<std::string>& target,
              std::string help);  // may be repeated
   Word& argument(std::string name, std::string& target, std::string help, bool required = true);
-  Word& arguments(std::string name, std::vector<std::string>& target, std::string help, bool required = true);
+  Word& arguments(const std::string& name, std::vector<std::string>& target, std::string help,
+                  bool required = true);
 
   // Adds --data DIR; `target` gets the flag's value ("" = the default place).
   Word& data_flag(std::string& target);
@@ -49,13 +50,10 @@ class Word {
   Word& output_flag(bool csv = false);
   // The format asked for; also while errors are printed.
   Format format() const { return format_; }
-  void reject(std::string code, std::string message, std::string hint);  // for checks that need two flags
 
-  // Runs the word; returns the exit status.
-  Word& action(std::function<int(Terminal&)> run);
-  // An action whose error is printed in the common form with status 1, or 2 for codes of wrong use.
+  // What the word does; returns the exit status. An error is printed in the common form with status 1, or 2
+  // for codes of wrong use.
   Word& action_result(std::function<Result<int>(Terminal&)> run);
-  Word& hidden();
 
   std::string path() const;  // "keys create", "" for the program itself
   const std::string& name() const { return name_; }
@@ -80,7 +78,7 @@ class Word {
   std::function<int(Terminal&)> run_;
   std::string output_;
   Format format_ = Format::table;
-  bool csv_ = false, has_output_ = false, hidden_ = false, help_asked_ = false, no_color_ = false;
+  bool csv_ = false, has_output_ = false, help_asked_ = false, no_color_ = false;
   std::unique_ptr<Impl> impl_;
 };
 
@@ -91,7 +89,7 @@ class CommandLine {
   Word& root() { return *root_; }
   // Parses and runs. argv[0] is skipped. Returns the exit status.
   int run(int argc, const char* const* argv);
-  // Every word that is not hidden, parents first.
+  // Every word, parents first.
   std::vector<const Word*> all() const;
   // docs/reference/command-line.md, whole: the help of every word.
   std::string reference_markdown() const;

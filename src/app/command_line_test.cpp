@@ -50,6 +50,7 @@ Ran run(std::vector<std::string> arguments) {
   });
   arguments.insert(arguments.begin(), "program");
   std::vector<const char*> argv;
+  argv.reserve(arguments.size());
   for (const std::string& a : arguments) argv.push_back(a.c_str());
   ::testing::internal::CaptureStdout();
   ::testing::internal::CaptureStderr();

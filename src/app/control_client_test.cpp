@@ -31,6 +31,7 @@ class ControlClientTest : public ::testing::Test {
   // Answers one request with these bytes in pieces of `piece`, then closes.
   void serve(std::string answer, std::size_t piece) {
     listener_ = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_TRUE(listener_);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path, path_.c_str(), path_.size() + 1);
@@ -38,6 +39,7 @@ class ControlClientTest : public ::testing::Test {
     ASSERT_EQ(::listen(listener_.get(), 4), 0);
     thread_ = std::thread([this, answer = std::move(answer), piece] {
       const Fd fd(::accept(listener_.get(), nullptr, nullptr));
+      if (!fd) return;
       std::array<char, 4096> buffer{};
       while (request_.find("\r\n\r\nbody") == std::string::npos) {
         const ssize_t n = ::read(fd.get(), buffer.data(), buffer.size());

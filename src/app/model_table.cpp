@@ -40,6 +40,7 @@ std::string why(const Json& m) {
 std::string model_table(const Terminal& terminal, const Json& items, bool wide) {
   // By rank, then as they came. (clang finds std::stable_sort of libstdc++ 12 deprecated.)
   std::vector<std::pair<std::size_t, std::size_t>> order;
+  order.reserve(items.size());
   for (std::size_t i = 0; i < items.size(); ++i) order.emplace_back(rank(items[i].value("state", "")), i);
   std::sort(order.begin(), order.end());
   std::vector<Table::Column> columns = {{"MODEL"}, {"STATE"}, {"REPLICAS"}, {"BUSY", true}, {"HELD", true}};

@@ -23,6 +23,7 @@ std::string Table::text(const Terminal& terminal) const {
     return clean;
   };
   std::vector<std::size_t> widths;
+  widths.reserve(columns_.size());
   for (const Column& c : columns_) widths.push_back(display_width(c.title));
   for (const auto& row : rows_) {
     for (std::size_t i = 0; i < columns_.size(); ++i)

@@ -79,6 +79,7 @@ Result<int> check(Terminal& terminal, const CheckFlags& flags, Format format) {
                   },
                   [&](const Json&) {
                     std::vector<std::string> names;
+                    names.reserve(result.findings.size());
                     for (const spec::Finding& f : result.findings) names.push_back(f.code);
                     return names;
                   }};

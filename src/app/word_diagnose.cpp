@@ -46,7 +46,7 @@ Json listing(const std::string& dir, int levels) {
   if (names.size() > 200) names.resize(200);
   for (const std::string& name : names) {
     struct stat info{};
-    const std::string path = dir + "/" + name;
+    const std::string path = fmt::format("{}/{}", dir, name);
     if (::lstat(path.c_str(), &info) != 0) continue;
     Json j = {{"name", name}, {"bytes", info.st_size}, {"mode", fmt::format("{:o}", info.st_mode & 07777)}};
     if (S_ISDIR(info.st_mode) && levels > 1) j["files"] = listing(path, levels - 1);
@@ -77,7 +77,7 @@ Json logs_of(const std::string& dir) {
   for (const Json& f : listing(dir + "/logs", 1)) {
     const std::string name = f.value("name", "");
     if (name.starts_with("access")) continue;  // who asked for what is nobody else's business
-    const auto part = admin::read_log_part(dir + "/logs/" + name, 50, std::nullopt);
+    const auto part = admin::read_log_part(fmt::format("{}/logs/{}", dir, name), 50, std::nullopt);
     if (part) logs[name] = redacted(part->text);
   }
   return logs;

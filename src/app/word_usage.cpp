@@ -60,6 +60,7 @@ void show_sums(Terminal& terminal, const Json& j, const std::vector<std::string>
   if (!by.empty()) {
     for (const Json& item : j.at("items")) {
       std::vector<Cell> row;
+      row.reserve(by.size());
       for (const std::string& name : by) row.push_back({item.value(name, "")});
       add(std::move(row), item);
     }

@@ -322,9 +322,7 @@ void Request::on_failure(Failure failure, std::string_view detail) {
   const bool never_reached = failure == Failure::resolve || failure == Failure::connect || failure == Failure::connect_timeout ||
                              failure == Failure::tls || failure == Failure::tls_timeout;
   if (!relayed_) {
-    // A foreign server behind engine `external` may charge like a Provider: only what never reached it goes back to the queue.
-    const bool died = !backend_->foreign && (failure == Failure::unanswered || failure == Failure::cut);
-    if (local && (never_reached || died)) {
+    if (local && (never_reached || failure == Failure::unanswered || failure == Failure::cut)) {
       // Our own replica died before the client saw a byte: back to the front of the queue. No budget, its deadline bounds it.
       const int replica = replica_;
       auto table = backend_->table;

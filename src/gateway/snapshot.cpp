@@ -80,9 +80,7 @@ Backend SnapshotBuilder::backend_of(const spec::Target& target, const spec::Docu
   if (target.provider.empty()) {
     backend.name = "model/" + target.model;
     backend.table = table_of(target.model);
-    const spec::Model& model = documents.models.at(target.model);
-    backend.keep_alive_after = model.hold.keep_alive_after;
-    backend.foreign = model.engine == spec::EngineKind::external;
+    backend.keep_alive_after = documents.models.at(target.model).hold.keep_alive_after;
     return backend;
   }
   const spec::Provider& provider = documents.providers.at(target.provider);

@@ -42,7 +42,6 @@ struct Backend {
   // A local Model:
   std::shared_ptr<replica::Table> table;
   Nanos keep_alive_after = 0;                  // hold.keepAliveAfter; 0 = never
-  bool foreign = false;                        // engine `external`: somebody else's server
   // A Provider:
   std::shared_ptr<const http::Target> target;
   std::shared_ptr<ProviderState> provider;

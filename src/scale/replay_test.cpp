@@ -170,7 +170,7 @@ TEST(ReplayTraces, TableOfTheRecordedTraces) {
       if (n == 4 || n == 5 || n == 8 || n == 10 || n == 12) print_row(t.name, ("static " + std::to_string(n)).c_str(), o);
     }
     for (const double cold : {30.0, 120.0}) {
-      char label[40];
+      char label[64];
       for (const double price : {10.0, 30.0}) {
         Setting s;
         s.cold = cold;

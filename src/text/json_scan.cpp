@@ -3,8 +3,13 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 namespace tg::text {
 
@@ -294,15 +299,42 @@ bool json_unescape(std::string_view raw, std::string& out) {
   return true;
 }
 
-std::int64_t json_code_points(std::string_view raw) {
+namespace {
+
+// Bytes that are not UTF-8 continuation bytes (10xxxxxx): 16 at a time where SSE2 is the baseline.
+std::int64_t count_leading_bytes(std::string_view text) {
   std::int64_t count = 0;
-  for (const char c : raw) count += (c & 0xC0) != 0x80;
-  if (std::memchr(raw.data(), '\\', raw.size()) == nullptr) return count;
+  const char* p = text.data();
+  std::size_t left = text.size();
+#if defined(__SSE2__)
+  const __m128i limit = _mm_set1_epi8(-65);  // continuation bytes are the signed values -128 … -65
+  while (left >= 16) {
+    // A lane counts up to 255 before it is added to the sum.
+    __m128i lanes = _mm_setzero_si128();
+    std::size_t blocks = std::min<std::size_t>(left / 16, 255);
+    left -= blocks * 16;
+    for (; blocks > 0; --blocks, p += 16) {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+      lanes = _mm_sub_epi8(lanes, _mm_cmpgt_epi8(bytes, limit));
+    }
+    const __m128i sums = _mm_sad_epu8(lanes, _mm_setzero_si128());
+    count += _mm_cvtsi128_si64(sums) + _mm_cvtsi128_si64(_mm_unpackhi_epi64(sums, sums));
+  }
+#endif
+  for (; left > 0; --left, ++p) count += (*p & 0xC0) != 0x80;
+  return count;
+}
+
+}  // namespace
+
+std::int64_t json_code_points(std::string_view raw) {
+  std::int64_t count = count_leading_bytes(raw);
   for (std::size_t at = 0; at + 1 < raw.size(); ++at) {
-    if (raw[at] != '\\') continue;
-    ++at;
+    const void* slash = std::memchr(raw.data() + at, '\\', raw.size() - at);
+    if (slash == nullptr) break;
+    at = static_cast<std::size_t>(static_cast<const char*>(slash) - raw.data()) + 1;
     --count;  // two characters stand for one
-    if (raw[at] != 'u' || at + 4 >= raw.size()) continue;
+    if (at + 4 >= raw.size() || raw[at] != 'u') continue;
     count -= 4;
     const int unit = hex4(raw.substr(at + 1, 4));
     if (unit >= 0xDC00 && unit < 0xE000) --count;  // second half of a pair

@@ -87,6 +87,12 @@ TEST(JsonScan, CodePoints) {
   EXPECT_EQ(json_code_points(R"(a\nb)"), 3);
   EXPECT_EQ(json_code_points(R"(\ud83d\ude00)"), 1);
   EXPECT_EQ(json_code_points(R"(\\u)"), 2);
+  EXPECT_EQ(json_code_points(R"(\u0041)"), 1);
+  std::string longer;
+  for (int i = 0; i < 3000; ++i) longer += "a\xC3\xA9\xF0\x9F\x98\x80";
+  for (std::size_t n : {std::size_t{7}, std::size_t{70}, std::size_t{7 * 700}, longer.size()}) {
+    EXPECT_EQ(json_code_points(std::string_view(longer).substr(0, n)), static_cast<std::int64_t>(n / 7 * 3)) << n;
+  }
 }
 
 }  // namespace
