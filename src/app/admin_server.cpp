@@ -12,7 +12,8 @@ namespace {
 bool loopback_host(std::string_view host) {
   const bool bracketed = host.starts_with('[');
   const std::size_t end = bracketed ? host.find(']') : host.rfind(':');
-  const std::string_view name = bracketed ? host.substr(1, end == std::string_view::npos ? end : end - 1) : host.substr(0, end);
+  const std::string_view name =
+      bracketed ? host.substr(1, end == std::string_view::npos ? end : end - 1) : host.substr(0, end);
   if (name == "localhost") return true;
   const auto address = net::numeric_address(name, 0);
   return address && (name == "::1" || address->str().starts_with("127."));
@@ -27,8 +28,8 @@ http::ServerOptions admin_options() {
 
 }  // namespace
 
-// One request of the API: waits for its body, then answers at once; usage is read on a thread of its own, for it may read
-// many files while the control loop has replicas to start.
+// One request of the API: waits for its body, then answers at once; usage is read on a thread of its own, for
+// it may read many files while the control loop has replicas to start.
 class AdminServer::Call final : public http::Exchange {
  public:
   Call(AdminServer& owner, http::ServerStream& stream, const http::RequestHead& head)
@@ -61,7 +62,8 @@ class AdminServer::Call final : public http::Exchange {
  private:
   void answer() {
     if (stream_ != nullptr) {
-      std::string headers = fmt::format("content-type: {}\r\ncache-control: no-store\r\n", response_.content_type);
+      std::string headers =
+          fmt::format("content-type: {}\r\ncache-control: no-store\r\n", response_.content_type);
       if (!response_.allow.empty()) headers += fmt::format("allow: {}\r\n", response_.allow);
       stream_->respond(response_.status, headers, response_.body);
     }
@@ -78,7 +80,11 @@ class AdminServer::Call final : public http::Exchange {
 };
 
 AdminServer::AdminServer(net::Loop& loop, admin::Sources& sources, const Metrics& metrics, bool trusted)
-    : loop_(loop), sources_(sources), metrics_(metrics), trusted_(trusted), server_(loop, *this, admin_options()) {}
+    : loop_(loop),
+      sources_(sources),
+      metrics_(metrics),
+      trusted_(trusted),
+      server_(loop, *this, admin_options()) {}
 
 AdminServer::~AdminServer() {
   server_.close_all();
@@ -93,7 +99,8 @@ AdminServer::~AdminServer() {
 http::Exchange* AdminServer::on_request(http::ServerStream& stream, const http::RequestHead& head) {
   if (!trusted_ && !loopback_host(head.find(http::FieldId::host))) {
     stream.respond(403, "content-type: application/json\r\n",
-                   admin::error_json({"host_not_allowed", "the console answers to loopback hosts only", "use http://127.0.0.1"}));
+                   admin::error_json({"host_not_allowed", "the console answers to loopback hosts only",
+                                      "use http://127.0.0.1"}));
     return nullptr;
   }
   const bool get = head.method == "GET" || head.method == "HEAD";
@@ -109,7 +116,8 @@ http::Exchange* AdminServer::on_request(http::ServerStream& stream, const http::
   return new Call(*this, stream, head);  // deletes itself with its answer
 }
 
-void AdminServer::on_bad_request(int status, std::string_view reason, http::HeaderText& headers, std::string& body) {
+void AdminServer::on_bad_request(int status, std::string_view reason, http::HeaderText& headers,
+                                 std::string& body) {
   (void)status;
   headers.add("content-type", "application/json");
   body = admin::error_json({"bad_request", std::string(reason), ""});

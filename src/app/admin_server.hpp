@@ -1,5 +1,6 @@
-// The admin API, metrics and health on HTTP, on the control loop: once on DIR/run/control.sock (trusted: only the user can
-// open it) and once on the console port (reading only; loopback Host only, so that no web page can reach it by a name).
+// The admin API, metrics and health on HTTP, on the control loop: once on DIR/run/control.sock (trusted: only
+// the user can open it) and once on the console port (reading only; loopback Host only, so that no web page
+// can reach it by a name).
 #pragma once
 
 #include <memory>
@@ -21,7 +22,8 @@ class AdminServer final : public http::Service {
   void set_ready(bool ready) { ready_ = ready; }
 
   http::Exchange* on_request(http::ServerStream& stream, const http::RequestHead& head) override;
-  void on_bad_request(int status, std::string_view reason, http::HeaderText& headers, std::string& body) override;
+  void on_bad_request(int status, std::string_view reason, http::HeaderText& headers,
+                      std::string& body) override;
 
  private:
   class Call;

@@ -333,6 +333,7 @@ int CommandLine::run(int argc, const char* const* argv) {
         return kWrongUse;
       }
       std::vector<std::string> names;
+      names.reserve(w->words_.size());
       for (const auto& sub : w->words_) {
         names.push_back(sub->name_);
       }

@@ -23,23 +23,32 @@ runtime::LocalOptions local_options(const std::string& dir, std::size_t workers)
 }
 }  // namespace
 
-Control::Control(const Parts& parts, const UpOptions& options, DocumentSource source, spec::Documents documents, std::size_t workers)
-    : parts_(parts), options_(options), source_(std::move(source)), documents_(std::move(documents)), worker_count_(workers),
+Control::Control(const Parts& parts, const UpOptions& options, DocumentSource source,
+                 spec::Documents documents, std::size_t workers)
+    : parts_(parts),
+      options_(options),
+      source_(std::move(source)),
+      documents_(std::move(documents)),
+      worker_count_(workers),
       backend_(parts.loop, parts.resolver, parts.log, local_options(parts.dir, workers)),
-      snapshots_(parts.metrics, limits_), tick_timer_([this](Nanos) { tick(); }), drain_timer_([this](Nanos) { stop_when_done(); }),
-      control_api_(parts.loop, *this, parts.metrics, true), console_api_(parts.loop, *this, parts.metrics, false),
+      snapshots_(parts.metrics, limits_),
+      tick_timer_([this](Nanos) { tick(); }),
+      drain_timer_([this](Nanos) { stop_when_done(); }),
+      control_api_(parts.loop, *this, parts.metrics, true),
+      console_api_(parts.loop, *this, parts.metrics, false),
       watch_(parts.loop, [this] { reload(); }) {
   const char* help = "loads of the documents since the start, by outcome";
   reloads_good_ = parts_.metrics.counter("tidegate_document_loads_total", help, {{"outcome", "accepted"}});
   reloads_bad_ = parts_.metrics.counter("tidegate_document_loads_total", help, {{"outcome", "refused"}});
-  documents_valid_ = parts_.metrics.gauge("tidegate_documents_valid", "1 if the last load of the documents was accepted");
+  documents_valid_ =
+      parts_.metrics.gauge("tidegate_documents_valid", "1 if the last load of the documents was accepted");
   replica::Controller::Options controller;
   controller.workers = workers;
   controller.state_dir = parts_.dir + "/state";
   controller.metric_shard = workers;
   controller_ = std::make_unique<replica::Controller>(
-      backend_, [this](std::size_t worker, const replica::Grant& grant) { workers_->grant(worker, grant); }, parts_.metrics, parts_.log,
-      controller);
+      backend_, [this](std::size_t worker, const replica::Grant& grant) { workers_->grant(worker, grant); },
+      parts_.metrics, parts_.log, controller);
   status_.version = program_version();
   status_.pid = ::getpid();
   status_.started_utc_ns = utc_now_ns();
@@ -56,11 +65,15 @@ Control::~Control() {
 // Makes `documents_` the truth for controller and workers.
 void Control::publish() {
   controller_->apply(documents_, parts_.loop.now());
-  snapshot_ = snapshots_.build(documents_, [this](const std::string& model) { return controller_->table(model); });
+  snapshot_ =
+      snapshots_.build(documents_, [this](const std::string& model) { return controller_->table(model); });
   if (workers_) workers_->set_snapshot(snapshot_);
-  for (const std::string& reason : snapshot_->not_ready) parts_.log.warn("backend is not ready", {field("reason", reason)});
+  for (const std::string& reason : snapshot_->not_ready)
+    parts_.log.warn("backend is not ready", {field("reason", reason)});
   for (const std::string& platform : documents_.platforms) {
-    parts_.log.info("a Platform document is for render and apply; its Models, Providers, Routes and Tenants are served", {field("platform", platform)});
+    parts_.log.info(
+        "a Platform document is for render and apply; its Models, Providers, Routes and Tenants are served",
+        {field("platform", platform)});
   }
   ++status_.generation;
   status_.models = documents_.models.size();
@@ -81,12 +94,14 @@ void Control::reload() {
     status_.reload = {false, utc_now_ns(), loaded.texts()};
     reloads_bad_.add(worker_count_);
     documents_valid_.set(worker_count_, 0);
-    for (const std::string& text : status_.reload.findings) parts_.log.error("documents refused, the earlier version still serves", {field("finding", text)});
+    for (const std::string& text : status_.reload.findings)
+      parts_.log.error("documents refused, the earlier version still serves", {field("finding", text)});
     return;
   }
   documents_ = std::move(loaded.documents);
   publish();
-  parts_.log.info("documents loaded", {field("generation", status_.generation), field("models", status_.models), field("routes", status_.routes)});
+  parts_.log.info("documents loaded", {field("generation", status_.generation),
+                                       field("models", status_.models), field("routes", status_.routes)});
 }
 
 gateway::ControlPort Control::port() {
@@ -99,11 +114,19 @@ gateway::ControlPort Control::port() {
               tick();
             });
           },
-      .gone = [this, &loop](const replica::GoneWaiter& gone) { loop.post([this, gone] { controller_->on_gone(gone, parts_.loop.now()); }); },
-      .slot_free = [this, &loop](const std::shared_ptr<replica::Table>& table) { loop.post([this, table] { controller_->on_slot_free(table, parts_.loop.now()); }); },
+      .gone =
+          [this, &loop](const replica::GoneWaiter& gone) {
+            loop.post([this, gone] { controller_->on_gone(gone, parts_.loop.now()); });
+          },
+      .slot_free =
+          [this, &loop](const std::shared_ptr<replica::Table>& table) {
+            loop.post([this, table] { controller_->on_slot_free(table, parts_.loop.now()); });
+          },
       .suspect =
           [this, &loop](const std::shared_ptr<replica::Table>& table, int replica) {
-            loop.post([this, table, replica] { controller_->on_replica_suspect(table, replica, parts_.loop.now()); });
+            loop.post([this, table, replica] {
+              controller_->on_replica_suspect(table, replica, parts_.loop.now());
+            });
           },
   };
 }
@@ -114,10 +137,12 @@ void Control::tick() {
   parts_.loop.timers().arm(tick_timer_, std::max(next, now + kMillisecond));
 }
 
-void Control::serve(std::vector<Fd> listeners, const std::string& listen, const http::ServerOptions& server, std::size_t max_requests) {
+void Control::serve(std::vector<Fd> listeners, const std::string& listen, const http::ServerOptions& server,
+                    std::size_t max_requests) {
   status_.listen = listen;
-  workers_ = std::make_unique<Workers>(Workers::Shared{parts_.keys.registry(), parts_.ledger, parts_.metrics, parts_.resolver, port()}, server,
-                                       max_requests, std::move(listeners), snapshot_);
+  workers_ = std::make_unique<Workers>(
+      Workers::Shared{parts_.keys.registry(), parts_.ledger, parts_.metrics, parts_.resolver, port()}, server,
+      max_requests, std::move(listeners), snapshot_);
   workers_->set_ready(true);
   control_api_.set_ready(true);
   console_api_.set_ready(true);
@@ -183,7 +208,8 @@ Result<admin::Status> Control::status() {
     for (const std::string& reason : snapshot_->not_ready) {
       if (!reason.starts_with(prefix)) continue;
       p.ready = false;
-      p.reason = {"credential_missing", reason.substr(prefix.size()), "set it and send SIGHUP, or start tidegate again"};
+      p.reason = {"credential_missing", reason.substr(prefix.size()),
+                  "set it and send SIGHUP, or start tidegate again"};
     }
     status_.provider_status.push_back(std::move(p));
   }
@@ -196,7 +222,9 @@ Result<admin::Status> Control::status() {
 
 Result<std::string> Control::models_json() { return controller_->models_json(parts_.loop.now()); }
 
-Result<std::string> Control::explain_json(const std::string& model) { return controller_->explain_json(model, parts_.loop.now()); }
+Result<std::string> Control::explain_json(const std::string& model) {
+  return controller_->explain_json(model, parts_.loop.now());
+}
 
 Result<std::vector<admin::LogFilePath>> Control::logs(const std::string& model) {
   std::vector<admin::LogFilePath> files;
@@ -206,7 +234,8 @@ Result<std::vector<admin::LogFilePath>> Control::logs(const std::string& model) 
     const std::string name = entry.path().filename().string();
     if (!name.starts_with(prefix) || !name.ends_with(".log")) continue;
     const std::string number = name.substr(prefix.size(), name.size() - prefix.size() - 4);
-    if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos || number.size() > 6) continue;
+    if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos || number.size() > 6)
+      continue;
     files.push_back({std::stoi(number), entry.path().string()});
   }
   std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.replica < b.replica; });

@@ -1,5 +1,5 @@
-// The control thread's object: documents, controller, backend, admin API, reload and drain. Workers talk to it through
-// ControlPort, it talks to them through Workers. Nothing here is on the request path.
+// The control thread's object: documents, controller, backend, admin API, reload and drain. Workers talk to
+// it through ControlPort, it talks to them through Workers. Nothing here is on the request path.
 #pragma once
 
 #include <functional>
@@ -33,11 +33,13 @@ class Control final : public admin::Sources {
     std::string dir;
   };
 
-  Control(const Parts& parts, const UpOptions& options, DocumentSource source, spec::Documents documents, std::size_t workers);
+  Control(const Parts& parts, const UpOptions& options, DocumentSource source, spec::Documents documents,
+          std::size_t workers);
   ~Control() override;
 
   // Opens the gateway: workers start, readiness turns good.
-  void serve(std::vector<Fd> listeners, const std::string& listen, const http::ServerOptions& server, std::size_t max_requests);
+  void serve(std::vector<Fd> listeners, const std::string& listen, const http::ServerOptions& server,
+             std::size_t max_requests);
   void serve_admin(Fd control_socket, Fd console, const std::string& console_address);
   // SIGTERM or SIGINT: drains; the second time leaves at once.
   const DocumentSource& source() const { return source_; }

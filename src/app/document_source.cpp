@@ -16,13 +16,17 @@ namespace tg::app {
 namespace {
 
 constexpr const char* kSimulated =
-    "apiVersion: tidegate.dev/v1alpha1\nkind: Model\nmetadata: {name: simulated}\nspec:\n  engine: {simulated: {}}\n";
+    "apiVersion: tidegate.dev/v1alpha1\nkind: Model\nmetadata: {name: simulated}\nspec:\n  engine: "
+    "{simulated: {}}\n";
 
 // "hf://owner/repo/Qwen3-4B-Q4_K_M.gguf" → "qwen3-4b-q4-k-m": a name that a document may have.
 std::string name_of(const std::string& reference) {
   std::string name = reference.substr(reference.find_last_of("/:") + 1);
   if (name.ends_with(".gguf")) name.resize(name.size() - 5);
-  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? static_cast<char>(std::tolower(static_cast<unsigned char>(c))) : '-';
+  for (char& c : name)
+    c = std::isalnum(static_cast<unsigned char>(c)) != 0
+            ? static_cast<char>(std::tolower(static_cast<unsigned char>(c)))
+            : '-';
   while (!name.empty() && name.front() == '-') name.erase(0, 1);
   while (!name.empty() && name.back() == '-') name.pop_back();
   return name.empty() ? "model" : name.substr(0, 63);
@@ -45,8 +49,11 @@ DocumentSource::DocumentSource(const UpOptions& options, const std::string& dir)
     standard_input_.assign(std::istreambuf_iterator<char>(std::cin), {});
   }
   for (const std::string& reference : options.models) {
-    made_.push_back({"--model", fmt::format("apiVersion: tidegate.dev/v1alpha1\nkind: Model\nmetadata: {{name: {}}}\nspec: {{source: {}}}\n",
-                                            name_of(reference), quoted(reference))});
+    made_.push_back(
+        {"--model",
+         fmt::format(
+             "apiVersion: tidegate.dev/v1alpha1\nkind: Model\nmetadata: {{name: {}}}\nspec: {{source: {}}}\n",
+             name_of(reference), quoted(reference))});
   }
   if (options.simulated) made_.push_back({"--simulated", kSimulated});
 }
@@ -72,7 +79,12 @@ DocumentSource::Loaded DocumentSource::load() {
     }
     auto content = read_file(path, 16 << 20);
     if (!content) {
-      unreadable.push_back({content.error().code, spec::Severity::error, {path, 0, 0}, {}, content.error().message, content.error().hint});
+      unreadable.push_back({content.error().code,
+                            spec::Severity::error,
+                            {path, 0, 0},
+                            {},
+                            content.error().message,
+                            content.error().hint});
       continue;
     }
     sources.push_back({path, std::move(*content)});
@@ -80,7 +92,8 @@ DocumentSource::Loaded DocumentSource::load() {
   if (sources.empty() && built_in_if_empty_) {
     // The folder may be missing altogether: that is what "no documents" looks like at the first start.
     unreadable.clear();
-    if (std::none_of(made_.begin(), made_.end(), [](const auto& s) { return s.name == "--simulated"; })) sources.push_back({"built-in", kSimulated});
+    if (std::none_of(made_.begin(), made_.end(), [](const auto& s) { return s.name == "--simulated"; }))
+      sources.push_back({"built-in", kSimulated});
   }
   sources.insert(sources.end(), made_.begin(), made_.end());
   Sha256 sha256;

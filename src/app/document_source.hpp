@@ -1,5 +1,5 @@
-// Where the documents of `up` come from: -f, else DIR/documents, else the built-in Model `simulated`; --model and --simulated
-// add documents of their own. Loaded again at each reload. Control thread.
+// Where the documents of `up` come from: -f, else DIR/documents, else the built-in Model `simulated`; --model
+// and --simulated add documents of their own. Loaded again at each reload. Control thread.
 #pragma once
 
 #include <string>

@@ -7,12 +7,14 @@ namespace tg::app {
 
 namespace {
 constexpr Nanos kSettle = 200 * kMillisecond;
-constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF;
+constexpr std::uint32_t kEvents =
+    IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF;
 }  // namespace
 
 class DocumentWatch::Reader final : public net::Handler {
  public:
-  Reader(net::Loop& loop, net::Timer& settle) : loop_(loop), settle_(settle), fd_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
+  Reader(net::Loop& loop, net::Timer& settle)
+      : loop_(loop), settle_(settle), fd_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
     if (fd_) loop_.add(fd_.get(), *this, EPOLLIN | EPOLLET);
   }
   void on_events(std::uint32_t) override {
@@ -30,7 +32,9 @@ class DocumentWatch::Reader final : public net::Handler {
 };
 
 DocumentWatch::DocumentWatch(net::Loop& loop, std::function<void()> changed)
-    : loop_(loop), settle_([f = std::move(changed)](Nanos) { f(); }), reader_(std::make_unique<Reader>(loop, settle_)) {}
+    : loop_(loop),
+      settle_([f = std::move(changed)](Nanos) { f(); }),
+      reader_(std::make_unique<Reader>(loop, settle_)) {}
 
 DocumentWatch::~DocumentWatch() {
   if (reader_->fd() >= 0) loop_.remove(reader_->fd());
@@ -39,7 +43,7 @@ DocumentWatch::~DocumentWatch() {
 void DocumentWatch::watch(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
     if (path == "-" || reader_->fd() < 0) continue;
-    struct stat info {};
+    struct stat info{};
     std::string folder = path;
     if (::stat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
       const std::size_t slash = path.rfind('/');

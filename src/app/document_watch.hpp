@@ -1,5 +1,5 @@
-// Watches the folders of the documents (renames and symlink swaps show there, not in the file) and calls back once nothing
-// has changed for 200 ms. Control loop only.
+// Watches the folders of the documents (renames and symlink swaps show there, not in the file) and calls back
+// once nothing has changed for 200 ms. Control loop only.
 #pragma once
 
 #include <functional>

@@ -30,8 +30,8 @@ int refuse(const Error& error) {
   return 2;
 }
 
-// A bound address and its listeners, one per worker. Bound once without SO_REUSEPORT first: a second program on the same
-// port would otherwise silently share it.
+// A bound address and its listeners, one per worker. Bound once without SO_REUSEPORT first: a second program
+// on the same port would otherwise silently share it.
 struct Bound {
   std::vector<Fd> listeners;
   std::string address;
@@ -76,13 +76,15 @@ rlim_t raise_file_limit() {
 
 class Signals final : public net::Handler {
  public:
-  Signals(net::Loop& loop, const sigset_t& set, Control& control) : loop_(loop), control_(control), fd_(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) {
+  Signals(net::Loop& loop, const sigset_t& set, Control& control)
+      : loop_(loop), control_(control), fd_(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) {
     loop_.add(fd_.get(), *this, EPOLLIN | EPOLLET);
   }
   ~Signals() override { loop_.remove(fd_.get()); }
   void on_events(std::uint32_t) override {
     signalfd_siginfo info{};
-    while (::read(fd_.get(), &info, sizeof info) == sizeof info) control_.on_signal(static_cast<int>(info.ssi_signo));
+    while (::read(fd_.get(), &info, sizeof info) == sizeof info)
+      control_.on_signal(static_cast<int>(info.ssi_signo));
   }
 
  private:
@@ -97,12 +99,14 @@ Result<std::string> first_key(ledger::KeyStore& keys, const std::string& dir) {
   auto created = keys.create({.name = "first", .tenant = "default", .models = {}, .limits = {}});
   if (!created) return std::unexpected(std::move(created.error()));
   const std::string text = created->front().text;
-  if (auto written = replace_file(dir + "/key", text + "\n"); !written) return std::unexpected(std::move(written.error()));
+  if (auto written = replace_file(dir + "/key", text + "\n"); !written)
+    return std::unexpected(std::move(written.error()));
   return text;
 }
 
 // What a person needs next, in this order and nothing else: key, curl, Python.
-void greet(const std::string& listen, const std::string& dir, const std::string& key, const spec::Documents& documents, const DocumentSource& source) {
+void greet(const std::string& listen, const std::string& dir, const std::string& key,
+           const spec::Documents& documents, const DocumentSource& source) {
   // The first Model of the documents is the one to try; Providers may cost money.
   std::string model = documents.routes.empty() ? "NAME" : documents.routes.begin()->first;
   std::tuple<std::size_t, int> first{SIZE_MAX, 0};
@@ -117,16 +121,20 @@ void greet(const std::string& listen, const std::string& dir, const std::string&
   std::string shown = key;
   if (shown.empty()) shown = in_file ? fmt::format("$(cat {}/key)", dir) : "$TIDEGATE_KEY";
   if (!key.empty()) fmt::print("key     {}\n        (also in {}/key until you delete that file)\n", key, dir);
-  fmt::print("curl    curl http://{}/v1/chat/completions -H \"Authorization: Bearer {}\" \\\n"
-             "          -H 'Content-Type: application/json' -d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n",
-             listen, shown, model);
+  fmt::print(
+      "curl    curl http://{}/v1/chat/completions -H \"Authorization: Bearer {}\" \\\n"
+      "          -H 'Content-Type: application/json' -d "
+      "'{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n",
+      listen, shown, model);
   const std::string quoted = key.empty() && in_file ? fmt::format("open(\"{}/key\").read().strip()", dir)
                              : key.empty()          ? std::string("os.environ[\"TIDEGATE_KEY\"]")
                                                     : "\"" + key + "\"";
-  fmt::print("python  from openai import OpenAI\n"
-             "        client = OpenAI(base_url=\"http://{}/v1\", api_key={})\n"
-             "        print(client.chat.completions.create(model=\"{}\", messages=[{{\"role\": \"user\", \"content\": \"Hello\"}}]).choices[0].message.content)\n",
-             listen, quoted, model);
+  fmt::print(
+      "python  from openai import OpenAI\n"
+      "        client = OpenAI(base_url=\"http://{}/v1\", api_key={})\n"
+      "        print(client.chat.completions.create(model=\"{}\", messages=[{{\"role\": \"user\", "
+      "\"content\": \"Hello\"}}]).choices[0].message.content)\n",
+      listen, quoted, model);
   std::fflush(stdout);
 }
 
@@ -151,11 +159,14 @@ int run_up(const UpOptions& options) {
   auto loaded = source.load();
   if (!loaded.ok()) {
     for (const std::string& text : loaded.texts()) fmt::print(stderr, "{}\n", text);
-    fmt::print(stderr, "error: {} in the documents; nothing was started\nhint: tidegate check FILE prints them again\ncode: documents_invalid\n",
+    fmt::print(stderr,
+               "error: {} in the documents; nothing was started\nhint: tidegate check FILE prints them "
+               "again\ncode: documents_invalid\n",
                loaded.texts().size() == 1 ? "1 error" : fmt::format("{} errors", loaded.texts().size()));
     return 2;
   }
-  const std::size_t workers = options.workers > 0 ? static_cast<std::size_t>(options.workers) : usable_cores();
+  const std::size_t workers =
+      options.workers > 0 ? static_cast<std::size_t>(options.workers) : usable_cores();
   auto gateway = bind_all(options.listen, workers, "--listen");
   if (!gateway) return refuse(gateway.error());
   auto console = bind_all(options.console, 1, "--console");
@@ -168,28 +179,36 @@ int run_up(const UpOptions& options) {
   if (!keys) return refuse(keys.error());
   const auto key = first_key(**keys, dir->path());
   if (!key) return refuse(key.error());
-  auto ledger = ledger::LedgerWriter::start({.dir = dir->path(), .workers = workers, .metric_shard = workers + 1}, metrics, log);
+  auto ledger = ledger::LedgerWriter::start(
+      {.dir = dir->path(), .workers = workers, .metric_shard = workers + 1}, metrics, log);
   if (!ledger) return refuse(ledger.error());
 
   net::Resolver resolver;
   net::Loop loop;
   {
-    Control control({loop, resolver, metrics, log, **keys, **ledger, dir->path()}, options, std::move(source), loaded.documents, workers);
+    Control control({loop, resolver, metrics, log, **keys, **ledger, dir->path()}, options, std::move(source),
+                    loaded.documents, workers);
     const Signals signal_handler(loop, signals, control);
     http::ServerOptions server;
-    // A stream needs two descriptors, its client's and its upstream's; 200 stay for files, engines and the admin API.
+    // A stream needs two descriptors, its client's and its upstream's; 200 stay for files, engines and the
+    // admin API.
     const std::size_t streams = files > 400 ? (static_cast<std::size_t>(files) - 200) / 2 : 100;
-    server.max_connections = std::max<std::size_t>(1, static_cast<std::size_t>(files > 200 ? files - 200 : files) / workers);
+    server.max_connections =
+        std::max<std::size_t>(1, static_cast<std::size_t>(files > 200 ? files - 200 : files) / workers);
     const std::string listen = gateway->address;
     const std::string console_address = console->address;
     control.serve_admin(std::move(*control_socket), std::move(console->listeners.front()), console_address);
     control.serve(std::move(gateway->listeners), listen, server, std::max<std::size_t>(1, streams / workers));
     if (::geteuid() == 0) log.info("running as root: allowed, nothing here needs it");
     const std::string run_file = dir->path() + "/run/up.json";
-    if (auto written = replace_file(run_file, fmt::format("{{\"pid\":{},\"listen\":\"{}\",\"console\":\"{}\"}}\n", ::getpid(), listen, console_address)); !written) {
+    if (auto written =
+            replace_file(run_file, fmt::format("{{\"pid\":{},\"listen\":\"{}\",\"console\":\"{}\"}}\n",
+                                               ::getpid(), listen, console_address));
+        !written) {
       return refuse(written.error());
     }
-    log.info("serving", {field("listen", listen), field("console", console_address), field("workers", workers), field("data", dir->path())});
+    log.info("serving", {field("listen", listen), field("console", console_address),
+                         field("workers", workers), field("data", dir->path())});
     greet(listen, dir->path(), *key, loaded.documents, control.source());
     loop.run();
     ::unlink(run_file.c_str());

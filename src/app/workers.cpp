@@ -11,16 +11,16 @@
 
 namespace tg::app {
 
-Workers::Workers(const Shared& shared, const http::ServerOptions& server, std::size_t max_requests, std::vector<Fd> listeners,
-                 std::shared_ptr<const gateway::Snapshot> snapshot) {
+Workers::Workers(const Shared& shared, const http::ServerOptions& server, std::size_t max_requests,
+                 std::vector<Fd> listeners, std::shared_ptr<const gateway::Snapshot> snapshot) {
   for (std::size_t i = 0; i < listeners.size(); ++i) {
     auto t = std::make_unique<Thread>();
     gateway::WorkerOptions options;
     options.index = i;
     options.server = server;
     options.max_requests = max_requests;
-    t->worker = std::make_unique<gateway::Worker>(t->loop, options, shared.keys, shared.ledger.journal(i), shared.metrics, shared.resolver,
-                                                  shared.control);
+    t->worker = std::make_unique<gateway::Worker>(t->loop, options, shared.keys, shared.ledger.journal(i),
+                                                  shared.metrics, shared.resolver, shared.control);
     t->worker->set_snapshot(snapshot);
     t->worker->listen(std::move(listeners[i]));
     threads_.push_back(std::move(t));
@@ -41,7 +41,8 @@ Workers::~Workers() {
 }
 
 void Workers::set_snapshot(const std::shared_ptr<const gateway::Snapshot>& snapshot) {
-  for (auto& t : threads_) t->loop.post([worker = t->worker.get(), snapshot] { worker->set_snapshot(snapshot); });
+  for (auto& t : threads_)
+    t->loop.post([worker = t->worker.get(), snapshot] { worker->set_snapshot(snapshot); });
 }
 
 void Workers::grant(std::size_t worker, const replica::Grant& grant) {

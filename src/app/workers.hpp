@@ -24,8 +24,8 @@ class Workers {
   };
 
   // One worker for each listener.
-  Workers(const Shared& shared, const http::ServerOptions& server, std::size_t max_requests, std::vector<Fd> listeners,
-          std::shared_ptr<const gateway::Snapshot> snapshot);
+  Workers(const Shared& shared, const http::ServerOptions& server, std::size_t max_requests,
+          std::vector<Fd> listeners, std::shared_ptr<const gateway::Snapshot> snapshot);
   ~Workers();  // stops at once and joins
 
   void set_snapshot(const std::shared_ptr<const gateway::Snapshot>& snapshot);

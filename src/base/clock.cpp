@@ -21,7 +21,8 @@ std::string format_utc(std::int64_t utc_ns) {
   tm parts{};
   gmtime_r(&seconds, &parts);
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
-                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, utc_ns % kSecond / kMillisecond);
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                     utc_ns % kSecond / kMillisecond);
 }
 
 }  // namespace tg

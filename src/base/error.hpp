@@ -1,4 +1,5 @@
-// Errors are values. Every fallible function returns Result<T>; exceptions are caught where a library throws them.
+// Errors are values. Every fallible function returns Result<T>; exceptions are caught where a library throws
+// them.
 #pragma once
 
 #include <expected>
@@ -8,8 +9,8 @@
 
 namespace tg {
 
-// `code` is a stable reason code in snake_case (tests, metrics and `tidegate explain CODE` name it), `message` says what
-// failed with its values, `hint` (may be empty) is one thing the user can do about it.
+// `code` is a stable reason code in snake_case (tests, metrics and `tidegate explain CODE` name it),
+// `message` says what failed with its values, `hint` (may be empty) is one thing the user can do about it.
 struct Error {
   std::string code;
   std::string message;

@@ -66,7 +66,7 @@ Result<> make_directories(const std::string& path) {
     if (slash == std::string::npos) break;
     at = slash + 1;
   }
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
     return fail("not_a_directory", fmt::format("{} is not a directory", path));
   }

@@ -33,8 +33,10 @@ EVP_MD_CTX* context_of(void* p) { return static_cast<EVP_MD_CTX*>(p); }
 }  // namespace
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
-  // The digest is fetched once here; later initialisations with a null type reuse it (a fetch costs more than the hash).
-  if (context_ == nullptr || EVP_DigestInit_ex(context_of(context_), EVP_sha256(), nullptr) != 1) std::abort();
+  // The digest is fetched once here; later initialisations with a null type reuse it (a fetch costs more than
+  // the hash).
+  if (context_ == nullptr || EVP_DigestInit_ex(context_of(context_), EVP_sha256(), nullptr) != 1)
+    std::abort();
 }
 Sha256::~Sha256() { EVP_MD_CTX_free(context_of(context_)); }
 
@@ -44,7 +46,9 @@ Digest Sha256::of(std::string_view bytes) {
   return end();
 }
 void Sha256::begin() { EVP_DigestInit_ex(context_of(context_), nullptr, nullptr); }
-void Sha256::update(std::string_view bytes) { EVP_DigestUpdate(context_of(context_), bytes.data(), bytes.size()); }
+void Sha256::update(std::string_view bytes) {
+  EVP_DigestUpdate(context_of(context_), bytes.data(), bytes.size());
+}
 Digest Sha256::end() {
   Digest digest{};
   unsigned length = 0;
@@ -82,7 +86,8 @@ std::uint32_t crc_portable(std::span<const std::byte> bytes, std::uint32_t crc) 
 }
 
 #if defined(__x86_64__)
-__attribute__((target("sse4.2"))) std::uint32_t crc_sse42(std::span<const std::byte> bytes, std::uint32_t crc) {
+__attribute__((target("sse4.2"))) std::uint32_t crc_sse42(std::span<const std::byte> bytes,
+                                                          std::uint32_t crc) {
   std::uint64_t wide = crc;
   const std::byte* p = bytes.data();
   std::size_t left = bytes.size();

@@ -48,8 +48,8 @@ std::string to_hex(std::span<const std::uint8_t> bytes);
 // CRC-32C (Castagnoli, as in RFC 3720), by the SSE4.2 instruction where the processor has it.
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t seed = 0);
 
-// ULID (48 bits of UTC milliseconds, 80 random bits), 26 characters of Crockford base 32. Not thread safe: one maker a
-// thread. Ids of one maker rise strictly, also within one millisecond.
+// ULID (48 bits of UTC milliseconds, 80 random bits), 26 characters of Crockford base 32. Not thread safe:
+// one maker a thread. Ids of one maker rise strictly, also within one millisecond.
 using UlidBytes = std::array<std::uint8_t, 16>;
 class UlidMaker {
  public:
@@ -64,7 +64,8 @@ class UlidMaker {
 void format_ulid(const UlidBytes& id, char* out);
 std::string request_id_text(const UlidBytes& id);  // "req_" + ULID
 
-// Client keys: "tg-" + 40 base62 characters + 6 base62 characters of checksum (CRC-32C of the first 43 characters).
+// Client keys: "tg-" + 40 base62 characters + 6 base62 characters of checksum (CRC-32C of the first 43
+// characters).
 inline constexpr std::size_t kKeyLength = 49;
 std::string make_key();
 bool is_well_formed_key(std::string_view key);

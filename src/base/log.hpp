@@ -1,5 +1,5 @@
-// Log lines on stderr: text for a person, JSON lines for a program. Rules: a constant message, facts as key=value pairs,
-// never a key, a body or a prompt. A Logger is thread safe: one line is one write(2).
+// Log lines on stderr: text for a person, JSON lines for a program. Rules: a constant message, facts as
+// key=value pairs, never a key, a body or a prompt. A Logger is thread safe: one line is one write(2).
 #pragma once
 
 #include <fmt/format.h>
@@ -36,13 +36,22 @@ class Logger {
   explicit Logger(LogFormat format = LogFormat::text, LogLevel level = LogLevel::info, int fd = 2)
       : format_(format), level_(level), fd_(fd) {}
 
-  void debug(std::string_view message, std::initializer_list<LogField> fields = {}) { write(LogLevel::debug, message, fields); }
-  void info(std::string_view message, std::initializer_list<LogField> fields = {}) { write(LogLevel::info, message, fields); }
-  void warn(std::string_view message, std::initializer_list<LogField> fields = {}) { write(LogLevel::warn, message, fields); }
-  void error(std::string_view message, std::initializer_list<LogField> fields = {}) { write(LogLevel::error, message, fields); }
+  void debug(std::string_view message, std::initializer_list<LogField> fields = {}) {
+    write(LogLevel::debug, message, fields);
+  }
+  void info(std::string_view message, std::initializer_list<LogField> fields = {}) {
+    write(LogLevel::info, message, fields);
+  }
+  void warn(std::string_view message, std::initializer_list<LogField> fields = {}) {
+    write(LogLevel::warn, message, fields);
+  }
+  void error(std::string_view message, std::initializer_list<LogField> fields = {}) {
+    write(LogLevel::error, message, fields);
+  }
   // An Error as one line: its code, message and hint become fields.
   void error(std::string_view message, const Error& e) {
-    write(LogLevel::error, message, {field("code", e.code), field("error", e.message), field("hint", e.hint)});
+    write(LogLevel::error, message,
+          {field("code", e.code), field("error", e.message), field("hint", e.hint)});
   }
 
  private:
@@ -52,7 +61,8 @@ class Logger {
   int fd_;
 };
 
-// Appends `text` to `out` as a JSON string with quotes; control characters and quotes are escaped, the rest is kept.
+// Appends `text` to `out` as a JSON string with quotes; control characters and quotes are escaped, the rest
+// is kept.
 void append_json_string(std::string& out, std::string_view text);
 
 }  // namespace tg

@@ -8,9 +8,10 @@
 namespace tg {
 
 const std::array<Nanos, Histogram::kBuckets> Histogram::kBounds = {
-    100 * kMicrosecond, 250 * kMicrosecond, 500 * kMicrosecond, 1 * kMillisecond, 2'500 * kMicrosecond, 5 * kMillisecond,
-    10 * kMillisecond,  25 * kMillisecond,  50 * kMillisecond,  100 * kMillisecond, 250 * kMillisecond, 500 * kMillisecond,
-    1 * kSecond,        2'500 * kMillisecond, 10 * kSecond,     30 * kSecond,     120 * kSecond,      600 * kSecond};
+    100 * kMicrosecond, 250 * kMicrosecond, 500 * kMicrosecond, 1 * kMillisecond,     2'500 * kMicrosecond,
+    5 * kMillisecond,   10 * kMillisecond,  25 * kMillisecond,  50 * kMillisecond,    100 * kMillisecond,
+    250 * kMillisecond, 500 * kMillisecond, 1 * kSecond,        2'500 * kMillisecond, 10 * kSecond,
+    30 * kSecond,       120 * kSecond,      600 * kSecond};
 
 void Histogram::observe(std::size_t shard, Nanos duration) const {
   const auto it = std::lower_bound(kBounds.begin(), kBounds.end(), duration);
@@ -51,8 +52,8 @@ std::uint32_t Metrics::take_slots(std::uint32_t width) {
   return slot;
 }
 
-std::uint32_t Metrics::find_or_add(Kind kind, std::string_view name, std::string_view help, const Labels& labels,
-                                   std::uint32_t width) {
+std::uint32_t Metrics::find_or_add(Kind kind, std::string_view name, std::string_view help,
+                                   const Labels& labels, std::uint32_t width) {
   std::string text;
   for (const auto& [key, value] : labels) {
     text += text.empty() ? "" : ",";
@@ -64,7 +65,8 @@ std::uint32_t Metrics::find_or_add(Kind kind, std::string_view name, std::string
     text += "\"";
   }
   const std::lock_guard lock(mutex_);
-  auto family = std::find_if(families_.begin(), families_.end(), [&](const Family& f) { return f.name == name; });
+  auto family =
+      std::find_if(families_.begin(), families_.end(), [&](const Family& f) { return f.name == name; });
   if (family == families_.end()) {
     families_.push_back(Family{std::string(name), std::string(help), kind, {}});
     family = families_.end() - 1;
@@ -111,7 +113,8 @@ void Metrics::remove(std::string_view label, std::string_view value) {
 
 std::int64_t Metrics::sum(std::uint32_t index) const {
   std::int64_t total = 0;
-  for (std::size_t shard = 0; shard < shards_; ++shard) total += slot(shard, index).load(std::memory_order_relaxed);
+  for (std::size_t shard = 0; shard < shards_; ++shard)
+    total += slot(shard, index).load(std::memory_order_relaxed);
   return total;
 }
 
@@ -119,8 +122,11 @@ std::string Metrics::render() const {
   const std::lock_guard lock(mutex_);
   std::string out;
   for (const Family& family : families_) {
-    if (std::all_of(family.series.begin(), family.series.end(), [](const Series& s) { return s.gone; })) continue;
-    const char* type = family.kind == Kind::counter ? "counter" : family.kind == Kind::gauge ? "gauge" : "histogram";
+    if (std::all_of(family.series.begin(), family.series.end(), [](const Series& s) { return s.gone; }))
+      continue;
+    const char* type = family.kind == Kind::counter ? "counter"
+                       : family.kind == Kind::gauge ? "gauge"
+                                                    : "histogram";
     out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", family.name, family.help, family.name, type);
     for (const Series& s : family.series) {
       if (s.gone) continue;

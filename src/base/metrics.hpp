@@ -1,5 +1,6 @@
-// Counters, gauges and histograms as plain per-thread slots, summed and rendered (Prometheus text, OpenMetrics names) at
-// scrape. A slot is written by one thread only ("shard") and read by the scraper, so the hot path is a load and a store.
+// Counters, gauges and histograms as plain per-thread slots, summed and rendered (Prometheus text,
+// OpenMetrics names) at scrape. A slot is written by one thread only ("shard") and read by the scraper, so
+// the hot path is a load and a store.
 #pragma once
 
 #include <array>
@@ -89,7 +90,8 @@ class Metrics {
   static constexpr std::uint32_t kMaxChunks = 256;
   using Chunk = std::array<std::atomic<std::int64_t>, kChunk>;
 
-  std::uint32_t find_or_add(Kind kind, std::string_view name, std::string_view help, const Labels& labels, std::uint32_t width);
+  std::uint32_t find_or_add(Kind kind, std::string_view name, std::string_view help, const Labels& labels,
+                            std::uint32_t width);
   std::uint32_t take_slots(std::uint32_t width);
   std::int64_t sum(std::uint32_t slot) const;
 

@@ -63,7 +63,8 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
   std::string_view rest = text;
   double value = 0;
   if (!take_number(rest, value) || !scale(rest, kByteSuffixes.size(), value) || value > 9e18) {
-    return fail("bad_quantity", fmt::format("'{}' is not a size in bytes", text), "write for example 512Mi, 4Gi or 100M");
+    return fail("bad_quantity", fmt::format("'{}' is not a size in bytes", text),
+                "write for example 512Mi, 4Gi or 100M");
   }
   return static_cast<std::uint64_t>(std::llround(value));
 }
@@ -81,7 +82,8 @@ Result<Nanos> parse_duration(std::string_view text) {
   constexpr std::array<std::pair<std::string_view, Nanos>, 5> units{
       {{"d", 24 * kHour}, {"h", kHour}, {"m", kMinute}, {"s", kSecond}, {"ms", kMillisecond}}};
   const auto bad = [&] {
-    return fail("bad_duration", fmt::format("'{}' is not a duration", text), "write for example 500ms, 30s, 2m or 1h30m");
+    return fail("bad_duration", fmt::format("'{}' is not a duration", text),
+                "write for example 500ms, 30s, 2m or 1h30m");
   };
   if (text == "0") return Nanos{0};
   std::string_view rest = text;
@@ -127,7 +129,8 @@ std::string format_duration(Nanos duration) {
   std::int64_t ms = (duration + kMillisecond / 2) / kMillisecond;
   if (ms == 0) return "0s";
   std::string out;
-  for (const auto& [name, size] : {std::pair{"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}) {
+  for (const auto& [name, size] :
+       {std::pair{"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}) {
     if (ms / size > 0) out += fmt::format("{}{}", ms / size, name);
     ms %= size;
   }

@@ -10,7 +10,8 @@
 
 namespace tg {
 
-// Bytes: a non-negative number with an optional suffix k M G T (10^3…) or Ki Mi Gi Ti (2^10…); "1.5Gi" is allowed.
+// Bytes: a non-negative number with an optional suffix k M G T (10^3…) or Ki Mi Gi Ti (2^10…); "1.5Gi" is
+// allowed.
 Result<std::uint64_t> parse_bytes(std::string_view text);
 // A plain count: "600", "200k", "4k", "1M". No fractions below one.
 Result<std::int64_t> parse_count(std::string_view text);
@@ -19,9 +20,11 @@ Result<Nanos> parse_duration(std::string_view text);
 // "20%" → 0.2. Values above 100% are allowed.
 Result<double> parse_percent(std::string_view text);
 
-std::string format_bytes(std::uint64_t bytes);     // "1.5 GiB", "512 B"
-std::string format_duration(Nanos duration);       // "1m30s", "250ms", "0s"; the inverse of parse_duration to the ms
-// OpenAI's x-ratelimit-reset-* form: "12ms", "1s", "6m0s" (rounded up to the ms, to the second above one second).
+std::string format_bytes(std::uint64_t bytes);  // "1.5 GiB", "512 B"
+std::string format_duration(
+    Nanos duration);  // "1m30s", "250ms", "0s"; the inverse of parse_duration to the ms
+// OpenAI's x-ratelimit-reset-* form: "12ms", "1s", "6m0s" (rounded up to the ms, to the second above one
+// second).
 std::string format_reset(Nanos duration);
 
 }  // namespace tg

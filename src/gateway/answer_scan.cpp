@@ -17,22 +17,27 @@ AnswerFacts AnswerScanner::scan(std::string_view json) {
 void AnswerScanner::on_value(const JsonToken& token) {
   if (token.depth == 1) {
     if (token.key == "usage") in_usage_ = token.kind == JsonKind::object;
-    if (token.key == "choices" && token.kind == JsonKind::array) in_choices_ = choices_seen_ = choices_empty_ = true;
+    if (token.key == "choices" && token.kind == JsonKind::array)
+      in_choices_ = choices_seen_ = choices_empty_ = true;
     if (token.key == "error") facts_.error = token.kind != JsonKind::literal_null;
     return;
   }
   if (in_usage_) {
     if (token.kind != JsonKind::number) return;
-    if (token.depth == 2 && token.key == "prompt_tokens") facts_.usage.prompt_tokens = text::json_integer(token.raw);
-    if (token.depth == 2 && token.key == "completion_tokens") facts_.usage.completion_tokens = text::json_integer(token.raw);
-    if (token.depth == 3 && token.key == "cached_tokens") facts_.usage.cached_tokens = text::json_integer(token.raw);
+    if (token.depth == 2 && token.key == "prompt_tokens")
+      facts_.usage.prompt_tokens = text::json_integer(token.raw);
+    if (token.depth == 2 && token.key == "completion_tokens")
+      facts_.usage.completion_tokens = text::json_integer(token.raw);
+    if (token.depth == 3 && token.key == "cached_tokens")
+      facts_.usage.cached_tokens = text::json_integer(token.raw);
     return;
   }
   if (in_choices_) {
     choices_empty_ = false;
     if (token.kind != JsonKind::string || token.depth < 3) return;
     const std::string_view key = token.key;
-    if (key == "content" || key == "text" || key == "arguments" || key == "reasoning_content" || key == "reasoning" || key == "refusal") {
+    if (key == "content" || key == "text" || key == "arguments" || key == "reasoning_content" ||
+        key == "reasoning" || key == "refusal") {
       facts_.code_points += text::json_code_points(token.raw.substr(1, token.raw.size() - 2));
     }
   }

@@ -1,5 +1,5 @@
-// What the gateway must know of an answer: usage, errors, how much text it carried. Works on one JSON text: a whole answer or
-// the data of one event.
+// What the gateway must know of an answer: usage, errors, how much text it carried. Works on one JSON text: a
+// whole answer or the data of one event.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,10 @@ struct Usage {
 };
 
 struct AnswerFacts {
-  bool valid = false;          // it is JSON
+  bool valid = false;  // it is JSON
   Usage usage;
-  bool usage_only = false;     // usage with an empty list of choices: the event that include_usage asks for
-  bool error = false;          // a top-level "error" that is not null
+  bool usage_only = false;       // usage with an empty list of choices: the event that include_usage asks for
+  bool error = false;            // a top-level "error" that is not null
   std::int64_t code_points = 0;  // of content, reasoning, refusals, tool arguments and completion text
 };
 

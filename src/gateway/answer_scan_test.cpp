@@ -25,7 +25,8 @@ TEST(AnswerScan, EventsThatCountAndEventsThatDoNot) {
   EXPECT_FALSE(scanner.scan(R"({"choices":[{"delta":{}}],"usage":{"prompt_tokens":1}})").usage_only);
   EXPECT_FALSE(scanner.scan(R"({"choices":[],"usage":null})").usage_only);
   EXPECT_FALSE(scanner.scan(R"({"usage":{"prompt_tokens":1}})").usage_only);
-  EXPECT_FALSE(scanner.scan(R"({"choices":[{"delta":{"content":"\"usage\":{\"prompt_tokens\":9}"}}]})").usage.told());
+  EXPECT_FALSE(
+      scanner.scan(R"({"choices":[{"delta":{"content":"\"usage\":{\"prompt_tokens\":9}"}}]})").usage.told());
   EXPECT_TRUE(scanner.scan(R"({"error":{"message":"x"}})").error);
   EXPECT_FALSE(scanner.scan(R"({"error":null})").error);
   EXPECT_FALSE(scanner.scan(R"({"choices":[)").valid);
@@ -34,7 +35,8 @@ TEST(AnswerScan, EventsThatCountAndEventsThatDoNot) {
 
 TEST(AnswerScan, EmbeddingsHaveNoCompletion) {
   AnswerScanner scanner;
-  const AnswerFacts f = scanner.scan(R"({"object":"list","data":[{"embedding":[0.5,-1e-3],"index":0}],"usage":{"prompt_tokens":8,"total_tokens":8}})");
+  const AnswerFacts f = scanner.scan(
+      R"({"object":"list","data":[{"embedding":[0.5,-1e-3],"index":0}],"usage":{"prompt_tokens":8,"total_tokens":8}})");
   EXPECT_EQ(f.usage.prompt_tokens, 8);
   EXPECT_EQ(f.usage.completion_tokens, -1);
 }

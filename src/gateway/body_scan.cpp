@@ -28,7 +28,8 @@ Result<> BodyScanner::scan(std::string_view body, BodyFacts& facts) {
   if (auto scanned = scanner_.scan(body, *this); !scanned) return scanned;
   if (!problem_) return problem_;
   if (facts.model_raw.empty()) {
-    return fail("model_required", "the body names no model", "add \"model\": \"NAME\"; GET /v1/models lists the names");
+    return fail("model_required", "the body names no model",
+                "add \"model\": \"NAME\"; GET /v1/models lists the names");
   }
   return {};
 }
@@ -38,7 +39,8 @@ void BodyScanner::problem(std::string_view code, std::string message) {
 }
 
 // Decodes the key and says whether it is the first of its name at this place.
-bool BodyScanner::known_key(std::string_view raw, std::vector<std::string_view>& seen, std::string_view& decoded) {
+bool BodyScanner::known_key(std::string_view raw, std::vector<std::string_view>& seen,
+                            std::string_view& decoded) {
   decoded = raw;
   if (raw.find('\\') != std::string_view::npos) {
     std::string text;
@@ -47,7 +49,8 @@ bool BodyScanner::known_key(std::string_view raw, std::vector<std::string_view>&
       return false;
     }
     if (decoded_.size() == decoded_.capacity()) {
-      // Growing would move short strings and with them the views: keys with escapes are rare, so a fixed bound is enough.
+      // Growing would move short strings and with them the views: keys with escapes are rare, so a fixed
+      // bound is enough.
       if (decoded_.capacity() >= 64) {
         problem("invalid_json", "more than 64 keys with escapes");
         return false;

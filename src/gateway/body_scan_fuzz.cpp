@@ -1,4 +1,5 @@
-// Facts point into the body, and a body that is accepted has no duplicate top-level key by another parser's reading.
+// Facts point into the body, and a body that is accepted has no duplicate top-level key by another parser's
+// reading.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -12,7 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   tg::gateway::BodyFacts facts;
   if (!scanner.scan(body, facts)) return 0;
   const auto inside = [&](std::string_view piece) {
-    return piece.empty() || (piece.data() >= body.data() && piece.data() + piece.size() <= body.data() + body.size());
+    return piece.empty() ||
+           (piece.data() >= body.data() && piece.data() + piece.size() <= body.data() + body.size());
   };
   if (!inside(facts.model_raw) || !inside(facts.options_raw) || !inside(facts.usage_raw)) std::abort();
   if (facts.root_open == 0 || facts.root_open > body.size() || body[facts.root_open - 1] != '{') std::abort();

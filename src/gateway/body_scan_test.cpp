@@ -55,7 +55,8 @@ TEST(BodyScan, RefusesWhatParsersReadDifferently) {
   EXPECT_EQ(code_of(R"({"model":"a","model":"b"})"), "duplicate_key");
   EXPECT_EQ(code_of(R"({"model":"a","\u006dodel":"b"})"), "duplicate_key");
   EXPECT_EQ(code_of(R"({"model":"a","x":1,"x":2})"), "duplicate_key");
-  EXPECT_EQ(code_of(R"({"model":"a","stream_options":{"include_usage":true,"include_usage":false}})"), "duplicate_key");
+  EXPECT_EQ(code_of(R"({"model":"a","stream_options":{"include_usage":true,"include_usage":false}})"),
+            "duplicate_key");
   EXPECT_EQ(code_of(R"({"model":"a","messages":[{"role":"x","role":"y"}]})"), "ok");
   EXPECT_EQ(code_of(R"({"model":"a"}{})"), "invalid_json");
   EXPECT_EQ(code_of(R"(["model"])"), "invalid_json");

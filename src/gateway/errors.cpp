@@ -26,7 +26,9 @@ std::string error_body(const ApiError& error, bool with_status) {
   return out;
 }
 
-std::string error_event(const ApiError& error, bool with_status) { return "data: " + error_body(error, with_status) + "\n\n"; }
+std::string error_event(const ApiError& error, bool with_status) {
+  return "data: " + error_body(error, with_status) + "\n\n";
+}
 
 std::string error_headers(const ApiError& error) {
   std::string out = "content-type: application/json\r\n";
@@ -47,10 +49,14 @@ std::string error_headers(const ApiError& error) {
 
 std::string_view error_type(int status) {
   switch (status) {
-    case 401: return "authentication_error";
-    case 403: return "permission_error";
-    case 429: return "rate_limit_error";
-    default: return status < 500 ? "invalid_request_error" : "server_error";
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
+    case 429:
+      return "rate_limit_error";
+    default:
+      return status < 500 ? "invalid_request_error" : "server_error";
   }
 }
 

@@ -1,4 +1,5 @@
-// Errors to clients in OpenAI's shape. The text names the caller's own numbers only: no replica, address, path or other tenant.
+// Errors to clients in OpenAI's shape. The text names the caller's own numbers only: no replica, address,
+// path or other tenant.
 #pragma once
 
 #include <string>
@@ -10,15 +11,17 @@ namespace tg::gateway {
 
 struct ApiError {
   int status = 500;
-  std::string_view type = "server_error";  // invalid_request_error, authentication_error, rate_limit_error, server_error …
-  std::string code = {};                   // reason code
+  std::string_view type =
+      "server_error";     // invalid_request_error, authentication_error, rate_limit_error, server_error …
+  std::string code = {};  // reason code
   std::string message = {};
-  std::string_view param = {};             // the field at fault; empty = null
-  Nanos retry_after = 0;                   // > 0: Retry-After and retry-after-ms
-  bool never_retry = false;                // x-should-retry: false
+  std::string_view param = {};  // the field at fault; empty = null
+  Nanos retry_after = 0;        // > 0: Retry-After and retry-after-ms
+  bool never_retry = false;     // x-should-retry: false
 };
 
-// {"error":{"message","type","param","code"}} and a line feed. `with_status`: the form used inside a committed stream.
+// {"error":{"message","type","param","code"}} and a line feed. `with_status`: the form used inside a
+// committed stream.
 std::string error_body(const ApiError& error, bool with_status = false);
 // "data: {…}\n\n"
 std::string error_event(const ApiError& error, bool with_status);

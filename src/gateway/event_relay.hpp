@@ -1,6 +1,6 @@
-// Server-sent events from an upstream to a client, byte for byte. A read that consists of whole chunks and ends on an event
-// boundary goes out as it came, chunk heads included. An incomplete last event waits (at most 64 KiB); the usage event that
-// we asked for is cut out; everything else is never changed.
+// Server-sent events from an upstream to a client, byte for byte. A read that consists of whole chunks and
+// ends on an event boundary goes out as it came, chunk heads included. An incomplete last event waits (at
+// most 64 KiB); the usage event that we asked for is cut out; everything else is never changed.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,9 @@ class EventRelay {
     Usage usage;
     std::int64_t code_points = 0;
     std::uint64_t events = 0;
-    std::uint64_t bytes = 0;      // payload relayed
-    bool done = false;            // data: [DONE] was seen
-    bool error = false;           // an error event was seen
+    std::uint64_t bytes = 0;  // payload relayed
+    bool done = false;        // data: [DONE] was seen
+    bool error = false;       // an error event was seen
   };
 
   // `cut_usage`: the client did not ask for the usage event.
@@ -41,15 +41,15 @@ class EventRelay {
 
   AnswerScanner& scanner_;
   http::SseSplitter splitter_;
-  net::Buffer pending_;           // the incomplete last event
-  net::Buffer completed_;         // a pending event that this part completed, until sent
+  net::Buffer pending_;    // the incomplete last event
+  net::Buffer completed_;  // a pending event that this part completed, until sent
   std::vector<std::string_view> out_;
   std::string_view framed_;
   Counts counts_;
   bool cut_usage_;
   bool whole_ = false;
-  bool cut_ = false;              // an event of this part was cut out
-  bool overflow_ = false;         // the pending event is too long to wait: its bytes pass as they come
+  bool cut_ = false;       // an event of this part was cut out
+  bool overflow_ = false;  // the pending event is too long to wait: its bytes pass as they come
 };
 
 }  // namespace tg::gateway

@@ -1,4 +1,5 @@
-// A stream through the relay, whole and cut in two reads, chunked or not: what goes out is the input, less whole usage events.
+// A stream through the relay, whole and cut in two reads, chunked or not: what goes out is the input, less
+// whole usage events.
 #include <array>
 #include <cstddef>
 #include <cstdint>

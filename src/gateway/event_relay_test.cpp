@@ -76,7 +76,8 @@ void relay(const std::vector<std::string>& pieces, bool cut_usage, Relayed& run)
 }
 
 const std::string kContent = "data: {\"choices\":[{\"delta\":{\"content\":\"h\xC3\xA9\"}}]}\n\n";
-const std::string kUsage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\n";
+const std::string kUsage =
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\n";
 const std::string kDone = "data: [DONE]\n\n";
 
 TEST(EventRelay, EveryCutGivesTheSameBytesLessTheUsageEvent) {

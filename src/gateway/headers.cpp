@@ -20,8 +20,10 @@ bool hop_by_hop(FieldId id) {
     case FieldId::trailer:
     case FieldId::transfer_encoding:
     case FieldId::upgrade:
-    case FieldId::content_length: return true;
-    default: return false;
+    case FieldId::content_length:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -44,8 +46,10 @@ void append_request_fields(const http::RequestHead& head, std::string& out) {
       case FieldId::host:
       case FieldId::tidegate:
       case FieldId::accept_encoding:
-      case FieldId::expect: continue;
-      default: break;
+      case FieldId::expect:
+        continue;
+      default:
+        break;
     }
     if (named && head.named_in_connection(f.name)) continue;
     append(f, out);
@@ -56,7 +60,9 @@ void append_response_fields(const http::ResponseHead& head, bool own_limits, std
   const bool named = head.has(FieldId::connection);
   for (const Field& f : head) {
     if (hop_by_hop(f.id)) continue;
-    if (f.id == FieldId::set_cookie || f.id == FieldId::server || f.id == FieldId::alt_svc || f.id == FieldId::tidegate) continue;
+    if (f.id == FieldId::set_cookie || f.id == FieldId::server || f.id == FieldId::alt_svc ||
+        f.id == FieldId::tidegate)
+      continue;
     if (own_limits && f.id == FieldId::x_ratelimit) continue;
     if (named && head.named_in_connection(f.name)) continue;
     append(f, out);

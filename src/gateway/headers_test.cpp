@@ -10,8 +10,10 @@ namespace {
 
 TEST(Headers, WhatGoesUpstream) {
   const std::string text =
-      "POST /v1/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer s\r\nX-API-Key: s\r\nCookie: c\r\nForwarded: f\r\nX-Forwarded-For: 1\r\nX-Tidegate-X: 1\r\n"
-      "Connection: x-hop\r\nX-Hop: 1\r\nAccept-Encoding: gzip\r\nExpect: 100-continue\r\nContent-Length: 2\r\nX-Foo: Bar\r\nContent-Type: application/json\r\n\r\n";
+      "POST /v1/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer s\r\nX-API-Key: s\r\nCookie: c\r\nForwarded: "
+      "f\r\nX-Forwarded-For: 1\r\nX-Tidegate-X: 1\r\n"
+      "Connection: x-hop\r\nX-Hop: 1\r\nAccept-Encoding: gzip\r\nExpect: 100-continue\r\nContent-Length: "
+      "2\r\nX-Foo: Bar\r\nContent-Type: application/json\r\n\r\n";
   http::RequestHead head;
   http::ParseError error;
   ASSERT_TRUE(http::parse_request_head(text, head, error));
@@ -22,14 +24,17 @@ TEST(Headers, WhatGoesUpstream) {
 
 TEST(Headers, WhatTheClientGets) {
   const std::string text =
-      "HTTP/1.1 200 OK\r\nServer: x\r\nSet-Cookie: c\r\nAlt-Svc: h3\r\nX-Request-Id: up\r\nx-ratelimit-limit-requests: 9\r\nRetry-After: 7\r\n"
+      "HTTP/1.1 200 OK\r\nServer: x\r\nSet-Cookie: c\r\nAlt-Svc: h3\r\nX-Request-Id: "
+      "up\r\nx-ratelimit-limit-requests: 9\r\nRetry-After: 7\r\n"
       "Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\n\r\n";
   http::ResponseHead head;
   http::ParseError error;
   ASSERT_TRUE(http::parse_response_head(text, head, error));
   std::string out;
   append_response_fields(head, false, out);
-  EXPECT_EQ(out, "X-Request-Id: up\r\nx-ratelimit-limit-requests: 9\r\nRetry-After: 7\r\nContent-Type: application/json\r\n");
+  EXPECT_EQ(out,
+            "X-Request-Id: up\r\nx-ratelimit-limit-requests: 9\r\nRetry-After: 7\r\nContent-Type: "
+            "application/json\r\n");
   out.clear();
   append_response_fields(head, true, out);
   EXPECT_EQ(out, "X-Request-Id: up\r\nRetry-After: 7\r\nContent-Type: application/json\r\n");
@@ -44,12 +49,18 @@ TEST(Headers, TheKeyLeavesTheQuery) {
 
 TEST(Errors, RetryHeadersAsSdksReadThem) {
   ApiError error{429, error_type(429), "rate_limit_exceeded", "a \"b\"", {}, 1500 * kMillisecond};
-  EXPECT_EQ(error_headers(error), "content-type: application/json\r\nretry-after: 2\r\nretry-after-ms: 1500\r\n");
+  EXPECT_EQ(error_headers(error),
+            "content-type: application/json\r\nretry-after: 2\r\nretry-after-ms: 1500\r\n");
   error.retry_after = 61 * kSecond;
-  EXPECT_EQ(error_headers(error), "content-type: application/json\r\nretry-after: 61\r\nx-should-retry: false\r\n");
-  EXPECT_EQ(error_body(error), R"({"error":{"message":"a \"b\"","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}})");
+  EXPECT_EQ(error_headers(error),
+            "content-type: application/json\r\nretry-after: 61\r\nx-should-retry: false\r\n");
+  EXPECT_EQ(
+      error_body(error),
+      R"({"error":{"message":"a \"b\"","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}})");
   EXPECT_EQ(error_event(error, true),
-            "data: {\"error\":{\"message\":\"a \\\"b\\\"\",\"type\":\"rate_limit_error\",\"param\":null,\"code\":\"rate_limit_exceeded\",\"status\":429}}\n\n");
+            "data: {\"error\":{\"message\":\"a "
+            "\\\"b\\\"\",\"type\":\"rate_limit_error\",\"param\":null,\"code\":\"rate_limit_exceeded\","
+            "\"status\":429}}\n\n");
 }
 
 TEST(Urls, AreTakenApart) {
@@ -64,7 +75,8 @@ TEST(Urls, AreTakenApart) {
   EXPECT_TRUE(secure->tls);
   EXPECT_EQ(secure->host, "::1");
   EXPECT_EQ(secure->port, 443);
-  for (const char* bad : {"", "h:80", "ftp://h", "http://", "http://:80/x", "http://h:x"}) EXPECT_FALSE(split_url(bad)) << bad;
+  for (const char* bad : {"", "h:80", "ftp://h", "http://", "http://:80/x", "http://h:x"})
+    EXPECT_FALSE(split_url(bad)) << bad;
 }
 
 }  // namespace

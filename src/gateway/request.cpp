@@ -13,8 +13,8 @@ namespace tg::gateway {
 using http::Failure;
 using ledger::Outcome;
 
-Request::Request(Worker& worker, http::ServerStream& stream, const http::RequestHead& head, const UlidBytes& id, ledger::KeyEntry& key,
-                 std::string_view operation)
+Request::Request(Worker& worker, http::ServerStream& stream, const http::RequestHead& head,
+                 const UlidBytes& id, ledger::KeyEntry& key, std::string_view operation)
     : worker_(worker), stream_(&stream), key_(key), id_(id), operation_(operation) {
   arrived_ = worker_.loop().now();
   http11_ = head.http11;
@@ -25,14 +25,16 @@ Request::Request(Worker& worker, http::ServerStream& stream, const http::Request
 
 Request::~Request() = default;
 
-// ---- Admission ---------------------------------------------------------------------------------------------------
+// ---- Admission
+// ---------------------------------------------------------------------------------------------------
 
 std::array<ledger::Scope, 2> Request::scopes() const {
   return {ledger::Scope{&key_.limits, &key_.state}, ledger::Scope{&tenant_->limits, tenant_->state}};
 }
 
 void Request::on_body(net::Buffer body) {
-  arrived_ = worker_.loop().now();  // "arrived" is the last body byte: what the client's line costs is not ours
+  arrived_ =
+      worker_.loop().now();  // "arrived" is the last body byte: what the client's line costs is not ours
   use_ = &worker_.use_snapshot();
   body_ = std::move(body);
   body_bytes_ = body_.size();
@@ -53,10 +55,13 @@ bool Request::find_route() {
   const auto route = snapshot.routes.find(facts_.model);
   const auto tenant = snapshot.tenants.find(key_.tenant);
   // Unknown and not allowed look the same: a key does not learn what others may use.
-  if (route == snapshot.routes.end() || tenant == snapshot.tenants.end() || !tenant->second.allows(facts_.model) || !key_.allows(facts_.model)) {
+  if (route == snapshot.routes.end() || tenant == snapshot.tenants.end() ||
+      !tenant->second.allows(facts_.model) || !key_.allows(facts_.model)) {
     worker_.metrics().unknown_model.add(worker_.index());
-    ApiError error{404, error_type(404), "model_not_found",
-                   fmt::format("the model '{}' does not exist or this key may not use it", facts_.model.substr(0, 200)), "model"};
+    ApiError error{
+        404, error_type(404), "model_not_found",
+        fmt::format("the model '{}' does not exist or this key may not use it", facts_.model.substr(0, 200)),
+        "model"};
     fail(error, Outcome::refused);
     return false;
   }
@@ -98,7 +103,8 @@ bool Request::admit() {
   switch (admission_.refusal) {
     case ledger::Refusal::exceeds_whole_limit:
       error = {400, error_type(400), "request_exceeds_limit",
-               fmt::format("the request needs about {} tokens, the limit of {} is {} a minute", admission_.asked, whose, admission_.limit)};
+               fmt::format("the request needs about {} tokens, the limit of {} is {} a minute",
+                           admission_.asked, whose, admission_.limit)};
       error.never_retry = true;
       break;
     case ledger::Refusal::concurrent:
@@ -106,17 +112,20 @@ bool Request::admit() {
       if (error.retry_after == 0) error.retry_after = kSecond;
       break;
     case ledger::Refusal::requests:
-      error.message = fmt::format("{} may send {} requests a minute; try again in {}", whose, admission_.limit, format_reset(admission_.retry_after));
+      error.message = fmt::format("{} may send {} requests a minute; try again in {}", whose,
+                                  admission_.limit, format_reset(admission_.retry_after));
       break;
     default:
-      error.message = fmt::format("{} may use {} tokens a minute; this request asked for about {}, {} were left; try again in {}", whose,
-                                  admission_.limit, admission_.asked, admission_.left, format_reset(admission_.retry_after));
+      error.message = fmt::format(
+          "{} may use {} tokens a minute; this request asked for about {}, {} were left; try again in {}",
+          whose, admission_.limit, admission_.asked, admission_.left, format_reset(admission_.retry_after));
   }
   fail(error, Outcome::refused);
   return false;
 }
 
-// ---- Attempts ----------------------------------------------------------------------------------------------------
+// ---- Attempts
+// ----------------------------------------------------------------------------------------------------
 
 // Weighted among the untried backends of `to`, then the fallbacks in order. Null: none is left.
 const Backend* Request::choose() {
@@ -125,7 +134,8 @@ const Backend* Request::choose() {
     if ((tried_ >> i & 1) == 0 && route_->to[i].not_ready.empty()) total += route_->to[i].weight;
   }
   if (total > 0) {
-    auto pick = route_->to.size() == 1 ? 0 : static_cast<int>(worker_.random() % static_cast<std::uint64_t>(total));
+    auto pick =
+        route_->to.size() == 1 ? 0 : static_cast<int>(worker_.random() % static_cast<std::uint64_t>(total));
     for (std::size_t i = 0; i < route_->to.size(); ++i) {
       const Backend& b = route_->to[i];
       if ((tried_ >> i & 1) != 0 || !b.not_ready.empty()) continue;
@@ -148,7 +158,8 @@ const Backend* Request::choose() {
 void Request::attempt() {
   backend_ = choose();
   if (backend_ == nullptr) {
-    ApiError error{503, error_type(503), "backend_not_ready", fmt::format("no backend of '{}' is ready", route_->name)};
+    ApiError error{503, error_type(503), "backend_not_ready",
+                   fmt::format("no backend of '{}' is ready", route_->name)};
     error.retry_after = 10 * kSecond;
     fail(error, Outcome::refused);
     return;
@@ -157,7 +168,8 @@ void Request::attempt() {
   if (backend_->table != nullptr) {
     auto& demand = backend_->table->shard(worker_.index());
     demand.arrivals.store(demand.arrivals.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    demand.prompt_tokens.store(demand.prompt_tokens.load(std::memory_order_relaxed) + prompt_estimate_, std::memory_order_relaxed);
+    demand.prompt_tokens.store(demand.prompt_tokens.load(std::memory_order_relaxed) + prompt_estimate_,
+                               std::memory_order_relaxed);
     queue_ticket_ = backend_->table->next_ticket();
     replica_ = backend_->table->try_acquire();
     if (replica_ < 0) {
@@ -172,7 +184,8 @@ void Request::wait_for_slot(bool again) {
   state_ = State::waiting;
   handle_ = worker_.await_grant(*this);
   backend_->table->waiting().fetch_add(1, std::memory_order_seq_cst);
-  worker_.control().wait({backend_->table, queue_ticket_, worker_.index(), handle_, body_.size(), arrived_, prompt_estimate_, again});
+  worker_.control().wait({backend_->table, queue_ticket_, worker_.index(), handle_, body_.size(), arrived_,
+                          prompt_estimate_, again});
   // Comments keep proxies and idle timers on the way quiet; only a streaming client can take them.
   if (facts_.stream && http11_ && backend_->keep_alive_after > 0 && next_comment_ == 0) {
     next_comment_ = worker_.loop().now() + backend_->keep_alive_after;
@@ -188,7 +201,8 @@ void Request::on_grant(const replica::Grant& grant) {
     return;
   }
   if (grant.status >= 500 && try_other(false)) return;
-  ApiError error{grant.status, error_type(grant.status), grant.reason.code, grant.reason.text, {}, grant.retry_after};
+  ApiError error{grant.status, error_type(grant.status), grant.reason.code, grant.reason.text,
+                 {},           grant.retry_after};
   fail(error, Outcome::refused);
 }
 
@@ -202,7 +216,9 @@ std::size_t Request::body_parts(std::array<std::string_view, 24>& parts, std::si
   std::array<Splice, 2> splices;
   std::size_t n = 0;
   const std::string_view body = body_.view();
-  const auto offset = [&](std::string_view piece) { return static_cast<std::size_t>(piece.data() - body.data()); };
+  const auto offset = [&](std::string_view piece) {
+    return static_cast<std::size_t>(piece.data() - body.data());
+  };
 
   std::string_view upstream_model = backend_->upstream_model;
   if (endpoint_ != nullptr) upstream_model = endpoint_->model;
@@ -211,8 +227,11 @@ std::size_t Request::body_parts(std::array<std::string_view, 24>& parts, std::si
     append_json_string(model_value_, upstream_model);
     splices[n++] = {offset(facts_.model_raw), facts_.model_raw.size(), model_value_};
   }
-  const bool refused = no_usage_ || (backend_->provider != nullptr && backend_->provider->refuses_include_usage.load(std::memory_order_relaxed));
-  ask_usage_ = facts_.stream && facts_.usage != BodyFacts::Usage::said_true && operation_ != "embeddings" && !refused;
+  const bool refused =
+      no_usage_ || (backend_->provider != nullptr &&
+                    backend_->provider->refuses_include_usage.load(std::memory_order_relaxed));
+  ask_usage_ =
+      facts_.stream && facts_.usage != BodyFacts::Usage::said_true && operation_ != "embeddings" && !refused;
   if (ask_usage_) {
     switch (facts_.usage) {
       case BodyFacts::Usage::null_options:
@@ -271,13 +290,15 @@ void Request::dispatch() {
     line_.append(backend_->host);
   }
   if (!authorization.empty()) line_.append("\r\nauthorization: ").append(authorization);
-  fmt::format_to(std::back_inserter(line_), "\r\naccept-encoding: identity\r\ncontent-length: {}\r\n", length);
+  fmt::format_to(std::back_inserter(line_), "\r\naccept-encoding: identity\r\ncontent-length: {}\r\n",
+                 length);
   line_.append(fields_).append("\r\n");
   parts[1] = line_;
 
   if (!was_dispatched_) {
     was_dispatched_ = true;
-    ticket_ = worker_.journal().begin({id_, key_.id, tenant_->name, backend_->model, route_->name, backend_->name, operation_, facts_.stream, prompt_estimate_},
+    ticket_ = worker_.journal().begin({id_, key_.id, tenant_->name, backend_->model, route_->name,
+                                       backend_->name, operation_, facts_.stream, prompt_estimate_},
                                       worker_.utc_now());
   }
   connection_ = worker_.upstreams().acquire(target, *this, std::exchange(fresh_, false));
@@ -319,11 +340,13 @@ bool Request::try_other(bool may_have_been_charged) {
 void Request::on_failure(Failure failure, std::string_view detail) {
   connection_ = nullptr;
   const bool local = backend_->table != nullptr;
-  const bool never_reached = failure == Failure::resolve || failure == Failure::connect || failure == Failure::connect_timeout ||
-                             failure == Failure::tls || failure == Failure::tls_timeout;
+  const bool never_reached = failure == Failure::resolve || failure == Failure::connect ||
+                             failure == Failure::connect_timeout || failure == Failure::tls ||
+                             failure == Failure::tls_timeout;
   if (!relayed_) {
     if (local && (never_reached || failure == Failure::unanswered || failure == Failure::cut)) {
-      // Our own replica died before the client saw a byte: back to the front of the queue. No budget, its deadline bounds it.
+      // Our own replica died before the client saw a byte: back to the front of the queue. No budget, its
+      // deadline bounds it.
       const int replica = replica_;
       auto table = backend_->table;
       endpoint_.reset();
@@ -360,14 +383,30 @@ void Request::on_failure(Failure failure, std::string_view detail) {
   }
   ApiError error;
   switch (failure) {
-    case Failure::connect_timeout: error = {504, error_type(504), "timeout_connect", "the upstream could not be reached in time (connect)"}; break;
-    case Failure::tls_timeout: error = {504, error_type(504), "timeout_tls", "the upstream's TLS session was not ready in time (tls)"}; break;
+    case Failure::connect_timeout:
+      error = {504, error_type(504), "timeout_connect",
+               "the upstream could not be reached in time (connect)"};
+      break;
+    case Failure::tls_timeout:
+      error = {504, error_type(504), "timeout_tls", "the upstream's TLS session was not ready in time (tls)"};
+      break;
     case Failure::resolve:
-    case Failure::connect: error = {502, error_type(502), "upstream_unreachable", "the upstream cannot be reached"}; break;
-    case Failure::tls: error = {502, error_type(502), "upstream_tls_failed", "no trusted TLS session with the upstream"}; break;
-    case Failure::unanswered: error = {502, error_type(502), "upstream_no_answer", "the upstream took the request and closed without an answer"}; break;
-    case Failure::cut: error = {502, error_type(502), "upstream_cut", "the upstream broke off inside its answer"}; break;
-    case Failure::malformed: error = {502, error_type(502), "upstream_malformed", "the upstream's answer is not valid HTTP"}; break;
+    case Failure::connect:
+      error = {502, error_type(502), "upstream_unreachable", "the upstream cannot be reached"};
+      break;
+    case Failure::tls:
+      error = {502, error_type(502), "upstream_tls_failed", "no trusted TLS session with the upstream"};
+      break;
+    case Failure::unanswered:
+      error = {502, error_type(502), "upstream_no_answer",
+               "the upstream took the request and closed without an answer"};
+      break;
+    case Failure::cut:
+      error = {502, error_type(502), "upstream_cut", "the upstream broke off inside its answer"};
+      break;
+    case Failure::malformed:
+      error = {502, error_type(502), "upstream_malformed", "the upstream's answer is not valid HTTP"};
+      break;
   }
   (void)detail;  // names addresses: for the log only
   const bool timed_out = failure == Failure::connect_timeout || failure == Failure::tls_timeout;

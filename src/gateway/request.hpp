@@ -1,5 +1,5 @@
-// One request from its head to its settle record. Belongs to one worker and runs on its thread; owned by itself until it
-// retires into the worker.
+// One request from its head to its settle record. Belongs to one worker and runs on its thread; owned by
+// itself until it retires into the worker.
 //
 //   body complete → admission → choose a backend → [wait for a slot] → dispatch → answer relayed → settled
 //                                     ↑                                  │ failed, and may be sent again
@@ -20,8 +20,8 @@ namespace tg::gateway {
 
 class Request final : public http::Exchange, public http::ClientEvents, private net::Timer {
  public:
-  Request(Worker& worker, http::ServerStream& stream, const http::RequestHead& head, const UlidBytes& id, ledger::KeyEntry& key,
-          std::string_view operation);
+  Request(Worker& worker, http::ServerStream& stream, const http::RequestHead& head, const UlidBytes& id,
+          ledger::KeyEntry& key, std::string_view operation);
   ~Request();
 
   void on_body(net::Buffer body) override;
@@ -76,7 +76,7 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
   void arm();
 
   Worker& worker_;
-  http::ServerStream* stream_;         // null once the client's side is over
+  http::ServerStream* stream_;  // null once the client's side is over
   ledger::KeyEntry& key_;
   SnapshotUse* use_ = nullptr;
   const Route* route_ = nullptr;
@@ -85,23 +85,23 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
   http::ClientConnection* connection_ = nullptr;
 
   UlidBytes id_;
-  std::string fields_;                 // header lines that go upstream
-  std::string target_;                 // path behind /v1, with its query
+  std::string fields_;  // header lines that go upstream
+  std::string target_;  // path behind /v1, with its query
   net::Buffer body_;
-  BodyFacts facts_;                    // views into body_; model is kept in `model_`
-  std::string line_;                   // request line and our header fields of the running attempt
-  std::string model_value_;            // replacement for the model's value
-  std::string usage_text_;             // what is spliced in to ask for usage
+  BodyFacts facts_;          // views into body_; model is kept in `model_`
+  std::string line_;         // request line and our header fields of the running attempt
+  std::string model_value_;  // replacement for the model's value
+  std::string usage_text_;   // what is spliced in to ask for usage
   std::string_view operation_;
 
   std::unique_ptr<EventRelay> events_;
-  net::Buffer held_;                   // an answer that is held to its end
-  std::string answer_fields_;          // header lines of the answer, while it is held
+  net::Buffer held_;           // an answer that is held to its end
+  std::string answer_fields_;  // header lines of the answer, while it is held
   int answer_status_ = 0;
   bool answer_json_ = false;
 
   ledger::Admission admission_;
-  std::int64_t token_estimate_ = 0;    // prompt + output, as admitted
+  std::int64_t token_estimate_ = 0;  // prompt + output, as admitted
   std::int64_t prompt_estimate_ = 0;
   std::int64_t answer_code_points_ = 0;
   Usage usage_;
@@ -110,14 +110,14 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
   std::uint64_t handle_ = 0;
   std::uint64_t bytes_out_ = 0;
   std::uint64_t body_bytes_ = 0;
-  std::uint64_t answer_length_ = 0;     // Content-Length of a long answer
-  std::string tail_;                    // the last bytes of a long answer, for its usage
+  std::uint64_t answer_length_ = 0;  // Content-Length of a long answer
+  std::string tail_;                 // the last bytes of a long answer, for its usage
   static constexpr std::size_t kTail = 8 * 1024;
-  std::uint32_t tried_ = 0;            // bit per backend of the route: `to` first, then `fallback`
+  std::uint32_t tried_ = 0;  // bit per backend of the route: `to` first, then `fallback`
 
   Nanos arrived_ = 0;
   Nanos dispatched_ = 0;
-  Nanos first_byte_ = 0;               // 0 = none yet
+  Nanos first_byte_ = 0;  // 0 = none yet
   Nanos last_data_ = 0;
   Nanos next_comment_ = 0;
 
@@ -127,16 +127,16 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
   std::uint8_t retries_ = 0;
   State state_ = State::body;
   bool admitted_ = false;
-  bool was_dispatched_ = false;        // an attempt went out; with a full disk there may be no begin record
-  bool ask_usage_ = false;             // usage was spliced into this attempt's body
-  bool no_usage_ = false;              // the upstream refused that: ask without
-  bool fresh_ = false;                 // next attempt on a fresh connection
-  bool reused_ = false;                // the running attempt went out on a pooled connection
+  bool was_dispatched_ = false;  // an attempt went out; with a full disk there may be no begin record
+  bool ask_usage_ = false;       // usage was spliced into this attempt's body
+  bool no_usage_ = false;        // the upstream refused that: ask without
+  bool fresh_ = false;           // next attempt on a fresh connection
+  bool reused_ = false;          // the running attempt went out on a pooled connection
   bool committed_ = false;
-  bool relayed_ = false;               // an upstream byte went to the client
+  bool relayed_ = false;  // an upstream byte went to the client
   bool compressed_ = false;
   bool settled_ = false;
-  bool long_answer_ = false;           // JSON beyond the holding bound, relayed as it comes
+  bool long_answer_ = false;  // JSON beyond the holding bound, relayed as it comes
   bool chunked_answer_ = false;
   bool http11_ = true;
 };

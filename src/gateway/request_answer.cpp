@@ -27,14 +27,17 @@ bool is_event_stream(std::string_view type) {
 
 }  // namespace
 
-// ---- Answers -----------------------------------------------------------------------------------------------------
+// ---- Answers
+// -----------------------------------------------------------------------------------------------------
 
 std::string Request::limit_headers() const {
   std::string out;
   const auto add = [&](const char* name, const ledger::Budget& b) {
     if (b.limit > 0) {
-      fmt::format_to(std::back_inserter(out), "x-ratelimit-limit-{0}: {1}\r\nx-ratelimit-remaining-{0}: {2}\r\nx-ratelimit-reset-{0}: {3}\r\n", name,
-                     b.limit, b.remaining, format_reset(b.reset));
+      fmt::format_to(
+          std::back_inserter(out),
+          "x-ratelimit-limit-{0}: {1}\r\nx-ratelimit-remaining-{0}: {2}\r\nx-ratelimit-reset-{0}: {3}\r\n",
+          name, b.limit, b.remaining, format_reset(b.reset));
     }
   };
   add("requests", admission_.requests);
@@ -123,7 +126,8 @@ void Request::finish_stream() {
   const auto& counts = events_->counts();
   if (!counts.done) route_->metrics.no_done.add(worker_.index());
   if (counts.error) route_->metrics.error_events.add(worker_.index());
-  settle(counts.error ? Outcome::upstream_error : Outcome::complete, answer_status_, counts.error ? "error_event" : "");
+  settle(counts.error ? Outcome::upstream_error : Outcome::complete, answer_status_,
+         counts.error ? "error_event" : "");
   events_->send(*std::exchange(stream_, nullptr), true);
   retire();
 }
@@ -168,13 +172,15 @@ void Request::hold_answer(const http::BodyPart& part) {
   if (held_.size() <= kHeldAnswer) return;
   // Too long to hold: from here it is relayed, and a broken end is seen as one.
   if (committed_) {
-    ApiError error{502, error_type(502), "upstream_not_a_stream", "the upstream answered a stream request with a long plain answer"};
+    ApiError error{502, error_type(502), "upstream_not_a_stream",
+                   "the upstream answered a stream request with a long plain answer"};
     fail(error, Outcome::upstream_error);
     return;
   }
   long_answer_ = relayed_ = true;
   bytes_out_ = held_.size();
-  stream_->start(answer_status_, answer_fields_ + own_headers(), chunked_answer_ ? http::Framing::chunked : http::Framing::length, answer_length_);
+  stream_->start(answer_status_, answer_fields_ + own_headers(),
+                 chunked_answer_ ? http::Framing::chunked : http::Framing::length, answer_length_);
   const std::string_view bytes = held_.view();
   tail_ = bytes.substr(bytes.size() > kTail ? bytes.size() - kTail : 0);
   stream_->write(bytes);
@@ -183,8 +189,8 @@ void Request::hold_answer(const http::BodyPart& part) {
   if (stream_->blocked() && connection_ != nullptr) connection_->pause();
 }
 
-// Usage of an answer that was too long to keep: it stands near the end in every server seen. The last "usage" object of the
-// last 8 KiB counts; none found means estimated.
+// Usage of an answer that was too long to keep: it stands near the end in every server seen. The last "usage"
+// object of the last 8 KiB counts; none found means estimated.
 void Request::find_usage_in_tail() {
   if (!answer_json_) return;
   const std::size_t at = tail_.rfind("\"usage\"");
@@ -198,9 +204,12 @@ void Request::find_usage_in_tail() {
 
 bool Request::answer_asks_to_drop_usage(std::string_view body) {
   if (answer_status_ != 400 || !ask_usage_ || relayed_) return false;
-  if (body.find("include_usage") == std::string_view::npos && body.find("stream_options") == std::string_view::npos) return false;
+  if (body.find("include_usage") == std::string_view::npos &&
+      body.find("stream_options") == std::string_view::npos)
+    return false;
   no_usage_ = true;
-  if (backend_->provider != nullptr) backend_->provider->refuses_include_usage.store(true, std::memory_order_relaxed);
+  if (backend_->provider != nullptr)
+    backend_->provider->refuses_include_usage.store(true, std::memory_order_relaxed);
   return true;
 }
 
@@ -223,25 +232,31 @@ void Request::answer_held(std::string_view body) {
     return;
   }
   if (committed_) {
-    // A plain answer after comments went out: an error becomes an event; anything else is an upstream that ignored `stream`.
-    ApiError late{error ? answer_status_ : 502, error_type(answer_status_), error ? "upstream_error" : "upstream_not_a_stream",
-                  error ? fmt::format("the upstream answered {}: {}", answer_status_, body.substr(0, kErrorSnippet))
-                        : std::string("the upstream answered a stream request with a plain answer")};
+    // A plain answer after comments went out: an error becomes an event; anything else is an upstream that
+    // ignored `stream`.
+    ApiError late{
+        error ? answer_status_ : 502, error_type(answer_status_),
+        error ? "upstream_error" : "upstream_not_a_stream",
+        error ? fmt::format("the upstream answered {}: {}", answer_status_, body.substr(0, kErrorSnippet))
+              : std::string("the upstream answered a stream request with a plain answer")};
     fail(late, Outcome::upstream_error);
     return;
   }
   if (error && !facts.valid && !compressed_) {
-    // HTML from a proxy in between, or plain text: same status, readable JSON, a snippet for the person who debugs.
+    // HTML from a proxy in between, or plain text: same status, readable JSON, a snippet for the person who
+    // debugs.
     std::string snippet(body.substr(0, kErrorSnippet));
     for (char& c : snippet) {
       if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7E) c = ' ';
     }
-    ApiError wrapped{answer_status_, error_type(answer_status_), "upstream_error", fmt::format("the upstream answered {}: {}", answer_status_, snippet)};
+    ApiError wrapped{answer_status_, error_type(answer_status_), "upstream_error",
+                     fmt::format("the upstream answered {}: {}", answer_status_, snippet)};
     settle(Outcome::upstream_error, answer_status_, "upstream_error");
     std::string headers = error_headers(wrapped) + own_headers();
     for (std::string_view rest = answer_fields_; !rest.empty();) {
       const std::size_t end = rest.find("\r\n") + 2;
-      if (http::field_id(rest.substr(0, rest.find(':'))) != http::FieldId::content_type) headers.append(rest.substr(0, end));
+      if (http::field_id(rest.substr(0, rest.find(':'))) != http::FieldId::content_type)
+        headers.append(rest.substr(0, end));
       rest.remove_prefix(end);
     }
     std::exchange(stream_, nullptr)->respond(answer_status_, headers, error_body(wrapped));

@@ -14,7 +14,8 @@ namespace {
 constexpr Nanos kNever = std::numeric_limits<Nanos>::max();
 }
 
-// ---- Time --------------------------------------------------------------------------------------------------------
+// ---- Time
+// --------------------------------------------------------------------------------------------------------
 
 void Request::arm() {
   Nanos due = kNever;
@@ -42,11 +43,13 @@ void Request::on_timer(Nanos now) {
       which = "total";
     } else if (facts_.stream && state_ == State::sent && now >= dispatched_ + t.first_byte) {
       which = "firstByte";
-    } else if (facts_.stream && state_ != State::sent && now >= last_data_ + t.between_events && !(stream_ != nullptr && stream_->blocked())) {
+    } else if (facts_.stream && state_ != State::sent && now >= last_data_ + t.between_events &&
+               !(stream_ != nullptr && stream_->blocked())) {
       which = "betweenEvents";
     }
     if (which != nullptr) {
-      ApiError error{504, error_type(504), fmt::format("timeout_{}", which), fmt::format("the upstream did not answer in time ({})", which)};
+      ApiError error{504, error_type(504), fmt::format("timeout_{}", which),
+                     fmt::format("the upstream did not answer in time ({})", which)};
       if (relayed_) {
         cut(error);
       } else {
@@ -55,21 +58,27 @@ void Request::on_timer(Nanos now) {
       return;
     }
   }
-  if (facts_.stream && state_ == State::relaying && stream_ != nullptr && stream_->blocked()) last_data_ = now;  // the client is slow, not the upstream
+  if (facts_.stream && state_ == State::relaying && stream_ != nullptr && stream_->blocked())
+    last_data_ = now;  // the client is slow, not the upstream
   arm();
 }
 
-// The first comment commits the answer: 200 and our framing. Until an upstream byte is relayed it may still be sent elsewhere.
+// The first comment commits the answer: 200 and our framing. Until an upstream byte is relayed it may still
+// be sent elsewhere.
 void Request::commit() {
   if (!committed_) {
     committed_ = true;
-    stream_->start(200, "content-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n" + own_headers(), http::Framing::chunked);
+    stream_->start(200,
+                   "content-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n" +
+                       own_headers(),
+                   http::Framing::chunked);
   }
   stream_->write(": \n\n");
   next_comment_ = worker_.loop().now() + backend_->keep_alive_after;
 }
 
-// ---- Ends --------------------------------------------------------------------------------------------------------
+// ---- Ends
+// --------------------------------------------------------------------------------------------------------
 
 // An error before any upstream byte was relayed.
 void Request::fail(const ApiError& error, Outcome outcome) {
@@ -134,7 +143,8 @@ void Request::settle(Outcome outcome, int status, std::string_view reason) {
   const Nanos now = worker_.loop().now();
   const std::size_t shard = worker_.index();
   if (route_ == nullptr) {
-    // Refused before a route was known: counted by reason in the metrics, no record (there is no model to charge).
+    // Refused before a route was known: counted by reason in the metrics, no record (there is no model to
+    // charge).
     return;
   }
   if (events_ != nullptr) {
@@ -150,17 +160,22 @@ void Request::settle(Outcome outcome, int status, std::string_view reason) {
     info.tokens_in = std::max<std::int64_t>(0, usage_.prompt_tokens);
     info.tokens_out = std::max<std::int64_t>(0, usage_.completion_tokens);
     info.tokens_cached = std::max<std::int64_t>(0, usage_.cached_tokens);
-  } else if (was_dispatched_ && outcome != Outcome::refused && (relayed_ || outcome == Outcome::client_gone || outcome == Outcome::timed_out || outcome == Outcome::complete)) {
+  } else if (was_dispatched_ && outcome != Outcome::refused &&
+             (relayed_ || outcome == Outcome::client_gone || outcome == Outcome::timed_out ||
+              outcome == Outcome::complete)) {
     info.tokens_in = prompt_estimate_;
     info.tokens_out = answer_code_points_ > 0 ? estimate_tokens(answer_code_points_) : 0;
-    if (!facts_.stream && outcome != Outcome::complete && backend_ != nullptr && backend_->table != nullptr && dispatched_ > 0) {
+    if (!facts_.stream && outcome != Outcome::complete && backend_ != nullptr && backend_->table != nullptr &&
+        dispatched_ > 0) {
       // A cut plain answer was being generated all the while.
       const double seconds = static_cast<double>(now - dispatched_) / 1e9;
-      info.tokens_out += static_cast<std::int64_t>(seconds * backend_->table->decode_rate.load(std::memory_order_relaxed));
+      info.tokens_out +=
+          static_cast<std::int64_t>(seconds * backend_->table->decode_rate.load(std::memory_order_relaxed));
       if (facts_.max_tokens >= 0) info.tokens_out = std::min(info.tokens_out, facts_.max_tokens);
     }
   }
-  if (status >= 400 && !info.reported && !relayed_ && outcome != Outcome::timed_out) info.tokens_in = info.tokens_out = 0;
+  if (status >= 400 && !info.reported && !relayed_ && outcome != Outcome::timed_out)
+    info.tokens_in = info.tokens_out = 0;
   info.first_byte_ns = first_byte_ > 0 ? first_byte_ - arrived_ : 0;
   info.total_ns = now - arrived_;
   info.bytes_in = body_bytes_;
@@ -169,12 +184,24 @@ void Request::settle(Outcome outcome, int status, std::string_view reason) {
 
   const RouteMetrics& m = route_->metrics;
   switch (outcome) {
-    case Outcome::complete: m.complete.add(shard); break;
-    case Outcome::cut: m.cut.add(shard); break;
-    case Outcome::client_gone: m.client_gone.add(shard); break;
-    case Outcome::refused: m.refused.add(shard); break;
-    case Outcome::timed_out: m.timed_out.add(shard); break;
-    default: m.upstream_error.add(shard); break;
+    case Outcome::complete:
+      m.complete.add(shard);
+      break;
+    case Outcome::cut:
+      m.cut.add(shard);
+      break;
+    case Outcome::client_gone:
+      m.client_gone.add(shard);
+      break;
+    case Outcome::refused:
+      m.refused.add(shard);
+      break;
+    case Outcome::timed_out:
+      m.timed_out.add(shard);
+      break;
+    default:
+      m.upstream_error.add(shard);
+      break;
   }
   (info.reported ? m.tokens_in_reported : m.tokens_in_estimated).add(shard, info.tokens_in);
   (info.reported ? m.tokens_out_reported : m.tokens_out_estimated).add(shard, info.tokens_out);
@@ -189,10 +216,13 @@ void Request::settle(Outcome outcome, int status, std::string_view reason) {
     }
   }
   if (backend_ != nullptr && backend_->table != nullptr && was_dispatched_) learn(info);
-  worker_.journal().settle(ticket_, {id_, key_.id, tenant_ != nullptr ? std::string_view(tenant_->name) : std::string_view{},
-                                     backend_ != nullptr ? std::string_view(backend_->model) : std::string_view{}, route_->name,
-                                     backend_ != nullptr ? std::string_view(backend_->name) : std::string_view{}, operation_, facts_.stream, prompt_estimate_},
-                           info, worker_.utc_now());
+  worker_.journal().settle(
+      ticket_,
+      {id_, key_.id, tenant_ != nullptr ? std::string_view(tenant_->name) : std::string_view{},
+       backend_ != nullptr ? std::string_view(backend_->model) : std::string_view{}, route_->name,
+       backend_ != nullptr ? std::string_view(backend_->name) : std::string_view{}, operation_, facts_.stream,
+       prompt_estimate_},
+      info, worker_.utc_now());
 }
 
 // What the scaler learns from a finished request of a local model.

@@ -11,7 +11,10 @@
 namespace tg::gateway {
 
 Result<UrlParts> split_url(std::string_view url) {
-  const auto bad = [&] { return fail("bad_url", fmt::format("'{}' is not an http or https URL", url), "write for example http://127.0.0.1:8000/v1"); };
+  const auto bad = [&] {
+    return fail("bad_url", fmt::format("'{}' is not an http or https URL", url),
+                "write for example http://127.0.0.1:8000/v1");
+  };
   UrlParts parts;
   std::string_view rest = url;
   if (rest.starts_with("https://")) {
@@ -35,7 +38,8 @@ Result<UrlParts> split_url(std::string_view url) {
     if (problem != std::errc{} || end != port.data() + port.size()) return bad();
     authority = authority.substr(0, colon);
   }
-  if (authority.starts_with('[') && authority.ends_with(']')) authority = authority.substr(1, authority.size() - 2);
+  if (authority.starts_with('[') && authority.ends_with(']'))
+    authority = authority.substr(1, authority.size() - 2);
   if (authority.empty()) return bad();
   parts.host = authority;
   return parts;
@@ -61,10 +65,13 @@ std::string read_credential(const spec::Credentials& credentials, std::string& w
     }
     secret = *content;
   }
-  while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r' || secret.back() == ' ')) secret.pop_back();
-  const bool printable = std::all_of(secret.begin(), secret.end(), [](char c) { return c > 0x20 && c < 0x7F; });
+  while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r' || secret.back() == ' '))
+    secret.pop_back();
+  const bool printable =
+      std::all_of(secret.begin(), secret.end(), [](char c) { return c > 0x20 && c < 0x7F; });
   if (secret.empty() || !printable) {
-    why = fmt::format("the credential {} is empty or holds characters that no header can carry", credentials.name);
+    why = fmt::format("the credential {} is empty or holds characters that no header can carry",
+                      credentials.name);
     return {};
   }
   return secret;
@@ -72,8 +79,8 @@ std::string read_credential(const spec::Credentials& credentials, std::string& w
 
 }  // namespace
 
-Backend SnapshotBuilder::backend_of(const spec::Target& target, const spec::Documents& documents, const TableOf& table_of,
-                                    const spec::Timeouts& timeouts) {
+Backend SnapshotBuilder::backend_of(const spec::Target& target, const spec::Documents& documents,
+                                    const TableOf& table_of, const spec::Timeouts& timeouts) {
   Backend backend;
   backend.weight = target.weight;
   backend.model = target.model;
@@ -96,7 +103,8 @@ Backend SnapshotBuilder::backend_of(const spec::Target& target, const spec::Docu
   }
   backend.host = parts->authority;
   backend.base_path = parts->path;
-  const std::string key = fmt::format("{}|{}|{}|{}|{}", parts->host, parts->port, parts->tls, timeouts.connect, timeouts.tls);
+  const std::string key =
+      fmt::format("{}|{}|{}|{}|{}", parts->host, parts->port, parts->tls, timeouts.connect, timeouts.tls);
   backend.target = targets_[key].lock();
   if (backend.target == nullptr) {
     auto made = std::make_shared<http::Target>();
@@ -116,7 +124,8 @@ Backend SnapshotBuilder::backend_of(const spec::Target& target, const spec::Docu
   return backend;
 }
 
-std::shared_ptr<const Snapshot> SnapshotBuilder::build(const spec::Documents& documents, const TableOf& table_of) {
+std::shared_ptr<const Snapshot> SnapshotBuilder::build(const spec::Documents& documents,
+                                                       const TableOf& table_of) {
   auto snapshot = std::make_shared<Snapshot>();
   for (const std::string& name : routes_) {
     if (!documents.routes.contains(name)) metrics_.remove("route", name);
@@ -134,7 +143,8 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const spec::Documents& do
       if (route.owner.empty()) route.owner = target.provider.empty() ? "tidegate" : target.provider;
     }
     for (const spec::Fallback& fallback : source.fallback) {
-      if (fallback.on_errors) route.fallback.push_back(backend_of(fallback.target, documents, table_of, source.timeouts));
+      if (fallback.on_errors)
+        route.fallback.push_back(backend_of(fallback.target, documents, table_of, source.timeouts));
     }
     for (const auto* list : {&route.to, &route.fallback}) {
       for (const Backend& b : *list) {
@@ -143,7 +153,8 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const spec::Documents& do
     }
     const Labels label{{"route", name}};
     const auto outcome = [&](const char* value) {
-      return metrics_.counter("tidegate_requests_total", "requests by route and how they ended", {{"route", name}, {"outcome", value}});
+      return metrics_.counter("tidegate_requests_total", "requests by route and how they ended",
+                              {{"route", name}, {"outcome", value}});
     };
     const auto tokens = [&](const char* direction, const char* basis) {
       return metrics_.counter("tidegate_tokens_total", "tokens by route, direction and basis",
@@ -160,12 +171,17 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const spec::Documents& do
     m.tokens_in_estimated = tokens("input", "estimated");
     m.tokens_out_reported = tokens("output", "reported");
     m.tokens_out_estimated = tokens("output", "estimated");
-    m.no_done = metrics_.counter("tidegate_streams_without_done_total", "streams that ended cleanly without [DONE]", label);
-    m.error_events = metrics_.counter("tidegate_stream_error_events_total", "error events inside a 200 stream", label);
+    m.no_done = metrics_.counter("tidegate_streams_without_done_total",
+                                 "streams that ended cleanly without [DONE]", label);
+    m.error_events =
+        metrics_.counter("tidegate_stream_error_events_total", "error events inside a 200 stream", label);
     m.retries = metrics_.counter("tidegate_retries_total", "requests sent again", label);
-    m.compressed = metrics_.counter("tidegate_compressed_answers_total", "answers compressed although identity was asked for", label);
-    m.first_byte = metrics_.histogram("tidegate_time_to_first_byte_seconds", "from dispatch to the first answer byte", label);
-    m.duration = metrics_.histogram("tidegate_request_duration_seconds", "from arrival to the last byte", label);
+    m.compressed = metrics_.counter("tidegate_compressed_answers_total",
+                                    "answers compressed although identity was asked for", label);
+    m.first_byte = metrics_.histogram("tidegate_time_to_first_byte_seconds",
+                                      "from dispatch to the first answer byte", label);
+    m.duration =
+        metrics_.histogram("tidegate_request_duration_seconds", "from arrival to the last byte", label);
     snapshot->route_names.push_back(name);
     snapshot->routes.emplace(name, std::move(route));
   }
@@ -174,12 +190,14 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const spec::Documents& do
     tenant.name = name;
     tenant.all_routes = source.all_routes;
     tenant.routes.insert(source.routes.begin(), source.routes.end());
-    tenant.limits = {source.limits.requests_per_minute, source.limits.tokens_per_minute, source.limits.concurrent};
+    tenant.limits = {source.limits.requests_per_minute, source.limits.tokens_per_minute,
+                     source.limits.concurrent};
     tenant.state = &limits_.of(name);
     snapshot->tenants.emplace(name, std::move(tenant));
   }
   std::sort(snapshot->not_ready.begin(), snapshot->not_ready.end());
-  snapshot->not_ready.erase(std::unique(snapshot->not_ready.begin(), snapshot->not_ready.end()), snapshot->not_ready.end());
+  snapshot->not_ready.erase(std::unique(snapshot->not_ready.begin(), snapshot->not_ready.end()),
+                            snapshot->not_ready.end());
   return snapshot;
 }
 

@@ -1,5 +1,6 @@
-// The documents as the request path needs them: immutable, built by the control thread, one shared_ptr per worker. Live state
-// (limits, slots, what was learned about a provider) lives in registries and is only pointed to.
+// The documents as the request path needs them: immutable, built by the control thread, one shared_ptr per
+// worker. Live state (limits, slots, what was learned about a provider) lives in registries and is only
+// pointed to.
 #pragma once
 
 #include <atomic>
@@ -21,7 +22,8 @@
 
 namespace tg::gateway {
 
-// What is learned about a Provider; survives reloads, shared by all workers (relaxed atomics: hints, not truths).
+// What is learned about a Provider; survives reloads, shared by all workers (relaxed atomics: hints, not
+// truths).
 struct ProviderState {
   std::atomic<bool> refuses_include_usage{false};  // it answered 400 to a body that asked for usage
 };
@@ -36,20 +38,20 @@ using StringSet = std::unordered_set<std::string, StringHash, std::equal_to<>>;
 
 // One place a route can send a request to.
 struct Backend {
-  std::string name;                            // for records: "model/qwen3-4b" or "provider/openai"
-  std::string model;                           // the model's name in records
+  std::string name;   // for records: "model/qwen3-4b" or "provider/openai"
+  std::string model;  // the model's name in records
   int weight = 1;
   // A local Model:
   std::shared_ptr<replica::Table> table;
-  Nanos keep_alive_after = 0;                  // hold.keepAliveAfter; 0 = never
+  Nanos keep_alive_after = 0;  // hold.keepAliveAfter; 0 = never
   // A Provider:
   std::shared_ptr<const http::Target> target;
   std::shared_ptr<ProviderState> provider;
-  std::string host;                            // Host field
+  std::string host;  // Host field
   std::string base_path;
-  std::string authorization;                   // header value; empty = none
-  std::string upstream_model;                  // what the upstream calls it; empty = the client's word
-  std::string not_ready;                       // why it cannot be used (missing credential); empty = it can
+  std::string authorization;   // header value; empty = none
+  std::string upstream_model;  // what the upstream calls it; empty = the client's word
+  std::string not_ready;       // why it cannot be used (missing credential); empty = it can
 };
 
 // Metric handles of one route.
@@ -63,13 +65,13 @@ struct RouteMetrics {
 struct Route {
   std::string name;
   std::vector<Backend> to;
-  std::vector<Backend> fallback;               // tried in order after errors
+  std::vector<Backend> fallback;  // tried in order after errors
   int total_weight = 0;
   spec::Retry retry;
   spec::Timeouts timeouts;
   RouteMetrics metrics;
-  std::int64_t created_s = 0;                  // for /v1/models
-  std::string owner;                           // "tidegate" or the provider's name
+  std::int64_t created_s = 0;  // for /v1/models
+  std::string owner;           // "tidegate" or the provider's name
 };
 
 struct Tenant {
@@ -85,8 +87,8 @@ struct Tenant {
 struct Snapshot {
   StringMap<Route> routes;
   StringMap<Tenant> tenants;
-  std::vector<std::string> route_names;        // sorted
-  std::vector<std::string> not_ready;          // "provider openai: OPENAI_API_KEY is not set"
+  std::vector<std::string> route_names;  // sorted
+  std::vector<std::string> not_ready;    // "provider openai: OPENAI_API_KEY is not set"
 };
 
 // Registries that outlive snapshots. Control thread only.
@@ -98,13 +100,14 @@ class SnapshotBuilder {
   std::shared_ptr<const Snapshot> build(const spec::Documents& documents, const TableOf& table_of);
 
  private:
-  Backend backend_of(const spec::Target& target, const spec::Documents& documents, const TableOf& table_of, const spec::Timeouts& timeouts);
+  Backend backend_of(const spec::Target& target, const spec::Documents& documents, const TableOf& table_of,
+                     const spec::Timeouts& timeouts);
   Metrics& metrics_;
   ledger::LimitRegistry& limits_;
   std::map<std::string, std::shared_ptr<ProviderState>> providers_;
   // Targets are kept while their address and timeouts stay the same, so that a reload keeps the connections.
   std::map<std::string, std::weak_ptr<const http::Target>> targets_;
-  std::set<std::string> routes_;               // of the last build: series of routes that are gone are dropped
+  std::set<std::string> routes_;  // of the last build: series of routes that are gone are dropped
 };
 
 // "http://host:8000/v1" → host, port, tls, path. The URL was checked by spec/.

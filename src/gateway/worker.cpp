@@ -11,15 +11,24 @@
 
 namespace tg::gateway {
 
-Worker::Worker(net::Loop& loop, WorkerOptions options, ledger::KeyRegistry& keys, ledger::JournalWriter& journal, Metrics& metrics,
-               net::Resolver& resolver, ControlPort control)
-    : loop_(loop), options_(options), keys_(keys), control_(std::move(control)), upstreams_(loop, resolver),
-      server_(loop, *this, options.server), journal_(journal), random_state_(random_u64() | 1) {
+Worker::Worker(net::Loop& loop, WorkerOptions options, ledger::KeyRegistry& keys,
+               ledger::JournalWriter& journal, Metrics& metrics, net::Resolver& resolver, ControlPort control)
+    : loop_(loop),
+      options_(options),
+      keys_(keys),
+      control_(std::move(control)),
+      upstreams_(loop, resolver),
+      server_(loop, *this, options.server),
+      journal_(journal),
+      random_state_(random_u64() | 1) {
   const char* help = "requests refused before a route was known, by reason";
-  metrics_.bad_requests = metrics.counter("tidegate_refused_requests_total", help, {{"reason", "bad_request"}});
+  metrics_.bad_requests =
+      metrics.counter("tidegate_refused_requests_total", help, {{"reason", "bad_request"}});
   metrics_.overloaded = metrics.counter("tidegate_refused_requests_total", help, {{"reason", "overloaded"}});
-  metrics_.unauthorized = metrics.counter("tidegate_refused_requests_total", help, {{"reason", "unauthorized"}});
-  metrics_.unknown_model = metrics.counter("tidegate_refused_requests_total", help, {{"reason", "model_not_found"}});
+  metrics_.unauthorized =
+      metrics.counter("tidegate_refused_requests_total", help, {{"reason", "unauthorized"}});
+  metrics_.unknown_model =
+      metrics.counter("tidegate_refused_requests_total", help, {{"reason", "model_not_found"}});
   metrics_.client_gone_before_dispatch =
       metrics.counter("tidegate_refused_requests_total", help, {{"reason", "client_gone_before_dispatch"}});
   uses_.push_back(std::make_unique<SnapshotUse>(SnapshotUse{std::make_shared<Snapshot>(), 0}));
@@ -53,8 +62,8 @@ std::uint64_t Worker::random() {
 }
 
 namespace {
-// The budget is a token bucket: a request adds its share, a retry takes one; ten may be saved up, so that a quiet route can
-// still retry.
+// The budget is a token bucket: a request adds its share, a retry takes one; ten may be saved up, so that a
+// quiet route can still retry.
 constexpr double kMaxRetryTokens = 10;
 }  // namespace
 
@@ -70,8 +79,8 @@ bool Worker::take_retry(const Route& route) {
   return true;
 }
 
-std::shared_ptr<const http::Target> Worker::target_of(const std::shared_ptr<const replica::Endpoint>& endpoint,
-                                                      const spec::Timeouts& timeouts) {
+std::shared_ptr<const http::Target> Worker::target_of(
+    const std::shared_ptr<const replica::Endpoint>& endpoint, const spec::Timeouts& timeouts) {
   auto& entry = engine_targets_[endpoint.get()];
   if (entry.target == nullptr) {
     auto target = std::make_shared<http::Target>();
@@ -83,7 +92,9 @@ std::shared_ptr<const http::Target> Worker::target_of(const std::shared_ptr<cons
     target->max_idle = 1;  // llama-server spends a thread per connection
     entry = {endpoint, std::move(target)};
     if (engine_targets_.size() > 256) {
-      std::erase_if(engine_targets_, [&](const auto& e) { return e.second.endpoint.use_count() == 1 && e.first != endpoint.get(); });
+      std::erase_if(engine_targets_, [&](const auto& e) {
+        return e.second.endpoint.use_count() == 1 && e.first != endpoint.get();
+      });
     }
   }
   return entry.target;
@@ -130,8 +141,10 @@ ledger::KeyEntry* Worker::authenticate(const http::RequestHead& head, std::strin
   };
   for (const http::Field& f : head) {
     if (f.id == http::FieldId::authorization) {
-      if (f.value.size() > 7 && http::equals_ignore_case(f.value.substr(0, 7), "bearer ")) take(f.value.substr(7));
-    } else if (f.id == http::FieldId::x_api_key || f.id == http::FieldId::api_key || f.id == http::FieldId::x_goog_api_key) {
+      if (f.value.size() > 7 && http::equals_ignore_case(f.value.substr(0, 7), "bearer "))
+        take(f.value.substr(7));
+    } else if (f.id == http::FieldId::x_api_key || f.id == http::FieldId::api_key ||
+               f.id == http::FieldId::x_goog_api_key) {
       take(f.value);
     }
   }
@@ -158,7 +171,8 @@ ledger::KeyEntry* Worker::authenticate(const http::RequestHead& head, std::strin
 
 namespace {
 
-void answer(http::ServerStream& stream, const ApiError& error, std::string_view request_id, std::string_view more = {}) {
+void answer(http::ServerStream& stream, const ApiError& error, std::string_view request_id,
+            std::string_view more = {}) {
   std::string headers = error_headers(error);
   headers += more;
   if (!request_id.empty()) {
@@ -190,7 +204,8 @@ http::Exchange* Worker::on_request(http::ServerStream& stream, const http::Reque
     return refuse(404, "unknown_path", fmt::format("there is nothing at {}", path.substr(0, 100)));
   }
   if (known_post ? head.method != "POST" : !get) {
-    ApiError error{405, error_type(405), "method_not_allowed", fmt::format("{} takes {}", path.substr(0, 100), known_post ? "POST" : "GET")};
+    ApiError error{405, error_type(405), "method_not_allowed",
+                   fmt::format("{} takes {}", path.substr(0, 100), known_post ? "POST" : "GET")};
     metrics_.bad_requests.add(options_.index);
     answer(stream, error, request_id_text(id), known_post ? "allow: POST\r\n" : "allow: GET, HEAD\r\n");
     return nullptr;
@@ -222,9 +237,14 @@ http::Exchange* Worker::on_request(http::ServerStream& stream, const http::Reque
   return new Request(*this, stream, head, id, *key, operation);  // retires itself
 }
 
-void Worker::on_bad_request(int status, std::string_view reason, http::HeaderText& headers, std::string& body) {
+void Worker::on_bad_request(int status, std::string_view reason, http::HeaderText& headers,
+                            std::string& body) {
   (status == 503 ? metrics_.overloaded : metrics_.bad_requests).add(options_.index);
-  ApiError error{status, error_type(status), status == 413 ? "body_too_large" : status == 431 ? "head_too_large" : "bad_request", std::string(reason)};
+  ApiError error{status, error_type(status),
+                 status == 413   ? "body_too_large"
+                 : status == 431 ? "head_too_large"
+                                 : "bad_request",
+                 std::string(reason)};
   if (status == 408) error.code = "timeout_request";
   if (status == 503) {
     error.code = "overloaded";
@@ -244,7 +264,9 @@ void Worker::list_models(http::ServerStream& stream, const ledger::KeyEntry& key
   for (std::size_t i = 0; i < only.size(); ++i) {
     // Percent-decoded once: SDKs send "org%2Fname".
     if (only[i] == '%' && i + 2 < only.size()) {
-      const auto hex = [](char c) { return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1; };
+      const auto hex = [](char c) {
+        return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+      };
       const int high = hex(only[i + 1]);
       const int low = hex(only[i + 2]);
       if (high >= 0 && low >= 0) {
@@ -269,10 +291,14 @@ void Worker::list_models(http::ServerStream& stream, const ledger::KeyEntry& key
   }
   const std::string id = request_id_text(ulids_.next(utc_now()));
   if (!only.empty() && items.empty()) {
-    answer(stream, {404, error_type(404), "model_not_found", fmt::format("the model '{}' does not exist or this key may not use it", wanted), "model"}, id);
+    answer(stream,
+           {404, error_type(404), "model_not_found",
+            fmt::format("the model '{}' does not exist or this key may not use it", wanted), "model"},
+           id);
     return;
   }
-  const std::string headers = fmt::format("content-type: application/json\r\nx-tidegate-request-id: {0}\r\nx-request-id: {0}\r\n", id);
+  const std::string headers = fmt::format(
+      "content-type: application/json\r\nx-tidegate-request-id: {0}\r\nx-request-id: {0}\r\n", id);
   stream.respond(200, headers, only.empty() ? "{\"object\":\"list\",\"data\":[" + items + "]}" : items);
 }
 

@@ -1,5 +1,6 @@
-// One worker: a loop on its own thread with its own listener, upstream pools, scanners, journal and metrics shard. A request
-// that finds a free slot never leaves its worker. The control thread is reached through ControlPort only.
+// One worker: a loop on its own thread with its own listener, upstream pools, scanners, journal and metrics
+// shard. A request that finds a free slot never leaves its worker. The control thread is reached through
+// ControlPort only.
 #pragma once
 
 #include <atomic>
@@ -38,7 +39,8 @@ struct WorkerOptions {
   std::size_t max_requests = 100'000;  // requests in progress; beyond, 503 `overloaded`
 };
 
-// A snapshot with the number of this worker's requests that run under it: a plain integer, so no atomic is touched per request.
+// A snapshot with the number of this worker's requests that run under it: a plain integer, so no atomic is
+// touched per request.
 struct SnapshotUse {
   std::shared_ptr<const Snapshot> snapshot;
   std::int64_t requests = 0;
@@ -46,8 +48,8 @@ struct SnapshotUse {
 
 class Worker final : public http::Service {
  public:
-  Worker(net::Loop& loop, WorkerOptions options, ledger::KeyRegistry& keys, ledger::JournalWriter& journal, Metrics& metrics,
-         net::Resolver& resolver, ControlPort control);
+  Worker(net::Loop& loop, WorkerOptions options, ledger::KeyRegistry& keys, ledger::JournalWriter& journal,
+         Metrics& metrics, net::Resolver& resolver, ControlPort control);
   ~Worker() override;
 
   // The rest: on the loop's thread.
@@ -67,7 +69,8 @@ class Worker final : public http::Service {
   std::size_t open_requests() const { return open_requests_.load(std::memory_order_relaxed); }
 
   http::Exchange* on_request(http::ServerStream& stream, const http::RequestHead& head) override;
-  void on_bad_request(int status, std::string_view reason, http::HeaderText& headers, std::string& body) override;
+  void on_bad_request(int status, std::string_view reason, http::HeaderText& headers,
+                      std::string& body) override;
 
   // For Request (same thread).
   net::Loop& loop() { return loop_; }
@@ -83,7 +86,8 @@ class Worker final : public http::Service {
   // True if the route may send one more request again (retry budget over this worker's requests).
   bool take_retry(const Route& route);
   void count_request(const Route& route);
-  std::shared_ptr<const http::Target> target_of(const std::shared_ptr<const replica::Endpoint>& endpoint, const spec::Timeouts& timeouts);
+  std::shared_ptr<const http::Target> target_of(const std::shared_ptr<const replica::Endpoint>& endpoint,
+                                                const spec::Timeouts& timeouts);
   std::uint64_t await_grant(Request& request);  // the handle
   void forget_grant(std::uint64_t handle) { waiting_.erase(handle); }
   void retire(Request* request);

@@ -97,7 +97,8 @@ ChunkDecoder::Status ChunkDecoder::next(std::string_view& input, std::string_vie
         input.remove_prefix(1);
         state_ = State::done;
         return Status::done;
-      case State::done: return Status::done;
+      case State::done:
+        return Status::done;
     }
     input.remove_prefix(1);
   }

@@ -1,6 +1,7 @@
-// Incremental strict decoder of the chunked transfer coding. It consumes bytes as they arrive and reports payload spans as
-// views into the input; nothing is copied. Extensions are skipped up to 256 bytes a chunk, trailers are read and dropped (up
-// to 8 KiB), sizes are hex digits only (at most 15), lines end in CRLF only.
+// Incremental strict decoder of the chunked transfer coding. It consumes bytes as they arrive and reports
+// payload spans as views into the input; nothing is copied. Extensions are skipped up to 256 bytes a chunk,
+// trailers are read and dropped (up to 8 KiB), sizes are hex digits only (at most 15), lines end in CRLF
+// only.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,9 @@ class ChunkDecoder {
  public:
   enum class Status { more, done, error };
 
-  // Decodes a piece of `input`. Consumed bytes are removed from its front. If a payload span was found it is put into
-  // `payload`, otherwise `payload` is empty. Call until `input` is empty or the status is not `more`.
+  // Decodes a piece of `input`. Consumed bytes are removed from its front. If a payload span was found it is
+  // put into `payload`, otherwise `payload` is empty. Call until `input` is empty or the status is not
+  // `more`.
   Status next(std::string_view& input, std::string_view& payload);
 
   // True between two chunks: everything so far is whole chunks, so framed bytes may be passed on as they are.
@@ -27,7 +29,19 @@ class ChunkDecoder {
   std::string_view error() const { return error_; }
 
  private:
-  enum class State : std::uint8_t { size, extension, size_lf, data, data_cr, data_lf, trailer_start, trailer, trailer_lf, end_lf, done };
+  enum class State : std::uint8_t {
+    size,
+    extension,
+    size_lf,
+    data,
+    data_cr,
+    data_lf,
+    trailer_start,
+    trailer,
+    trailer_lf,
+    end_lf,
+    done
+  };
   Status fail(std::string_view what) {
     error_ = what;
     return Status::error;

@@ -1,4 +1,5 @@
-// Any bytes, cut at the place the first byte names: the decoder sees the same payload whole and in two pieces.
+// Any bytes, cut at the place the first byte names: the decoder sees the same payload whole and in two
+// pieces.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -9,7 +10,8 @@
 namespace {
 using tg::http::ChunkDecoder;
 
-ChunkDecoder::Status feed(ChunkDecoder& decoder, std::string_view input, std::string& payload, std::size_t& left) {
+ChunkDecoder::Status feed(ChunkDecoder& decoder, std::string_view input, std::string& payload,
+                          std::size_t& left) {
   auto status = ChunkDecoder::Status::more;
   while (!input.empty() && status == ChunkDecoder::Status::more) {
     std::string_view part;

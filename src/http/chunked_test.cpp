@@ -43,8 +43,10 @@ TEST(Chunked, AnyCutGivesTheSameBytes) {
 }
 
 TEST(Chunked, WhatIsNotChunkedIsRefused) {
-  for (const char* bad : {"g\r\n", "\r\n", "-1\r\n", "+1\r\na\r\n", "0x1\r\na\r\n", " 1\r\na\r\n", "1 \r\na\r\n", "1\na\r\n", "1\r\nab\r\n", "1\r\na\n", "1\r\na\r\n\r\n",
-                          "1000000000000000\r\n", "0\r\n x\r\n", "0\r\n\n", "1;a\nb\r\nx\r\n", "0\r\nx\n", "0\r\nx\r\n", "0\r\n:x\r\n"}) {
+  for (const char* bad :
+       {"g\r\n", "\r\n", "-1\r\n", "+1\r\na\r\n", "0x1\r\na\r\n", " 1\r\na\r\n", "1 \r\na\r\n", "1\na\r\n",
+        "1\r\nab\r\n", "1\r\na\n", "1\r\na\r\n\r\n", "1000000000000000\r\n", "0\r\n x\r\n", "0\r\n\n",
+        "1;a\nb\r\nx\r\n", "0\r\nx\n", "0\r\nx\r\n", "0\r\n:x\r\n"}) {
     EXPECT_EQ(decode({bad}).status, ChunkDecoder::Status::error) << bad;
   }
   EXPECT_EQ(decode({"1;" + std::string(300, 'x') + "\r\na\r\n"}).status, ChunkDecoder::Status::error);

@@ -15,7 +15,8 @@ constexpr std::size_t kMaxParts = 24;
 constexpr std::size_t kReadQuota = 256 * 1024;
 }  // namespace
 
-// ---- Upstreams ---------------------------------------------------------------------------------------------------
+// ---- Upstreams
+// ---------------------------------------------------------------------------------------------------
 
 Upstreams::Upstreams(net::Loop& loop, net::Resolver& resolver) : loop_(loop), resolver_(resolver) {}
 
@@ -29,7 +30,8 @@ net::TlsContext& Upstreams::tls() {
   return *tls_;
 }
 
-ClientConnection* Upstreams::acquire(const std::shared_ptr<const Target>& target, ClientEvents& events, bool fresh) {
+ClientConnection* Upstreams::acquire(const std::shared_ptr<const Target>& target, ClientEvents& events,
+                                     bool fresh) {
   if (!fresh) {
     const auto it = idle_.find(target.get());
     if (it != idle_.end()) {
@@ -49,15 +51,16 @@ ClientConnection* Upstreams::acquire(const std::shared_ptr<const Target>& target
   connections_.emplace(connection, std::move(owned));
   connection->token_ = next_token_++;
   resolving_.emplace(connection->token_, connection);
-  resolver_.resolve(loop_, target->host, target->port,
-                    [this, alive = alive_, token = connection->token_](const Result<std::vector<net::Address>>& addresses) {
-                      if (!*alive) return;
-                      const auto found = resolving_.find(token);
-                      if (found == resolving_.end()) return;
-                      ClientConnection* waiting = found->second;
-                      resolving_.erase(found);
-                      waiting->resolved(addresses);
-                    });
+  resolver_.resolve(
+      loop_, target->host, target->port,
+      [this, alive = alive_, token = connection->token_](const Result<std::vector<net::Address>>& addresses) {
+        if (!*alive) return;
+        const auto found = resolving_.find(token);
+        if (found == resolving_.end()) return;
+        ClientConnection* waiting = found->second;
+        resolving_.erase(found);
+        waiting->resolved(addresses);
+      });
   return connection;
 }
 
@@ -82,7 +85,8 @@ void Upstreams::close_idle() {
   while (!idle_.empty()) idle_.begin()->second.back()->close();
 }
 
-// ---- ClientConnection --------------------------------------------------------------------------------------------
+// ---- ClientConnection
+// --------------------------------------------------------------------------------------------
 
 ClientConnection::ClientConnection(Upstreams& owner, std::shared_ptr<const Target> target)
     : owner_(owner), target_(std::move(target)) {}
@@ -116,10 +120,19 @@ void ClientConnection::try_next_address(std::string_view why) {
 
 void ClientConnection::on_timer(Nanos now) {
   switch (state_) {
-    case State::connecting: fail(Failure::connect_timeout, fmt::format("no connection within {} ms", target_->connect_timeout / kMillisecond)); break;
-    case State::handshake: fail(Failure::tls_timeout, fmt::format("no TLS session within {} ms", target_->tls_timeout / kMillisecond)); break;
-    case State::idle: close(); break;
-    default: break;
+    case State::connecting:
+      fail(Failure::connect_timeout,
+           fmt::format("no connection within {} ms", target_->connect_timeout / kMillisecond));
+      break;
+    case State::handshake:
+      fail(Failure::tls_timeout,
+           fmt::format("no TLS session within {} ms", target_->tls_timeout / kMillisecond));
+      break;
+    case State::idle:
+      close();
+      break;
+    default:
+      break;
   }
   (void)now;
 }
@@ -401,7 +414,8 @@ bool ClientConnection::take_body(std::string_view bytes) {
   }
 }
 
-// The connection goes back to its pool before the caller sees the end, so that a next request may use it at once.
+// The connection goes back to its pool before the caller sees the end, so that a next request may use it at
+// once.
 void ClientConnection::answer_complete(bool surplus) {
   if (surplus || !keep_alive_ || !unsent_.empty() || hung_up_) {
     close();

@@ -1,8 +1,11 @@
-// The client side: HTTP/1.1 connections to upstreams and their pools. One Upstreams per loop, used on its thread only.
+// The client side: HTTP/1.1 connections to upstreams and their pools. One Upstreams per loop, used on its
+// thread only.
 //
-// An attempt: acquire() a connection, send() the request, then events arrive on the ClientEvents given to acquire():
-//   on_head, on_data (…, the last one with part.last), or on_failure at any point. After the last data, on_failure or cancel()
-//   the connection is no longer the caller's. Request bytes must stay valid until the first event or cancel().
+// An attempt: acquire() a connection, send() the request, then events arrive on the ClientEvents given to
+// acquire():
+//   on_head, on_data (…, the last one with part.last), or on_failure at any point. After the last data,
+//   on_failure or cancel() the connection is no longer the caller's. Request bytes must stay valid until the
+//   first event or cancel().
 #pragma once
 
 #include <cstdint>
@@ -42,14 +45,14 @@ struct BodyPart {
 };
 
 enum class Failure {
-  resolve,           // the name has no address
-  connect,           // refused, unreachable
+  resolve,  // the name has no address
+  connect,  // refused, unreachable
   connect_timeout,
-  tls,               // handshake or certificate
+  tls,  // handshake or certificate
   tls_timeout,
-  unanswered,        // closed before a byte of the answer; see reused()
-  cut,               // closed inside the answer
-  malformed,         // not HTTP as we accept it
+  unanswered,  // closed before a byte of the answer; see reused()
+  cut,         // closed inside the answer
+  malformed,   // not HTTP as we accept it
 };
 
 class ClientEvents {
@@ -134,7 +137,8 @@ class Upstreams {
   ~Upstreams();
 
   // An idle connection, or a new one (then connecting goes on behind the scenes). `fresh`: never an idle one.
-  ClientConnection* acquire(const std::shared_ptr<const Target>& target, ClientEvents& events, bool fresh = false);
+  ClientConnection* acquire(const std::shared_ptr<const Target>& target, ClientEvents& events,
+                            bool fresh = false);
 
   // Made at first use: most setups on one machine speak plain HTTP only.
   net::TlsContext& tls();

@@ -6,7 +6,8 @@ namespace tg::http {
 
 namespace {
 
-// Character classes of RFC 9110: tchar for names and methods, value bytes (HT, SP, VCHAR, obs-text), target bytes.
+// Character classes of RFC 9110: tchar for names and methods, value bytes (HT, SP, VCHAR, obs-text), target
+// bytes.
 enum : std::uint8_t { kToken = 1, kValue = 2, kTarget = 4 };
 
 constexpr std::array<std::uint8_t, 256> make_classes() {
@@ -14,7 +15,8 @@ constexpr std::array<std::uint8_t, 256> make_classes() {
   for (std::size_t c = 0x21; c < 0x7F; ++c) classes[c] = kValue | kTarget;
   for (std::size_t c = 0x80; c < 0x100; ++c) classes[c] = kValue;
   classes[' '] = classes['\t'] = kValue;
-  for (const char c : std::string_view("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")) {
+  for (const char c :
+       std::string_view("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")) {
     classes[static_cast<unsigned char>(c)] |= kToken;
   }
   classes['#'] &= static_cast<std::uint8_t>(~kTarget);  // a fragment is never sent
@@ -68,24 +70,30 @@ void for_each_element(std::string_view list, F f) {
 }
 
 bool add_field(Head& head, std::string_view line, ParseError& error) {
-  if (line.front() == ' ' || line.front() == '\t') return set(error, 400, "a header line is folded (obs-fold)");
+  if (line.front() == ' ' || line.front() == '\t')
+    return set(error, 400, "a header line is folded (obs-fold)");
   const std::size_t colon = line.find(':');
-  if (colon == std::string_view::npos || colon == 0) return set(error, 400, "a header line has no name or no colon");
+  if (colon == std::string_view::npos || colon == 0)
+    return set(error, 400, "a header line has no name or no colon");
   const std::string_view name = line.substr(0, colon);
-  if (!all_of(name, kToken)) return set(error, 400, "a header name holds a space or another character that is not allowed");
+  if (!all_of(name, kToken))
+    return set(error, 400, "a header name holds a space or another character that is not allowed");
   const std::string_view value = trim(line.substr(colon + 1));
-  if (!value.empty() && !all_of(value, kValue)) return set(error, 400, "a header value holds a control character");
+  if (!value.empty() && !all_of(value, kValue))
+    return set(error, 400, "a header value holds a control character");
   if (head.field_count == kMaxFields) return set(error, 431, "more than 100 header fields");
   const FieldId id = field_id(name);
   switch (id) {
     case FieldId::content_length:
       if (head.has_length) return set(error, 400, "two Content-Length fields");
-      if (!parse_length(value, head.length)) return set(error, 400, "Content-Length is not a plain decimal number");
+      if (!parse_length(value, head.length))
+        return set(error, 400, "Content-Length is not a plain decimal number");
       head.has_length = true;
       break;
     case FieldId::transfer_encoding:
       if (head.chunked) return set(error, 400, "two Transfer-Encoding fields");
-      if (!equals_ignore_case(value, "chunked")) return set(error, 400, "Transfer-Encoding is not exactly chunked");
+      if (!equals_ignore_case(value, "chunked"))
+        return set(error, 400, "Transfer-Encoding is not exactly chunked");
       head.chunked = true;
       break;
     case FieldId::connection:
@@ -94,7 +102,8 @@ bool add_field(Head& head, std::string_view line, ParseError& error) {
         if (equals_ignore_case(element, "keep-alive") && !head.http11) head.keep_alive = true;
       });
       break;
-    default: break;
+    default:
+      break;
   }
   head.fields[head.field_count++] = {name, value, id};
   return true;
@@ -108,7 +117,8 @@ bool parse_fields(std::string_view rest, Head& head, ParseError& error) {
     if (!add_field(head, rest.substr(0, end), error)) return false;
     rest.remove_prefix(end + 2);
   }
-  if (head.chunked && head.has_length) return set(error, 400, "Content-Length together with Transfer-Encoding");
+  if (head.chunked && head.has_length)
+    return set(error, 400, "Content-Length together with Transfer-Encoding");
   if (head.chunked && !head.http11) return set(error, 400, "Transfer-Encoding in an HTTP/1.0 message");
   return true;
 }
@@ -134,9 +144,15 @@ bool equals_ignore_case(std::string_view a, std::string_view b) {
 FieldId field_id(std::string_view name) {
   const auto is = [name](std::string_view other) { return equals_ignore_case(name, other); };
   switch (name.size()) {
-    case 2: return is("te") ? FieldId::te : FieldId::other;
-    case 4: return is("host") ? FieldId::host : is("date") ? FieldId::date : FieldId::other;
-    case 6: return is("cookie") ? FieldId::cookie : is("expect") ? FieldId::expect : is("server") ? FieldId::server : FieldId::other;
+    case 2:
+      return is("te") ? FieldId::te : FieldId::other;
+    case 4:
+      return is("host") ? FieldId::host : is("date") ? FieldId::date : FieldId::other;
+    case 6:
+      return is("cookie")   ? FieldId::cookie
+             : is("expect") ? FieldId::expect
+             : is("server") ? FieldId::server
+                            : FieldId::other;
     case 7:
       if (is("api-key")) return FieldId::api_key;
       if (is("trailer")) return FieldId::trailer;
@@ -179,7 +195,8 @@ FieldId field_id(std::string_view name) {
     case 19:
       if (is("openai-organization")) return FieldId::openai_organization;
       break;
-    default: break;
+    default:
+      break;
   }
   // Families by prefix. "proxy-connection" is one of them.
   if (starts_ignore_case(name, "proxy-")) return FieldId::proxy;
@@ -209,7 +226,8 @@ bool Head::named_in_connection(std::string_view name) const {
   bool named = false;
   for (const Field& f : *this) {
     if (f.id != FieldId::connection) continue;
-    for_each_element(f.value, [&](std::string_view element) { named = named || equals_ignore_case(element, name); });
+    for_each_element(f.value,
+                     [&](std::string_view element) { named = named || equals_ignore_case(element, name); });
   }
   return named;
 }
@@ -249,12 +267,14 @@ bool parse_request_head(std::string_view bytes, RequestHead& head, ParseError& e
   const std::string_view line = bytes.substr(0, line_end);
   const std::size_t first = line.find(' ');
   const std::size_t last = line.rfind(' ');
-  if (first == std::string_view::npos || first == last || first == 0) return set(error, 400, "the request line is malformed");
+  if (first == std::string_view::npos || first == last || first == 0)
+    return set(error, 400, "the request line is malformed");
   head.method = line.substr(0, first);
   head.target = line.substr(first + 1, last - first - 1);
   const std::string_view version = line.substr(last + 1);
   if (!all_of(head.method, kToken)) return set(error, 400, "the method is not a token");
-  if (head.target.empty() || !all_of(head.target, kTarget)) return set(error, 400, "the request target holds a character that is not allowed");
+  if (head.target.empty() || !all_of(head.target, kTarget))
+    return set(error, 400, "the request target holds a character that is not allowed");
   if (version != "HTTP/1.1" && version != "HTTP/1.0") {
     const bool known_form = version.size() == 8 && version.starts_with("HTTP/");
     return set(error, known_form ? 505 : 400, "the version is not HTTP/1.1 or HTTP/1.0");
@@ -262,7 +282,8 @@ bool parse_request_head(std::string_view bytes, RequestHead& head, ParseError& e
   reset(head, bytes, version == "HTTP/1.1");
   std::string_view local = head.target;
   if (starts_ignore_case(local, "http://") || starts_ignore_case(local, "https://")) {
-    // Absolute form, which every server must take (RFC 9112 3.2.2). Who we are does not depend on the authority.
+    // Absolute form, which every server must take (RFC 9112 3.2.2). Who we are does not depend on the
+    // authority.
     local.remove_prefix(local.find("//") + 2);
     const std::size_t slash = local.find_first_of("/?");
     local = slash == std::string_view::npos || local[slash] == '?' ? std::string_view{} : local.substr(slash);
@@ -280,9 +301,11 @@ bool parse_request_head(std::string_view bytes, RequestHead& head, ParseError& e
   for (const Field& f : head) {
     if (f.id == FieldId::host) {
       ++hosts;
-      if (f.value.find_first_of(" \t,/@") != std::string_view::npos) return set(error, 400, "the Host field is malformed");
+      if (f.value.find_first_of(" \t,/@") != std::string_view::npos)
+        return set(error, 400, "the Host field is malformed");
     } else if (f.id == FieldId::expect) {
-      if (!equals_ignore_case(f.value, "100-continue")) return set(error, 417, "an expectation other than 100-continue");
+      if (!equals_ignore_case(f.value, "100-continue"))
+        return set(error, 417, "an expectation other than 100-continue");
       head.expect_continue = head.http11;
     }
   }
@@ -307,9 +330,11 @@ bool parse_response_head(std::string_view bytes, ResponseHead& head, ParseError&
     if (line[i] < '0' || line[i] > '9') return set(error, 502, "the status code is not a number");
     head.status = head.status * 10 + (line[i] - '0');
   }
-  if (head.status < 100 || head.status > 599 || (line.size() > 12 && line[12] != ' ')) return set(error, 502, "the status line is malformed");
+  if (head.status < 100 || head.status > 599 || (line.size() > 12 && line[12] != ' '))
+    return set(error, 502, "the status line is malformed");
   head.reason = line.size() > 13 ? line.substr(13) : std::string_view{};
-  if (!head.reason.empty() && !all_of(head.reason, kValue)) return set(error, 502, "the reason phrase holds a control character");
+  if (!head.reason.empty() && !all_of(head.reason, kValue))
+    return set(error, 502, "the reason phrase holds a control character");
   reset(head, bytes, line[7] == '1');
   if (!parse_fields(bytes.substr(line_end + 2), head, error)) {
     error.status = 502;
@@ -328,40 +353,74 @@ bool parse_response_head(std::string_view bytes, ResponseHead& head, ParseError&
 
 std::string_view status_text(int status) {
   switch (status) {
-    case 100: return "Continue";
-    case 200: return "OK";
-    case 201: return "Created";
-    case 202: return "Accepted";
-    case 204: return "No Content";
-    case 206: return "Partial Content";
-    case 301: return "Moved Permanently";
-    case 302: return "Found";
-    case 303: return "See Other";
-    case 304: return "Not Modified";
-    case 307: return "Temporary Redirect";
-    case 308: return "Permanent Redirect";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 402: return "Payment Required";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 406: return "Not Acceptable";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 413: return "Content Too Large";
-    case 415: return "Unsupported Media Type";
-    case 417: return "Expectation Failed";
-    case 422: return "Unprocessable Content";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    default: return "Status";
+    case 100:
+      return "Continue";
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 204:
+      return "No Content";
+    case 206:
+      return "Partial Content";
+    case 301:
+      return "Moved Permanently";
+    case 302:
+      return "Found";
+    case 303:
+      return "See Other";
+    case 304:
+      return "Not Modified";
+    case 307:
+      return "Temporary Redirect";
+    case 308:
+      return "Permanent Redirect";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 402:
+      return "Payment Required";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 406:
+      return "Not Acceptable";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 413:
+      return "Content Too Large";
+    case 415:
+      return "Unsupported Media Type";
+    case 417:
+      return "Expectation Failed";
+    case 422:
+      return "Unprocessable Content";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return "Status";
   }
 }
 

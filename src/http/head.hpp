@@ -1,6 +1,7 @@
-// Strict HTTP/1.1 heads (RFC 9112), both directions. Views point into the caller's buffer. What is lenient elsewhere is an
-// error here: bare LF, obs-fold, space before a colon, two Content-Length, Content-Length with Transfer-Encoding, codings other
-// than a single "chunked", signed or hex lengths, NUL and other controls, missing or double Host.
+// Strict HTTP/1.1 heads (RFC 9112), both directions. Views point into the caller's buffer. What is lenient
+// elsewhere is an error here: bare LF, obs-fold, space before a colon, two Content-Length, Content-Length
+// with Transfer-Encoding, codings other than a single "chunked", signed or hex lengths, NUL and other
+// controls, missing or double Host.
 #pragma once
 
 #include <array>
@@ -15,9 +16,37 @@ inline constexpr std::size_t kMaxFields = 100;
 
 // Fields that this program acts on; all others are `other`.
 enum class FieldId : std::uint8_t {
-  other, accept_encoding, alt_svc, api_key, authorization, connection, content_encoding, content_length, content_type, cookie,
-  date, expect, forwarded, host, keep_alive, openai_organization, openai_project, proxy, retry_after, server, set_cookie, te,
-  tidegate, trailer, transfer_encoding, upgrade, x_api_key, x_forwarded, x_goog_api_key, x_ratelimit, x_request_id
+  other,
+  accept_encoding,
+  alt_svc,
+  api_key,
+  authorization,
+  connection,
+  content_encoding,
+  content_length,
+  content_type,
+  cookie,
+  date,
+  expect,
+  forwarded,
+  host,
+  keep_alive,
+  openai_organization,
+  openai_project,
+  proxy,
+  retry_after,
+  server,
+  set_cookie,
+  te,
+  tidegate,
+  trailer,
+  transfer_encoding,
+  upgrade,
+  x_api_key,
+  x_forwarded,
+  x_goog_api_key,
+  x_ratelimit,
+  x_request_id
 };
 
 struct Field {
@@ -41,12 +70,12 @@ struct ParseError {
 struct Head {
   std::array<Field, kMaxFields> fields;
   std::size_t field_count = 0;
-  std::size_t size = 0;               // bytes of the head with its empty line
+  std::size_t size = 0;  // bytes of the head with its empty line
   bool http11 = true;
-  bool keep_alive = true;             // by version and Connection
+  bool keep_alive = true;  // by version and Connection
   bool chunked = false;
   bool has_length = false;
-  std::uint64_t length = 0;           // Content-Length
+  std::uint64_t length = 0;  // Content-Length
 
   const Field* begin() const { return fields.data(); }
   const Field* end() const { return fields.data() + field_count; }
@@ -71,8 +100,9 @@ struct ResponseHead : Head {
   bool until_close = false;
 };
 
-// Finds the end of a head. `scanned` (in/out) is how far earlier calls came, so that slow senders cost linear time.
-// complete: `end` = bytes of the head. error: a line ends in a bare LF, or the head is longer than kMaxHead.
+// Finds the end of a head. `scanned` (in/out) is how far earlier calls came, so that slow senders cost linear
+// time. complete: `end` = bytes of the head. error: a line ends in a bare LF, or the head is longer than
+// kMaxHead.
 ParseStatus find_head_end(std::string_view bytes, std::size_t& scanned, std::size_t& end, ParseError& error);
 
 // `bytes` is exactly one head as found by find_head_end. False fills `error`.

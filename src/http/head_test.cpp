@@ -19,11 +19,14 @@ int verdict(const std::string& text) {
   return parse_request_head(std::string_view(text).substr(0, end), head, error) ? 0 : error.status;
 }
 
-std::string with(const std::string& fields) { return "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n"; }
+std::string with(const std::string& fields) {
+  return "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";
+}
 
 TEST(RequestHead, GoodOnesAreTakenApart) {
   const std::string text =
-      "POST /v1/x?a=1&b=2 HTTP/1.1\r\nHost: example.com:80\r\nContent-Length: 12\r\nX-Empty:\r\nCONNECTION: close, X-Hop\r\nx-hop:  v \t\r\n\r\nrest";
+      "POST /v1/x?a=1&b=2 HTTP/1.1\r\nHost: example.com:80\r\nContent-Length: 12\r\nX-Empty:\r\nCONNECTION: "
+      "close, X-Hop\r\nx-hop:  v \t\r\n\r\nrest";
   std::size_t scanned = 0;
   std::size_t end = 0;
   ParseError error;
@@ -54,7 +57,8 @@ TEST(RequestHead, SlowSendersResumeWhereTheyWere) {
   std::size_t end = 0;
   ParseError error;
   for (std::size_t n = 1; n < text.size(); ++n) {
-    ASSERT_EQ(find_head_end(std::string_view(text).substr(0, n), scanned, end, error), ParseStatus::incomplete);
+    ASSERT_EQ(find_head_end(std::string_view(text).substr(0, n), scanned, end, error),
+              ParseStatus::incomplete);
     ASSERT_LE(scanned, n);
   }
   EXPECT_EQ(find_head_end(text, scanned, end, error), ParseStatus::complete);
@@ -77,7 +81,9 @@ TEST(RequestHead, WhatSmugglersSend) {
   EXPECT_EQ(verdict(with("Transfer-Encoding: gzip, chunked\r\n")), 400);
   EXPECT_EQ(verdict(with("Transfer-Encoding: chunked, identity\r\n")), 400);
   EXPECT_EQ(verdict(with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")), 400);
-  EXPECT_EQ(verdict(with("Transfer-Encoding:\x0b" "chunked\r\n")), 400);
+  EXPECT_EQ(verdict(with("Transfer-Encoding:\x0b"
+                         "chunked\r\n")),
+            400);
   EXPECT_EQ(verdict(with("X: a\r\n b\r\n")), 400);
   EXPECT_EQ(verdict(with("X: a\r\n\tb\r\n")), 400);
   EXPECT_EQ(verdict(with(std::string("X: a\0b\r\n", 8))), 400);
@@ -137,8 +143,10 @@ TEST(ResponseHead, FramingByTheBook) {
   EXPECT_EQ(head.length, 0U);
   ASSERT_TRUE(response("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n", head));
   EXPECT_TRUE(head.keep_alive);
-  for (const char* bad : {"HTTP/1.1 20 OK\r\n\r\n", "HTTP/2 200 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-                          "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "HTTP/1.1 099 X\r\n\r\n", "200 OK\r\n\r\n"}) {
+  for (const char* bad : {"HTTP/1.1 20 OK\r\n\r\n", "HTTP/2 200 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n",
+                          "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                          "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+                          "HTTP/1.1 099 X\r\n\r\n", "200 OK\r\n\r\n"}) {
     EXPECT_FALSE(response(bad, head)) << bad;
   }
 }

@@ -1,5 +1,6 @@
-// The request head against llhttp, Node's parser, as an oracle: whatever we accept it accepts too, with the same method, target,
-// fields and framing. (The reverse does not hold: we are stricter.) Without node-llhttp at build time the head is parsed alone.
+// The request head against llhttp, Node's parser, as an oracle: whatever we accept it accepts too, with the
+// same method, target, fields and framing. (The reverse does not hold: we are stricter.) Without node-llhttp
+// at build time the head is parsed alone.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -27,9 +28,18 @@ Oracle* of(llhttp_t* p) { return static_cast<Oracle*>(p->data); }
 void check(std::string_view text, const tg::http::RequestHead& head) {
   llhttp_settings_t settings;
   llhttp_settings_init(&settings);
-  settings.on_url = [](llhttp_t* p, const char* at, std::size_t n) { of(p)->url.append(at, n); return 0; };
-  settings.on_header_field = [](llhttp_t* p, const char* at, std::size_t n) { of(p)->field.append(at, n); return 0; };
-  settings.on_header_value = [](llhttp_t* p, const char* at, std::size_t n) { of(p)->value.append(at, n); return 0; };
+  settings.on_url = [](llhttp_t* p, const char* at, std::size_t n) {
+    of(p)->url.append(at, n);
+    return 0;
+  };
+  settings.on_header_field = [](llhttp_t* p, const char* at, std::size_t n) {
+    of(p)->field.append(at, n);
+    return 0;
+  };
+  settings.on_header_value = [](llhttp_t* p, const char* at, std::size_t n) {
+    of(p)->value.append(at, n);
+    return 0;
+  };
   settings.on_header_value_complete = [](llhttp_t* p) {
     of(p)->fields.emplace_back(std::move(of(p)->field), std::move(of(p)->value));
     of(p)->field.clear();

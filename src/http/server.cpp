@@ -12,8 +12,8 @@ void HeaderText::add(std::string_view name, std::int64_t value) {
   fmt::format_to(std::back_inserter(text_), "{}: {}\r\n", name, value);
 }
 
-// Accepts until the kernel says "again". A full descriptor table does not spin: the listener is level triggered only in the
-// sense that the next connection or the next freed one calls accept again.
+// Accepts until the kernel says "again". A full descriptor table does not spin: the listener is level
+// triggered only in the sense that the next connection or the next freed one calls accept again.
 class Server::Acceptor final : public net::Handler, private net::Timer {
  public:
   Acceptor(Server& server, Fd fd) : server_(server), fd_(std::move(fd)) {}
@@ -63,8 +63,9 @@ void Server::accepted(Fd fd) {
     HeaderText headers;
     std::string body;
     service_.on_bad_request(503, "too many connections", headers, body);
-    const std::string text = fmt::format("HTTP/1.1 503 Service Unavailable\r\n{}connection: close\r\ncontent-length: {}\r\n\r\n{}",
-                                         headers.str(), body.size(), body);
+    const std::string text =
+        fmt::format("HTTP/1.1 503 Service Unavailable\r\n{}connection: close\r\ncontent-length: {}\r\n\r\n{}",
+                    headers.str(), body.size(), body);
     const iovec part{const_cast<char*>(text.data()), text.size()};
     net::write_some(fd.get(), &part, 1);
     return;

@@ -1,12 +1,15 @@
-// The server side: listeners, connections and exchanges. An Exchange sees requests and writes answers without knowing the
-// codec (HTTP/1.1 here; HTTP/2 becomes a second ServerStream). Everything runs on one loop's thread.
+// The server side: listeners, connections and exchanges. An Exchange sees requests and writes answers without
+// knowing the codec (HTTP/1.1 here; HTTP/2 becomes a second ServerStream). Everything runs on one loop's
+// thread.
 //
 // Life of an exchange:
 //   Service::on_request(stream, head)  → an Exchange that wants the body, or nullptr if it answered at once
 //   Exchange::on_body(body)            → the whole body is there (also for empty ones)
 //   stream.respond(...)                  or start(), write()…, finish() | abort()
-//   Exchange::on_gone()                → the client left or the connection failed before the answer was complete
-// After finish(), abort(), a completed respond() or on_gone() the stream must not be touched, and the exchange gets no call.
+//   Exchange::on_gone()                → the client left or the connection failed before the answer was
+//   complete
+// After finish(), abort(), a completed respond() or on_gone() the stream must not be touched, and the
+// exchange gets no call.
 #pragma once
 
 #include <atomic>
@@ -41,19 +44,20 @@ class HeaderText {
 };
 
 enum class Framing {
-  chunked,      // on HTTP/1.0: until close
-  length,       // the caller states the length
+  chunked,  // on HTTP/1.0: until close
+  length,   // the caller states the length
 };
 
 class ServerStream {
  public:
-  // A whole answer. Connection and Content-Length are added; `headers` holds the rest. The bytes are copied if the socket
-  // does not take them at once.
+  // A whole answer. Connection and Content-Length are added; `headers` holds the rest. The bytes are copied
+  // if the socket does not take them at once.
   virtual void respond(int status, std::string_view headers, std::string_view body) = 0;
 
   // A streamed answer. The head is sent together with the first write, or by flush().
   virtual void start(int status, std::string_view headers, Framing framing, std::uint64_t length = 0) = 0;
-  // Payload parts, sent as one chunk. Never blocks: what the socket does not take is copied; ask blocked() then.
+  // Payload parts, sent as one chunk. Never blocks: what the socket does not take is copied; ask blocked()
+  // then.
   virtual void write(const std::string_view* parts, std::size_t count) = 0;
   void write(std::string_view part) { write(&part, 1); }
   // Bytes that carry chunk framing already (whole chunks, without the last one). Only if takes_chunks().
@@ -62,11 +66,12 @@ class ServerStream {
   virtual void flush() = 0;
   // Ends a started answer: with the last chunk, in the same segment as `framed` if that is not empty.
   virtual void finish(std::string_view framed = {}) = 0;
-  // Ends it so that the client sees a truncation: closes without the last chunk. Pending bytes are still sent.
+  // Ends it so that the client sees a truncation: closes without the last chunk. Pending bytes are still
+  // sent.
   virtual void abort() = 0;
 
-  // True while more bytes wait for the client than the high watermark (32 KiB); Exchange::on_writable follows at the low one
-  // (16 KiB).
+  // True while more bytes wait for the client than the high watermark (32 KiB); Exchange::on_writable follows
+  // at the low one (16 KiB).
   virtual bool blocked() const = 0;
   // Bytes of answer accepted but not yet taken by the kernel.
   virtual std::size_t pending() const = 0;
@@ -92,19 +97,21 @@ class Exchange {
 class Service {
  public:
   virtual ~Service() = default;
-  // `head` is valid during the call only. Returning nullptr means the request was answered with stream.respond().
+  // `head` is valid during the call only. Returning nullptr means the request was answered with
+  // stream.respond().
   virtual Exchange* on_request(ServerStream& stream, const RequestHead& head) = 0;
   // The answer to bytes that are no request. `reason` names the rule that was broken.
-  virtual void on_bad_request(int status, std::string_view reason, HeaderText& headers, std::string& body) = 0;
+  virtual void on_bad_request(int status, std::string_view reason, HeaderText& headers,
+                              std::string& body) = 0;
 };
 
 struct ServerOptions {
   std::uint64_t max_body = 4 << 20;
-  Nanos head_timeout = 30 * kSecond;        // a head must be complete this long after its first byte
-  Nanos body_timeout = 30 * kSecond;        // between two reads of a body
-  Nanos keep_alive = 75 * kSecond;          // idle between requests
-  Nanos write_stall = 30 * kSecond;         // no progress towards a client that has bytes waiting
-  std::size_t max_connections = 100'000;    // beyond: accepted and closed with 503
+  Nanos head_timeout = 30 * kSecond;      // a head must be complete this long after its first byte
+  Nanos body_timeout = 30 * kSecond;      // between two reads of a body
+  Nanos keep_alive = 75 * kSecond;        // idle between requests
+  Nanos write_stall = 30 * kSecond;       // no progress towards a client that has bytes waiting
+  std::size_t max_connections = 100'000;  // beyond: accepted and closed with 503
 };
 
 class Http1Connection;
@@ -117,8 +124,8 @@ class Server {
 
   // Takes a listening socket.
   void listen(Fd listener);
-  // Stops accepting (what is in the backlog is accepted first), closes idle connections, lets the others finish their
-  // exchange; `done` is called once no connection is left.
+  // Stops accepting (what is in the backlog is accepted first), closes idle connections, lets the others
+  // finish their exchange; `done` is called once no connection is left.
   void drain(std::function<void()> done);
   // Closes every connection at once.
   void close_all();
@@ -138,7 +145,7 @@ class Server {
   ServerOptions options_;
   RequestHead head_;  // parse result, refilled for each request
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
-  Http1Connection* first_ = nullptr;  // intrusive list
+  Http1Connection* first_ = nullptr;   // intrusive list
   std::atomic<std::size_t> count_{0};  // written by this thread only
   bool draining_ = false;
   std::function<void()> drained_;

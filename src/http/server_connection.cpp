@@ -9,9 +9,10 @@
 namespace tg::http {
 
 namespace {
-constexpr std::size_t kFirstRead = 16 * 1024;   // one recv for a small request; the rest of a large one goes to its buffer
-constexpr std::size_t kHighWater = 32 * 1024;   // more than this waiting: blocked()
-constexpr std::size_t kLowWater = 16 * 1024;    // on_writable when this little is left
+constexpr std::size_t kFirstRead =
+    16 * 1024;  // one recv for a small request; the rest of a large one goes to its buffer
+constexpr std::size_t kHighWater = 32 * 1024;  // more than this waiting: blocked()
+constexpr std::size_t kLowWater = 16 * 1024;   // on_writable when this little is left
 constexpr Nanos kLinger = 2 * kSecond;
 constexpr std::size_t kMaxPipelined = kMaxHead + 64 * 1024;
 
@@ -49,11 +50,18 @@ void Http1Connection::on_timer(Nanos now) {
         refuse(408, "the request head did not arrive in time");
       }
       break;
-    case State::body: refuse(408, "the request body stalled (requestBody)"); break;
+    case State::body:
+      refuse(408, "the request body stalled (requestBody)");
+      break;
     case State::busy:
-    case State::closing: gone(); break;  // clientStalled
-    case State::linger: close(); break;
-    case State::closed: break;
+    case State::closing:
+      gone();
+      break;  // clientStalled
+    case State::linger:
+      close();
+      break;
+    case State::closed:
+      break;
   }
 }
 
@@ -116,14 +124,17 @@ void Http1Connection::read() {
 bool Http1Connection::take_bytes(std::string_view bytes) {
   auto& pool = server_.loop_.buffers();
   switch (state_) {
-    case State::linger: return true;  // thrown away
+    case State::linger:
+      return true;  // thrown away
     case State::body:
       set_deadline(server_.options_.body_timeout);
       if (!take_body(bytes)) return false;
       if (!bytes.empty()) in_.append(pool, bytes);
       return state_ != State::closed;
-    case State::head: break;
-    default: return false;
+    case State::head:
+      break;
+    default:
+      return false;
   }
   if (in_.empty()) {
     // The common case works on the scratch block and copies only what is left over.
@@ -293,8 +304,8 @@ void Http1Connection::refuse(int status, std::string_view reason) {
   http11_ = true;
   head_method_ = false;
   answered_ = true;
-  const std::string head = fmt::format("HTTP/1.1 {} {}\r\n{}connection: close\r\ncontent-length: {}\r\n\r\n", status,
-                                       status_text(status), headers.str(), body.size());
+  const std::string head = fmt::format("HTTP/1.1 {} {}\r\n{}connection: close\r\ncontent-length: {}\r\n\r\n",
+                                       status, status_text(status), headers.str(), body.size());
   const iovec parts[2] = {part_of(head), part_of(body)};
   state_ = State::linger;
   send(parts, 2);
@@ -309,12 +320,16 @@ void Http1Connection::respond(int status, std::string_view headers, std::string_
   char line[96];
   const auto end = fmt::format_to_n(line, sizeof line, "HTTP/1.1 {} {}\r\n", status, status_text(status));
   char tail[80];
-  const auto tail_end = fmt::format_to_n(tail, sizeof tail, "{}content-length: {}\r\n\r\n",
-                                         keep_alive_ && (in_request_ ? state_ == State::body && !chunked_body_ && body_left_ == 0 : true)
-                                             ? (http11_ ? "" : "connection: keep-alive\r\n")
-                                             : "connection: close\r\n",
-                                         body.size());
-  const iovec parts[4] = {{line, end.size}, part_of(headers), {tail, tail_end.size}, part_of(head_method_ ? std::string_view{} : body)};
+  const auto tail_end = fmt::format_to_n(
+      tail, sizeof tail, "{}content-length: {}\r\n\r\n",
+      keep_alive_ && (in_request_ ? state_ == State::body && !chunked_body_ && body_left_ == 0 : true)
+          ? (http11_ ? "" : "connection: keep-alive\r\n")
+          : "connection: close\r\n",
+      body.size());
+  const iovec parts[4] = {{line, end.size},
+                          part_of(headers),
+                          {tail, tail_end.size},
+                          part_of(head_method_ ? std::string_view{} : body)};
   send(parts, 4);
   if (!in_request_ && state_ != State::closed) exchange_done();
 }
@@ -381,7 +396,8 @@ void Http1Connection::flush() {
 
 void Http1Connection::finish(std::string_view framed) {
   answered_ = true;
-  const iovec parts[3] = {part_of(head_out_), part_of(framed), part_of(chunked_answer_ ? std::string_view("0\r\n\r\n") : std::string_view())};
+  const iovec parts[3] = {part_of(head_out_), part_of(framed),
+                          part_of(chunked_answer_ ? std::string_view("0\r\n\r\n") : std::string_view())};
   send(parts, 3);
   head_out_.clear();
   if (state_ != State::closed) exchange_done();

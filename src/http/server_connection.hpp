@@ -47,8 +47,8 @@ class Http1Connection final : public net::Handler, public ServerStream, private 
   void on_timer(Nanos now) override;
   void set_deadline(Nanos delay);
   void read();
-  bool take_bytes(std::string_view bytes);   // false: stop reading
-  bool read_head();                          // from in_; false: need more bytes or stopped
+  bool take_bytes(std::string_view bytes);  // false: stop reading
+  bool read_head();                         // from in_; false: need more bytes or stopped
   void begin_body();
   bool take_body(std::string_view& bytes);
   void body_complete();
@@ -61,9 +61,9 @@ class Http1Connection final : public net::Handler, public ServerStream, private 
   Server& server_;
   Fd fd_;
   Exchange* exchange_ = nullptr;
-  net::Buffer in_;     // bytes not yet consumed: an incomplete head, or pipelined requests
+  net::Buffer in_;  // bytes not yet consumed: an incomplete head, or pipelined requests
   net::Buffer body_;
-  net::Buffer out_;    // accepted answer bytes that the kernel has not taken
+  net::Buffer out_;       // accepted answer bytes that the kernel has not taken
   std::string head_out_;  // answer head that waits for the first write
   ChunkDecoder decoder_;
   std::uint64_t body_left_ = 0;
@@ -77,12 +77,12 @@ class Http1Connection final : public net::Handler, public ServerStream, private 
   bool chunked_body_ = false;
   bool chunked_answer_ = false;
   bool answer_started_ = false;
-  bool answered_ = false;        // respond() or finish() was called for the current request
-  bool in_request_ = false;      // inside Service::on_request
-  bool blocked_ = false;         // between the high and the low watermark, on the way down
-  bool reading_ = false;         // inside read(): no recursion
-  bool readable_ = false;        // bytes may be waiting in the socket
-  bool peer_closed_ = false;     // FIN seen
+  bool answered_ = false;     // respond() or finish() was called for the current request
+  bool in_request_ = false;   // inside Service::on_request
+  bool blocked_ = false;      // between the high and the low watermark, on the way down
+  bool reading_ = false;      // inside read(): no recursion
+  bool readable_ = false;     // bytes may be waiting in the socket
+  bool peer_closed_ = false;  // FIN seen
   bool drain_ = false;
 };
 

@@ -32,7 +32,8 @@ std::vector<std::string> split(const std::string& text, std::size_t cut) {
 
 TEST(Sse, LfEventsAtEveryCut) {
   const std::string text = "data: a\n\ndata: b\ndata: c\n\n: comment\n\ndata: half";
-  const std::vector<std::string> expected{"data: a\n\n", "data: b\ndata: c\n\n", ": comment\n\n", "…data: half"};
+  const std::vector<std::string> expected{"data: a\n\n", "data: b\ndata: c\n\n", ": comment\n\n",
+                                          "…data: half"};
   for (std::size_t cut = 0; cut <= text.size(); ++cut) EXPECT_EQ(split(text, cut), expected) << cut;
 }
 

@@ -1,6 +1,6 @@
-// Byte buffers from a per-loop pool. A Buffer is a contiguous growing block; when it dies its block goes back to the pool of
-// the loop that made it (the pool keeps a bounded number and frees the rest), so an idle connection holds no buffer at all.
-// One thread only.
+// Byte buffers from a per-loop pool. A Buffer is a contiguous growing block; when it dies its block goes back
+// to the pool of the loop that made it (the pool keeps a bounded number and frees the rest), so an idle
+// connection holds no buffer at all. One thread only.
 #pragma once
 
 #include <array>
@@ -21,8 +21,10 @@ class Buffer {
  public:
   Buffer() = default;
   Buffer(Buffer&& other) noexcept
-      : pool_(std::exchange(other.pool_, nullptr)), data_(std::exchange(other.data_, nullptr)),
-        size_(std::exchange(other.size_, 0)), capacity_(std::exchange(other.capacity_, 0)) {}
+      : pool_(std::exchange(other.pool_, nullptr)),
+        data_(std::exchange(other.data_, nullptr)),
+        size_(std::exchange(other.size_, 0)),
+        capacity_(std::exchange(other.capacity_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept;
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
@@ -49,7 +51,7 @@ class Buffer {
   void add_size(std::size_t n) { size_ += n; }  // after writing into data() + size()
   void consume(std::size_t n);                  // drops n bytes from the front (moves the rest)
   void clear() { size_ = 0; }
-  void release();                               // gives the block back
+  void release();  // gives the block back
 
  private:
   friend class BufferPool;

@@ -25,15 +25,19 @@ class Loop::Wakeup final : public Handler {
 };
 
 Loop::Loop()
-    : epoll_(::epoll_create1(EPOLL_CLOEXEC)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), now_(mono_now()),
-      timers_(now_), scratch_(new char[kScratch + kPadding]) {
+    : epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      now_(mono_now()),
+      timers_(now_),
+      scratch_(new char[kScratch + kPadding]) {
   if (!epoll_ || !wake_) std::abort();  // no descriptors at start: nothing useful can follow
   wakeup_ = std::make_unique<Wakeup>(*this, wake_.get());
   add(wake_.get(), *wakeup_, EPOLLIN);
 }
 
 Loop::~Loop() {
-  // What was not run by now speaks of objects that may be gone: dropped, while the members that handlers use still exist.
+  // What was not run by now speaks of objects that may be gone: dropped, while the members that handlers use
+  // still exist.
   posted_.clear();
   deferred_.clear();
   while (!retired_.empty()) {

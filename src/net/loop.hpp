@@ -1,5 +1,6 @@
-// One epoll loop, one thread. Edge triggered: every descriptor is registered once for input, output and hang-up, and its
-// handler reads or writes until the kernel says "again". Other threads reach the loop only through post().
+// One epoll loop, one thread. Edge triggered: every descriptor is registered once for input, output and
+// hang-up, and its handler reads or writes until the kernel says "again". Other threads reach the loop only
+// through post().
 #pragma once
 
 #include <sys/epoll.h>
@@ -21,8 +22,9 @@ namespace tg::net {
 
 class Loop;
 
-// Something with a descriptor. A handler that is done calls Loop::remove and Loop::retire: it may still be on the list of
-// events of the running iteration, so it is destroyed at that iteration's end and gets no further call.
+// Something with a descriptor. A handler that is done calls Loop::remove and Loop::retire: it may still be on
+// the list of events of the running iteration, so it is destroyed at that iteration's end and gets no further
+// call.
 class Handler {
  public:
   Handler() = default;

@@ -76,7 +76,8 @@ TEST(Socket, AddressesAreParsedStrictly) {
   EXPECT_EQ(parse_address("[::1]:0")->str(), "[::1]:0");
   EXPECT_EQ(parse_address("localhost:1")->str(), "127.0.0.1:1");
   EXPECT_EQ(parse_address(":80")->str(), "0.0.0.0:80");
-  for (const char* bad : {"", "4000", "1.2.3.4", "1.2.3.4:", "1.2.3.4:x", "1.2.3.4:65536", "host:80", "1.2.3.4:-1", "1.2.3.4:80x"}) {
+  for (const char* bad : {"", "4000", "1.2.3.4", "1.2.3.4:", "1.2.3.4:x", "1.2.3.4:65536", "host:80",
+                          "1.2.3.4:-1", "1.2.3.4:80x"}) {
     EXPECT_FALSE(parse_address(bad)) << bad;
   }
 }

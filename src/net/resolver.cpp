@@ -36,8 +36,10 @@ struct Resolver::State {
 namespace {
 
 void set_port(Address& address, std::uint16_t port) {
-  if (address.storage.ss_family == AF_INET) reinterpret_cast<sockaddr_in*>(&address.storage)->sin_port = htons(port);
-  if (address.storage.ss_family == AF_INET6) reinterpret_cast<sockaddr_in6*>(&address.storage)->sin6_port = htons(port);
+  if (address.storage.ss_family == AF_INET)
+    reinterpret_cast<sockaddr_in*>(&address.storage)->sin_port = htons(port);
+  if (address.storage.ss_family == AF_INET6)
+    reinterpret_cast<sockaddr_in6*>(&address.storage)->sin6_port = htons(port);
 }
 
 Result<std::vector<Address>> look_up(const std::string& host) {
@@ -46,7 +48,8 @@ Result<std::vector<Address>> look_up(const std::string& host) {
   hints.ai_flags = AI_ADDRCONFIG;
   addrinfo* list = nullptr;
   const int problem = ::getaddrinfo(host.c_str(), nullptr, &hints, &list);
-  if (problem != 0) return fail("name_not_resolved", fmt::format("cannot resolve {}: {}", host, ::gai_strerror(problem)));
+  if (problem != 0)
+    return fail("name_not_resolved", fmt::format("cannot resolve {}: {}", host, ::gai_strerror(problem)));
   std::vector<Address> addresses;
   for (const addrinfo* at = list; at != nullptr; at = at->ai_next) {
     Address address;
@@ -103,7 +106,9 @@ void Resolver::resolve(Loop& loop, const std::string& host, std::uint16_t port, 
             if (result) {
               for (Address& a : *result) set_port(a, job.port);
             }
-            job.loop->post([job_callback = std::move(job.callback), answer = std::move(result)] { job_callback(answer); });
+            job.loop->post([job_callback = std::move(job.callback), answer = std::move(result)] {
+              job_callback(answer);
+            });
           }
         });
       }

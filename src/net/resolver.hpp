@@ -1,5 +1,5 @@
-// Names to addresses by getaddrinfo on a helper thread, answers delivered on the asking loop. Results are kept 30 s; the
-// system's resolver and hosts file decide. One Resolver serves all loops.
+// Names to addresses by getaddrinfo on a helper thread, answers delivered on the asking loop. Results are
+// kept 30 s; the system's resolver and hosts file decide. One Resolver serves all loops.
 #pragma once
 
 #include <functional>

@@ -57,7 +57,8 @@ Result<Address> numeric_address(std::string_view host, std::uint16_t port) {
 
 Result<Address> parse_address(std::string_view text) {
   const auto bad = [&] {
-    return fail("bad_address", fmt::format("'{}' is not an address", text), "write ADDRESS:PORT, for example 127.0.0.1:4000");
+    return fail("bad_address", fmt::format("'{}' is not an address", text),
+                "write ADDRESS:PORT, for example 127.0.0.1:4000");
   };
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad();
@@ -91,15 +92,17 @@ Result<Fd> listen_unix(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) {
-    return fail("path_too_long", fmt::format("{}: longer than {} bytes, the limit of a Unix socket", path, sizeof address.sun_path - 1),
+    return fail("path_too_long",
+                fmt::format("{}: longer than {} bytes, the limit of a Unix socket", path,
+                            sizeof address.sun_path - 1),
                 "choose a shorter --data directory");
   }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("cannot_listen", path, errno);
   ::unlink(path.c_str());
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || ::chmod(path.c_str(), 0600) != 0 ||
-      ::listen(fd.get(), 64) != 0) {
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::chmod(path.c_str(), 0600) != 0 || ::listen(fd.get(), 64) != 0) {
     return fail_errno("cannot_listen", path, errno);
   }
   return fd;

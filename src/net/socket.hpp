@@ -2,8 +2,8 @@
 #pragma once
 
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 
 #include <cstdint>
 #include <string>

@@ -19,12 +19,14 @@ void TimerWheel::arm(Timer& timer, Nanos due) {
 }
 
 void TimerWheel::insert(Timer& timer) {
-  // The level is the highest 8-bit digit in which due and current differ, so each level holds less than one turn.
+  // The level is the highest 8-bit digit in which due and current differ, so each level holds less than one
+  // turn.
   std::uint64_t due = timer.due_ms_;
   const std::uint64_t horizon = std::uint64_t{1} << (kBits * kLevels);
   if (due - current_ms_ >= horizon) due = current_ms_ + horizon - 1;
   int level = 0;
-  while (level + 1 < kLevels && (due >> (kBits * (level + 1))) != (current_ms_ >> (kBits * (level + 1)))) ++level;
+  while (level + 1 < kLevels && (due >> (kBits * (level + 1))) != (current_ms_ >> (kBits * (level + 1))))
+    ++level;
   const auto slot = static_cast<std::uint8_t>(due >> (kBits * level) & (kSlots - 1));
   auto& head = slots_[static_cast<std::size_t>(level)][slot];
   timer.wheel_ = this;
@@ -66,10 +68,12 @@ int TimerWheel::next_used(int level, int from) const {
 void TimerWheel::advance(Nanos now) {
   const auto target = static_cast<std::uint64_t>(now / kMillisecond);
   while (current_ms_ < target) {
-    // Jump over empty steps: to the next used slot of this turn, or to the turn's end where higher levels cascade.
+    // Jump over empty steps: to the next used slot of this turn, or to the turn's end where higher levels
+    // cascade.
     const int next = next_used(0, static_cast<int>(current_ms_ & (kSlots - 1)));
     const std::uint64_t turn_end = (current_ms_ | (kSlots - 1)) + 1;
-    std::uint64_t step = next < 0 ? turn_end : (current_ms_ & ~(kSlots - 1)) + static_cast<std::uint64_t>(next);
+    std::uint64_t step =
+        next < 0 ? turn_end : (current_ms_ & ~(kSlots - 1)) + static_cast<std::uint64_t>(next);
     if (step <= current_ms_) step = current_ms_ + 1;
     current_ms_ = std::min(step, target);
     if ((current_ms_ & (kSlots - 1)) == 0) {

@@ -1,5 +1,5 @@
-// A hierarchical timer wheel: arm and cancel in O(1), 1 ms steps, up to 34 years. Timers are intrusive and owned by their
-// users; destroying an armed timer cancels it. One thread (the loop's) only.
+// A hierarchical timer wheel: arm and cancel in O(1), 1 ms steps, up to 34 years. Timers are intrusive and
+// owned by their users; destroying an armed timer cancels it. One thread (the loop's) only.
 #pragma once
 
 #include <array>

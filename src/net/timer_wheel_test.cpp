@@ -45,13 +45,15 @@ TEST(TimerWheel, NeverEarlyAndAtMostOneStepLate) {
         t.cancel();
         due.erase(&t);
         break;
-      default: now += static_cast<Nanos>(random() % (std::uint64_t{1} << (random() % 34)));
+      default:
+        now += static_cast<Nanos>(random() % (std::uint64_t{1} << (random() % 34)));
     }
     const std::int64_t wait = wheel.next_wait_ms(now);
     ASSERT_EQ(wait < 0, due.empty());
     for (const auto& [timer, at] : due) {
       // The loop may sleep at most until the earliest due time, rounded up to the wheel's step.
-      ASSERT_LE(wait * kMillisecond + now, std::max(now, at) + 2 * kMillisecond) << "would sleep past a timer";
+      ASSERT_LE(wait * kMillisecond + now, std::max(now, at) + 2 * kMillisecond)
+          << "would sleep past a timer";
     }
     wheel.advance(now);
     for (auto it = due.begin(); it != due.end();) {

@@ -33,8 +33,10 @@ TlsContext::TlsContext() : impl_(std::make_unique<Impl>()) {
   SSL_CTX_set_min_proto_version(impl_->context, TLS1_2_VERSION);
   SSL_CTX_set_default_verify_paths(impl_->context);
   SSL_CTX_set_verify(impl_->context, SSL_VERIFY_PEER, nullptr);
-  SSL_CTX_set_mode(impl_->context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  // Sessions are kept by us, per host, newest wins (TLS 1.3 tickets are for one use, the server sends new ones).
+  SSL_CTX_set_mode(impl_->context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  // Sessions are kept by us, per host, newest wins (TLS 1.3 tickets are for one use, the server sends new
+  // ones).
   SSL_CTX_set_session_cache_mode(impl_->context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(impl_->context, [](SSL* ssl, SSL_SESSION* session) {
     auto* owner = static_cast<TlsSession::Impl*>(SSL_get_app_data(ssl));
@@ -61,14 +63,16 @@ std::unique_ptr<TlsSession> TlsContext::connect(int fd, const std::string& host)
   return std::unique_ptr<TlsSession>(new TlsSession(*impl_, fd, host));
 }
 
-TlsSession::TlsSession(TlsContext::Impl& context, int fd, std::string host) : impl_(std::make_unique<Impl>()) {
+TlsSession::TlsSession(TlsContext::Impl& context, int fd, std::string host)
+    : impl_(std::make_unique<Impl>()) {
   impl_->host = std::move(host);
   impl_->context = &context;
   impl_->ssl = SSL_new(context.context);
   SSL_set_fd(impl_->ssl, fd);
   SSL_set_app_data(impl_->ssl, impl_.get());
   in6_addr any{};
-  const bool numeric = inet_pton(AF_INET, impl_->host.c_str(), &any) == 1 || inet_pton(AF_INET6, impl_->host.c_str(), &any) == 1;
+  const bool numeric = inet_pton(AF_INET, impl_->host.c_str(), &any) == 1 ||
+                       inet_pton(AF_INET6, impl_->host.c_str(), &any) == 1;
   if (numeric) {
     X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(impl_->ssl), impl_->host.c_str());
   } else {
@@ -136,7 +140,8 @@ Io TlsSession::write(const iovec* parts, int count) {
       joined.clear();
     }
     while (!bytes.empty()) {
-      const int n = SSL_write(impl_->ssl, bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), 1 << 20)));
+      const int n =
+          SSL_write(impl_->ssl, bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), 1 << 20)));
       if (n <= 0) return done > 0 ? Io{Io::ok, done} : outcome(n, "TLS write");
       done += static_cast<std::size_t>(n);
       bytes.remove_prefix(static_cast<std::size_t>(n));

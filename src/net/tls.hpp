@@ -1,5 +1,5 @@
-// TLS towards upstreams by OpenSSL: certificates verified against the system's roots, server name sent, sessions reused.
-// One TlsContext per loop (OpenSSL 3.0's locks do not scale over threads).
+// TLS towards upstreams by OpenSSL: certificates verified against the system's roots, server name sent,
+// sessions reused. One TlsContext per loop (OpenSSL 3.0's locks do not scale over threads).
 #pragma once
 
 #include <cstddef>

@@ -13,12 +13,18 @@ namespace tg::replica {
 
 std::string_view phase_name(Phase phase) {
   switch (phase) {
-    case Phase::fetching: return "fetching";
-    case Phase::loading: return "loading";
-    case Phase::ready: return "ready";
-    case Phase::draining: return "draining";
-    case Phase::stopped: return "stopped";
-    case Phase::failed: return "failed";
+    case Phase::fetching:
+      return "fetching";
+    case Phase::loading:
+      return "loading";
+    case Phase::ready:
+      return "ready";
+    case Phase::draining:
+      return "draining";
+    case Phase::stopped:
+      return "stopped";
+    case Phase::failed:
+      return "failed";
   }
   return "unknown";
 }
@@ -29,7 +35,9 @@ Controller::Controller(Backend& backend, GrantSink grants, Metrics& metrics, Log
   backend.set_sink([impl = impl_.get()](const Event& e) { impl->on_event(e); });
 }
 
-Controller::~Controller() { impl_->backend.set_sink([](const Event&) {}); }
+Controller::~Controller() {
+  impl_->backend.set_sink([](const Event&) {});
+}
 
 void Controller::apply(const spec::Documents& documents, Nanos now) {
   auto& impl = *impl_;
@@ -108,7 +116,8 @@ Nanos Controller::tick(Nanos now) {
       }
     }
     impl.pump(m);
-    std::erase_if(m.first_again, [&](const auto& a) { return impl.now - a.second > m.spec.hold.deadline + kHour; });
+    std::erase_if(m.first_again,
+                  [&](const auto& a) { return impl.now - a.second > m.spec.hold.deadline + kHour; });
   }
   if (impl.now >= impl.reconcile_at) impl.reconcile();
   bool busy = false;
@@ -120,7 +129,8 @@ Nanos Controller::tick(Nanos now) {
     if (m.backoff_until > impl.now) next = std::min(next, m.backoff_until);
     for (const auto& r : m.replicas) {
       if (r.suspect_until > impl.now) next = std::min(next, r.suspect_until);
-      if (r.phase == Phase::draining && !r.stopping) next = std::min(next, std::max(r.drain_until, impl.now + kMillisecond));
+      if (r.phase == Phase::draining && !r.stopping)
+        next = std::min(next, std::max(r.drain_until, impl.now + kMillisecond));
     }
     busy = busy || !m.queue.empty();
     if (m.dirty && !saved && impl.now - m.saved >= kSaveEvery) {  // a write syncs: one Model a tick
@@ -141,7 +151,8 @@ bool Controller::shut_down(Nanos now) {
   for (auto& [table, state] : impl.states) {
     auto& m = *state;
     if (first) {
-      impl.refuse_all(m, 503, {"shutting_down", "tidegate is stopping", "send the request again in a moment"}, 5 * kSecond);
+      impl.refuse_all(m, 503, {"shutting_down", "tidegate is stopping", "send the request again in a moment"},
+                      5 * kSecond);
       for (auto& r : m.replicas) {
         if (r.phase == Phase::draining) {
           r.drain_until = std::min(r.drain_until, impl.now + impl.options.shutdown_drain);
@@ -176,7 +187,8 @@ std::string Controller::explain_json(const std::string& model, Nanos now) const 
   return model_json(*it->second, impl_->backend, std::max(now, impl_->now), true);
 }
 
-// ---- documents ---------------------------------------------------------------------------------------------------
+// ---- documents
+// ---------------------------------------------------------------------------------------------------
 
 ModelState& Controller::Impl::make_model(const spec::Model& spec) {
   auto state = std::make_unique<ModelState>();
@@ -192,22 +204,36 @@ ModelState& Controller::Impl::make_model(const spec::Model& spec) {
       m.learner = memory->learner;
       m.scale.initial = memory->settled;
     } else {
-      log.warn("learned values are not readable, starting without", {field("model", spec.name), field("error", memory.error().message)});
+      log.warn("learned values are not readable, starting without",
+               {field("model", spec.name), field("error", memory.error().message)});
     }
   }
   const auto gauge = [&](const char* state_name) {
-    return metrics.gauge("tidegate_model_replicas", "Replicas of a Model by state.", {{"model", spec.name}, {"state", state_name}});
+    return metrics.gauge("tidegate_model_replicas", "Replicas of a Model by state.",
+                         {{"model", spec.name}, {"state", state_name}});
   };
   const auto starts = [&](const char* outcome) {
-    return metrics.counter("tidegate_replica_starts_total", "Replica starts by outcome.", {{"model", spec.name}, {"outcome", outcome}});
+    return metrics.counter("tidegate_replica_starts_total", "Replica starts by outcome.",
+                           {{"model", spec.name}, {"outcome", outcome}});
   };
   const auto phase = [&](const char* name) {
-    return metrics.histogram("tidegate_cold_start_seconds", "Time of a cold start by phase.", {{"model", spec.name}, {"phase", name}});
+    return metrics.histogram("tidegate_cold_start_seconds", "Time of a cold start by phase.",
+                             {{"model", spec.name}, {"phase", name}});
   };
-  m.metrics = {gauge("ready"), gauge("starting"), gauge("draining"), gauge("desired"),
-               metrics.gauge("tidegate_held_requests", "Requests that wait for a slot.", {{"model", spec.name}}),
-               starts("ready"), starts("failed"), starts("cancelled"),
-               phase("order"), phase("fetch"), phase("load"), phase("grant"), {}};
+  m.metrics = {
+      gauge("ready"),
+      gauge("starting"),
+      gauge("draining"),
+      gauge("desired"),
+      metrics.gauge("tidegate_held_requests", "Requests that wait for a slot.", {{"model", spec.name}}),
+      starts("ready"),
+      starts("failed"),
+      starts("cancelled"),
+      phase("order"),
+      phase("fetch"),
+      phase("load"),
+      phase("grant"),
+      {}};
   by_name[spec.name] = &m;
   states.emplace(m.table.get(), std::move(state));
   return m;
@@ -224,14 +250,16 @@ void Controller::Impl::change_model(ModelState& m, const spec::Model& spec) {
   m.learner.forget_engine();
   m.scale.initial = 0;
   m.dirty = true;
-  log.info("model changed, starting a new revision", {field("model", spec.name), field("revision", m.revision)});
+  log.info("model changed, starting a new revision",
+           {field("model", spec.name), field("revision", m.revision)});
 }
 
 void Controller::Impl::remove_model(ModelState& m) {
   save(m, true);
   m.removed = true;
   by_name.erase(m.spec.name);
-  refuse_all(m, 404, {"model_removed", fmt::format("Model {} was removed from the documents", m.spec.name), ""}, 0);
+  refuse_all(m, 404,
+             {"model_removed", fmt::format("Model {} was removed from the documents", m.spec.name), ""}, 0);
   for (auto& r : m.replicas) {
     if (r.phase != Phase::draining) drain(m, r, "the Model was removed", options.drain_limit);
   }
@@ -239,14 +267,23 @@ void Controller::Impl::remove_model(ModelState& m) {
   log.info("model removed", {field("model", m.spec.name), field("in_flight", m.table->in_flight())});
 }
 
-// ---- messages ----------------------------------------------------------------------------------------------------
+// ---- messages
+// ----------------------------------------------------------------------------------------------------
 
 void Controller::Impl::wait(const Wait& w) {
-  Held entry{w.ticket, w.worker, w.request, w.bytes, w.prompt_tokens, w.arrived, now, std::min(w.arrived, now), w.again};
+  Held entry{w.ticket,        w.worker,  w.request, w.bytes,
+             w.prompt_tokens, w.arrived, now,       std::min(w.arrived, now),
+             w.again};
   const auto it = states.find(w.model.get());
   if (it == states.end() || it->second->removed || shutting_down) {
     w.model->waiting().fetch_sub(1, std::memory_order_seq_cst);
-    Grant grant{w.model, w.request, -1, 404, {"model_removed", fmt::format("Model {} was removed from the documents", w.model->name()), ""}, 0};
+    Grant grant{
+        w.model,
+        w.request,
+        -1,
+        404,
+        {"model_removed", fmt::format("Model {} was removed from the documents", w.model->name()), ""},
+        0};
     if (shutting_down) {
       grant.status = 503;
       grant.reason = {"shutting_down", "tidegate is stopping", "send the request again in a moment"};
@@ -257,7 +294,8 @@ void Controller::Impl::wait(const Wait& w) {
   }
   auto& m = *it->second;
   if (w.again) {
-    // All its tries together have one more deadline, or a request that breaks each connection would come back for ever.
+    // All its tries together have one more deadline, or a request that breaks each connection would come back
+    // for ever.
     entry.deadline = m.first_again.try_emplace(w.ticket, now).first->second;
   }
   entry.deadline += m.spec.hold.deadline;
@@ -267,15 +305,22 @@ void Controller::Impl::wait(const Wait& w) {
   expire(m);
   pump(m);
   // A first arrival at zero starts a replica in this event; what is blocked is looked at again each second.
-  if (!m.queue.empty() && (was_empty || !m.blocked) && m.count_ready(true) + m.count_starting() == 0) reconcile();
+  if (!m.queue.empty() && (was_empty || !m.blocked) && m.count_ready(true) + m.count_starting() == 0)
+    reconcile();
   refuse_hopeless(m);
-  if (!w.again && (m.queue.size() > static_cast<std::size_t>(std::max<std::int64_t>(0, m.spec.hold.requests)) || m.queue.bytes() > m.spec.hold.bytes)) {
+  if (!w.again &&
+      (m.queue.size() > static_cast<std::size_t>(std::max<std::int64_t>(0, m.spec.hold.requests)) ||
+       m.queue.bytes() > m.spec.hold.bytes)) {
     if (const auto mine = m.queue.remove(w.ticket)) {
-      const bool by_count = m.queue.size() + 1 > static_cast<std::size_t>(std::max<std::int64_t>(0, m.spec.hold.requests));
+      const bool by_count =
+          m.queue.size() + 1 > static_cast<std::size_t>(std::max<std::int64_t>(0, m.spec.hold.requests));
       Reason reason{"hold_full",
-                    by_count ? fmt::format("{} requests wait for Model {}, the limit of spec.hold.requests", m.queue.size(), m.spec.name)
-                             : fmt::format("{} of request bodies wait for Model {}; with this one of {} the limit spec.hold.bytes of {} is exceeded",
-                                           format_bytes(m.queue.bytes()), m.spec.name, format_bytes(mine->bytes), format_bytes(m.spec.hold.bytes)),
+                    by_count ? fmt::format("{} requests wait for Model {}, the limit of spec.hold.requests",
+                                           m.queue.size(), m.spec.name)
+                             : fmt::format("{} of request bodies wait for Model {}; with this one of {} the "
+                                           "limit spec.hold.bytes of {} is exceeded",
+                                           format_bytes(m.queue.bytes()), m.spec.name,
+                                           format_bytes(mine->bytes), format_bytes(m.spec.hold.bytes)),
                     "send fewer at once, or raise spec.hold or spec.replicas.max"};
       refuse(m, *mine, 429, std::move(reason), retry_after(m, now));
     }
@@ -287,7 +332,8 @@ void Controller::Impl::expire(ModelState& m) {
   for (const auto& held : m.queue.take_expired(now)) {
     const auto why = why_not_ready(m, backend, now);
     Reason reason{"hold_deadline",
-                  fmt::format("held for {}, past the deadline spec.hold.deadline {} of Model {} ({})", format_duration((now - held.since) / kMillisecond * kMillisecond),
+                  fmt::format("held for {}, past the deadline spec.hold.deadline {} of Model {} ({})",
+                              format_duration((now - held.since) / kMillisecond * kMillisecond),
                               format_duration(m.spec.hold.deadline), m.spec.name, why.code),
                   "try again after the time in Retry-After, or raise spec.hold.deadline"};
     refuse(m, held, 503, std::move(reason), retry_after(m, now));
@@ -343,10 +389,14 @@ void Controller::Impl::refuse_hopeless(ModelState& m) {
   const Nanos retry = m.permanent || m.blocked ? 0 : std::max(kSecond, m.backoff_until - now);
   // A client learns the code. The text with its paths and engine output is for the operator.
   const auto why = why_not_ready(m, backend, now);
-  refuse_all(m, 503, {why.code, fmt::format("Model {} cannot start now ({})", m.spec.name, why.code), "tidegate explain model NAME shows why"}, retry);
+  refuse_all(m, 503,
+             {why.code, fmt::format("Model {} cannot start now ({})", m.spec.name, why.code),
+              "tidegate explain model NAME shows why"},
+             retry);
 }
 
-// ---- events ------------------------------------------------------------------------------------------------------
+// ---- events
+// ------------------------------------------------------------------------------------------------------
 
 void Controller::Impl::on_event(const Event& event) {
   pending.push_back(event);
@@ -361,7 +411,8 @@ void Controller::Impl::drain_events() {
     const auto it = by_replica.find(event.replica);
     if (it == by_replica.end()) continue;  // ended before
     auto& m = *it->second;
-    const auto r = std::find_if(m.replicas.begin(), m.replicas.end(), [&](const Replica& x) { return x.id == event.replica; });
+    const auto r = std::find_if(m.replicas.begin(), m.replicas.end(),
+                                [&](const Replica& x) { return x.id == event.replica; });
     if (r != m.replicas.end()) handle(m, *r, event);
   }
 }
@@ -421,8 +472,8 @@ void Controller::Impl::became_ready(ModelState& m, Replica& r, const Event& even
       m.learner.cold.seen(fetch, fetched, load, waiting);
       m.dirty = true;
     }
-    log.info("replica ready", {field("model", m.spec.name), field("replica", r.label), field("after", format_duration(now - r.ordered)),
-                               field("waiting", waiting)});
+    log.info("replica ready", {field("model", m.spec.name), field("replica", r.label),
+                               field("after", format_duration(now - r.ordered)), field("waiting", waiting)});
   }
   m.table->set_ready(r.index, event.endpoint, std::max(1, event.slots > 0 ? event.slots : m.spec.slots));
   pump(m);  // before anything else: each microsecond here is a held client's
@@ -434,7 +485,8 @@ void Controller::Impl::ended(ModelState& m, ReplicaId id, const Event& event) {
   const bool wanted_end = it->phase == Phase::draining;
   const bool was_ready = it->ready();
   const bool was_starting = it->starting();
-  const bool external = m.spec.engine == spec::EngineKind::external && m.current(*it) && !wanted_end && !m.removed && event.phase == Phase::failed;
+  const bool external = m.spec.engine == spec::EngineKind::external && m.current(*it) && !wanted_end &&
+                        !m.removed && event.phase == Phase::failed;
   const bool had_finished = was_ready && sum_of(*m.table).finished > it->finished_before;
   if (was_starting || (wanted_end && it->ready_at < 0)) {
     const bool failed = event.phase == Phase::failed && !wanted_end;
@@ -451,7 +503,8 @@ void Controller::Impl::ended(ModelState& m, ReplicaId id, const Event& event) {
     it->suspect_until = 0;
     m.table->set_state(it->index, ReplicaEntry::starting);
     if (was_ready || was_starting) {
-      log.warn("external engine does not answer", {field("model", m.spec.name), field("reason", event.reason.text)});
+      log.warn("external engine does not answer",
+               {field("model", m.spec.name), field("reason", event.reason.text)});
     }
     m.failure = event.reason;
     m.failed_at = now;
@@ -471,7 +524,8 @@ void Controller::Impl::ended(ModelState& m, ReplicaId id, const Event& event) {
   refuse_hopeless(m);
 }
 
-void Controller::Impl::note_failure(ModelState& m, const Reason& reason, bool will_retry, bool was_ready, bool had_finished) {
+void Controller::Impl::note_failure(ModelState& m, const Reason& reason, bool will_retry, bool was_ready,
+                                    bool had_finished) {
   m.failures = had_finished ? 1 : m.failures + 1;
   m.failure = reason;
   m.failed_at = now;
@@ -486,7 +540,8 @@ void Controller::Impl::note_failure(ModelState& m, const Reason& reason, bool wi
   m.backoff_until = now + pause;
   reconcile_at = std::min(reconcile_at, m.backoff_until);
   log.warn(was_ready ? "replica died" : "replica start failed",
-           {field("model", m.spec.name), field("code", reason.code), field("reason", reason.text), field("in_a_row", m.failures),
+           {field("model", m.spec.name), field("code", reason.code), field("reason", reason.text),
+            field("in_a_row", m.failures),
             field("again_in", will_retry ? format_duration(pause) : std::string("never"))});
 }
 

@@ -1,4 +1,5 @@
-// The inside of Controller, shared by controller.cpp (messages, events) and reconcile.cpp (decide, allot, start, drain).
+// The inside of Controller, shared by controller.cpp (messages, events) and reconcile.cpp (decide, allot,
+// start, drain).
 #pragma once
 
 #include <deque>
@@ -13,11 +14,11 @@
 
 namespace tg::replica {
 
-inline constexpr int kFailLimit = 5;                       // failed starts in a row, then held requests are refused
+inline constexpr int kFailLimit = 5;  // failed starts in a row, then held requests are refused
 inline constexpr Nanos kFirstBackoff = kSecond;
 inline constexpr Nanos kMaxBackoff = kMinute;
 inline constexpr Nanos kSuspectPause = 500 * kMillisecond;  // a dead process is reported within milliseconds
-inline constexpr Nanos kStable = kMinute;                  // ready this long clears the failures
+inline constexpr Nanos kStable = kMinute;                   // ready this long clears the failures
 inline constexpr Nanos kSaveEvery = kMinute;
 inline constexpr std::size_t kKeepRecords = 50;
 
@@ -33,12 +34,12 @@ struct Controller::Impl {
   std::map<std::string, ModelState*> by_name;  // live ones
   std::unordered_map<ReplicaId, ModelState*> by_replica;
 
-  std::deque<Event> pending;   // events the backend sent from inside a call of ours
+  std::deque<Event> pending;  // events the backend sent from inside a call of ours
   int in_backend = 0;
   bool shutting_down = false;
   std::uint64_t next_decision = 1;
-  Nanos now = 0;               // the latest time seen
-  Nanos reconcile_at = 0;      // by tick; events reconcile at once
+  Nanos now = 0;           // the latest time seen
+  Nanos reconcile_at = 0;  // by tick; events reconcile at once
 
   Impl(Backend& b, GrantSink g, Metrics& m, Logger& l, Options o)
       : backend(b), grants(std::move(g)), metrics(m), log(l), options(std::move(o)) {}

@@ -1,6 +1,6 @@
-// Random worlds: several Models, clients that come, leave and insist, engines that die at any moment, reloads, removals and a
-// small memory. Whatever happens, nothing may be lost, no engine may be overloaded or stopped under a request, and memory and
-// bounds hold (fake_fleet.hpp checks the last three at each step).
+// Random worlds: several Models, clients that come, leave and insist, engines that die at any moment,
+// reloads, removals and a small memory. Whatever happens, nothing may be lost, no engine may be overloaded or
+// stopped under a request, and memory and bounds hold (fake_fleet.hpp checks the last three at each step).
 #include <gtest/gtest.h>
 
 #include <random>
@@ -15,7 +15,8 @@ using State = Request::State;
 struct World {
   explicit World(unsigned seed) : random(seed), seed_(seed) {
     fleet.backend.workers_see_first = seed % 2 == 0;
-    models = {Fleet::model("a", 1 + pick(3), 1 + pick(4)), Fleet::model("b", 1 + pick(2), 1 + pick(2)), Fleet::model("c", 1, 2)};
+    models = {Fleet::model("a", 1 + pick(3), 1 + pick(4)), Fleet::model("b", 1 + pick(2), 1 + pick(2)),
+              Fleet::model("c", 1, 2)};
     if (seed % 3 == 0) fleet.backend.total_memory = 12;
     for (auto& m : models) {
       auto& plan = fleet.backend.plans[m.name];
@@ -38,10 +39,15 @@ struct World {
   void step() {
     auto& backend = fleet.backend;
     switch (pick(14)) {
-      case 0: case 1: case 2: case 3: case 4: {
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+      case 4: {
         const auto& m = models[static_cast<std::size_t>(pick(static_cast<int>(models.size())))];
         for (int i = pick(6); i >= 0; --i) {
-          const auto id = fleet.send(m.name, pick(5000) * kMillisecond, static_cast<std::uint64_t>(pick(300)));
+          const auto id =
+              fleet.send(m.name, pick(5000) * kMillisecond, static_cast<std::uint64_t>(pick(300)));
           if (pick(6) == 0) {
             fleet.time.after(pick(8000) * kMillisecond, [this, id] { fleet.leave(id); });
           } else if (pick(20) == 0) {
@@ -58,7 +64,9 @@ struct World {
         if (!alive.empty()) backend.die(alive[random() % alive.size()]);
         break;
       }
-      case 6: backend.plans[models[0].name].fail_starts = pick(3); break;
+      case 6:
+        backend.plans[models[0].name].fail_starts = pick(3);
+        break;
       case 7: {  // reload: bounds, hold, or a new revision
         auto& m = models[static_cast<std::size_t>(pick(static_cast<int>(models.size())))];
         if (pick(2) == 0) {
@@ -79,7 +87,8 @@ struct World {
         fleet.apply(models);
         break;
       }
-      default: break;
+      default:
+        break;
     }
     check();
     fleet.run_for(pick(3000) * kMillisecond);
@@ -125,7 +134,8 @@ TEST(ControllerProperty, NothingIsLostInRandomWorlds) {
       retried += r.attempts > 1 ? 1 : 0;
       if (r.state != State::refused) continue;
       ++refused;
-      EXPECT_TRUE(r.refusal.status == 429 || r.refusal.status == 503 || r.refusal.status == 404) << r.refusal.status;
+      EXPECT_TRUE(r.refusal.status == 429 || r.refusal.status == 503 || r.refusal.status == 404)
+          << r.refusal.status;
     }
     // After everything: shut down ends every process.
     w.fleet.ticking = false;

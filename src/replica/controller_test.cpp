@@ -13,7 +13,9 @@ namespace {
 using State = Request::State;
 using Json = nlohmann::json;
 
-Json explain(Fleet& f, const std::string& model) { return Json::parse(f.controller->explain_json(model, f.time.now())); }
+Json explain(Fleet& f, const std::string& model) {
+  return Json::parse(f.controller->explain_json(model, f.time.now()));
+}
 
 TEST(Controller, StartsNothingWithoutDemandAndOneAtTheFirstArrival) {
   Fleet f;
@@ -103,7 +105,8 @@ TEST(Controller, HundredCyclesFromZeroAndBackWithKillsLoseNothing) {
       f.run_for(2 * kSecond + (cycle * 13 % 700) * kMillisecond);
       const auto ready = f.backend.ready_ids("a");
       ASSERT_FALSE(ready.empty());
-      for (const auto& [id, r] : f.requests) cut += r.state == State::running && r.relayed && r.engine == ready[0] ? 1 : 0;
+      for (const auto& [id, r] : f.requests)
+        cut += r.state == State::running && r.relayed && r.engine == ready[0] ? 1 : 0;
       f.backend.die(ready[0]);
     }
     ASSERT_TRUE(f.run_while([&] { return !f.settled(); }, 2 * kMinute)) << "cycle " << cycle;
@@ -317,14 +320,15 @@ TEST(Controller, FailedStartsBackOffAndThenRefuseWithTheReason) {
   f.run_for(14 * kSecond);  // 1 + 2 + 4 s of pauses: four starts
   EXPECT_EQ(f.backend.starts.size(), 4U);
   EXPECT_EQ(f.requests[id].state, State::waiting);
-  f.run_for(3 * kSecond);   // 8 s more: the fifth
+  f.run_for(3 * kSecond);  // 8 s more: the fifth
   EXPECT_EQ(f.backend.starts.size(), 5U);
   EXPECT_EQ(f.requests[id].state, State::refused);
   EXPECT_EQ(f.requests[id].refusal.status, 503);
   EXPECT_EQ(f.requests[id].refusal.reason.code, "engine_exited");
   // The client learns the code; engine output and numbers are for the operator.
   EXPECT_THAT(f.requests[id].refusal.reason.text, testing::Not(testing::HasSubstr("code 3")));
-  EXPECT_THAT(f.controller->explain_json("a", f.time.now()), testing::HasSubstr("exited with code 3; 5 failures in a row"));
+  EXPECT_THAT(f.controller->explain_json("a", f.time.now()),
+              testing::HasSubstr("exited with code 3; 5 failures in a row"));
   EXPECT_GT(f.requests[id].refusal.retry_after, 10 * kSecond);
   const auto next = f.send("a");
   f.run_for(kMillisecond);
@@ -402,7 +406,8 @@ TEST(Controller, WhatNeverFitsIsRefusedAtOnceWithBothNumbers) {
   f.run_for(10 * kMillisecond);
   EXPECT_EQ(f.requests[id].refusal.status, 503);
   EXPECT_EQ(f.requests[id].refusal.reason.code, "memory_short");
-  EXPECT_THAT(f.controller->explain_json("a", f.time.now()), testing::AllOf(testing::HasSubstr("2.0 GiB"), testing::HasSubstr("1.0 GiB")));
+  EXPECT_THAT(f.controller->explain_json("a", f.time.now()),
+              testing::AllOf(testing::HasSubstr("2.0 GiB"), testing::HasSubstr("1.0 GiB")));
   EXPECT_TRUE(f.backend.starts.empty());
 }
 
@@ -423,7 +428,8 @@ TEST(Controller, ScalesOutUnderLoadAndNamesTheLineThatBindsIt) {
     bound = true;
     EXPECT_EQ(d["bound"]["field"], "replicas.max");
     EXPECT_EQ(d["bound"]["at"], "models.yaml:19:21");
-    EXPECT_THAT(d["text"].get<std::string>(), testing::HasSubstr("bound by replicas.max 3 (models.yaml:19:21)"));
+    EXPECT_THAT(d["text"].get<std::string>(),
+                testing::HasSubstr("bound by replicas.max 3 (models.yaml:19:21)"));
   }
   EXPECT_TRUE(bound);
   f.run_for(10 * kMinute);

@@ -1,6 +1,6 @@
-// For tests: a backend, workers and clients in virtual time around one Controller. Everything happens in the order of an event
-// list; nothing sleeps. The fake engines check what real ones would suffer: more requests than slots, a stop under a running
-// request, memory beyond the machine's.
+// For tests: a backend, workers and clients in virtual time around one Controller. Everything happens in the
+// order of an event list; nothing sleeps. The fake engines check what real ones would suffer: more requests
+// than slots, a stop under a running request, memory beyond the machine's.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -21,7 +21,9 @@ class VirtualTime {
   Nanos now() const { return now_; }
   void at(Nanos when, std::function<void()> what) { events_.emplace(std::max(when, now_), std::move(what)); }
   void after(Nanos delay, std::function<void()> what) { at(now_ + delay, std::move(what)); }
-  std::optional<Nanos> next() const { return events_.empty() ? std::nullopt : std::optional(events_.begin()->first); }
+  std::optional<Nanos> next() const {
+    return events_.empty() ? std::nullopt : std::optional(events_.begin()->first);
+  }
   void run_one() {
     auto node = events_.extract(events_.begin());
     now_ = node.key();
@@ -49,9 +51,9 @@ class FakeBackend : public Backend {
 
   // What the next starts of a Model do.
   struct Plan {
-    Nanos fetch = 0;              // 0 = weights are there
+    Nanos fetch = 0;  // 0 = weights are there
     Nanos load = 2 * kSecond;
-    int fail_starts = 0;          // this many of the next starts fail at load
+    int fail_starts = 0;  // this many of the next starts fail at load
     Reason fail_reason{"engine_exited", "engine exited with code 1", "see the log"};
     bool will_retry = true;
     std::uint64_t memory = 0;
@@ -86,7 +88,9 @@ class FakeBackend : public Backend {
     at += plan.load;
     if (plan.fail_starts > 0) {
       --plan.fail_starts;
-      time_.at(at, [this, id, plan] { if (alive(id)) die(id, plan.fail_reason, plan.will_retry); });
+      time_.at(at, [this, id, plan] {
+        if (alive(id)) die(id, plan.fail_reason, plan.will_retry);
+      });
       return id;
     }
     time_.at(at, [this, id] { become_ready(id); });
@@ -140,7 +144,8 @@ class FakeBackend : public Backend {
   }
 
   // The process is gone; the workers see it through on_death before or after the event.
-  void die(ReplicaId id, Reason reason = {"engine_exited", "engine was killed by signal 9", ""}, bool will_retry = true) {
+  void die(ReplicaId id, Reason reason = {"engine_exited", "engine was killed by signal 9", ""},
+           bool will_retry = true) {
     engines[id].alive = false;
     engines[id].ready = false;
     if (on_death && workers_see_first) on_death(id);
@@ -159,7 +164,8 @@ class FakeBackend : public Backend {
   }
   int count(const std::string& model, bool ready_only = false) const {
     int n = 0;
-    for (const auto& [id, e] : engines) n += e.model == model && e.alive && !e.stopping && (!ready_only || e.ready) ? 1 : 0;
+    for (const auto& [id, e] : engines)
+      n += e.model == model && e.alive && !e.stopping && (!ready_only || e.ready) ? 1 : 0;
     return n;
   }
   int processes() const {
@@ -222,7 +228,8 @@ class Fleet {
     options.workers = kWorkers;
     options.clock = [this] { return time.now(); };
     controller = std::make_unique<Controller>(
-        backend, [this](std::size_t worker, const Grant& grant) { granted(worker, grant); }, metrics, log, options);
+        backend, [this](std::size_t worker, const Grant& grant) { granted(worker, grant); }, metrics, log,
+        options);
     backend.on_death = [this](ReplicaId id) { died(id); };
   }
 
@@ -302,7 +309,8 @@ class Fleet {
   // Every request ended once, every Wait had at most one Grant, no slot and no waiter is left over.
   void expect_nothing_lost(const std::string& what) {
     for (const auto& [id, r] : requests) {
-      EXPECT_NE(r.state, Request::State::waiting) << what << ": request " << id << " of " << r.model << " still waits";
+      EXPECT_NE(r.state, Request::State::waiting)
+          << what << ": request " << id << " of " << r.model << " still waits";
       EXPECT_NE(r.state, Request::State::running) << what << ": request " << id << " still runs";
       EXPECT_LE(r.grants, r.waits) << what << ": request " << id;
       if (r.state != Request::State::gone) {

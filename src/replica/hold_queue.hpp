@@ -1,6 +1,6 @@
-// The held requests of one Model as a value: who waits, in which order, until when. No clock, no thread: the controller owns
-// it on the control thread. Order is the order of tickets, whatever the order of arrival here: workers post concurrently, and
-// a request sent again comes back with its old ticket.
+// The held requests of one Model as a value: who waits, in which order, until when. No clock, no thread: the
+// controller owns it on the control thread. Order is the order of tickets, whatever the order of arrival
+// here: workers post concurrently, and a request sent again comes back with its old ticket.
 #pragma once
 
 #include <cstddef>

@@ -84,7 +84,8 @@ TEST(HoldQueue, AgreesWithAModelOverRandomSteps) {
         case 0:
         case 1: {
           const auto ticket = random() % 200;
-          if (std::any_of(model.begin(), model.end(), [&](const Held& h) { return h.ticket == ticket; })) break;
+          if (std::any_of(model.begin(), model.end(), [&](const Held& h) { return h.ticket == ticket; }))
+            break;
           const auto h = held(ticket, static_cast<Nanos>(random() % 1000), random() % 50);
           q.add(h);
           model.insert(std::upper_bound(model.begin(), model.end(), h, by_ticket), h);
@@ -100,7 +101,8 @@ TEST(HoldQueue, AgreesWithAModelOverRandomSteps) {
         }
         case 3: {
           const auto ticket = random() % 200;
-          const auto it = std::find_if(model.begin(), model.end(), [&](const Held& h) { return h.ticket == ticket; });
+          const auto it =
+              std::find_if(model.begin(), model.end(), [&](const Held& h) { return h.ticket == ticket; });
           ASSERT_EQ(q.remove(ticket).has_value(), it != model.end());
           if (it != model.end()) model.erase(it);
           break;

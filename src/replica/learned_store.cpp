@@ -21,15 +21,24 @@ struct Field {
 };
 
 constexpr Field kFields[] = {
-    {"codePoints", &scale::Learner::code_points, false}, {"tokens", &scale::Learner::tokens, false},
-    {"outputMean", &scale::Learner::output_mean, false}, {"outputVariance", &scale::Learner::output_var, false},
-    {"promptMean", &scale::Learner::prompt_mean, false}, {"requests", &scale::Learner::requests, false},
-    {"fitWeight", &scale::Learner::w, true},             {"fitC", &scale::Learner::wc, true},
-    {"fitCC", &scale::Learner::wcc, true},               {"fitY", &scale::Learner::wy, true},
-    {"fitCY", &scale::Learner::wcy, true},               {"perPromptToken", &scale::Learner::per_prompt_token, true},
-    {"promptSamples", &scale::Learner::prompt_samples, true}, {"prefillShare", &scale::Learner::prefill_share, true},
-    {"slots", &scale::Learner::slots, true},          {"decodeSeconds", &scale::Learner::decode_seconds, true},
-    {"decoded", &scale::Learner::decoded, true},         {"rhoWork", &scale::Learner::rho_work, true},
+    {"codePoints", &scale::Learner::code_points, false},
+    {"tokens", &scale::Learner::tokens, false},
+    {"outputMean", &scale::Learner::output_mean, false},
+    {"outputVariance", &scale::Learner::output_var, false},
+    {"promptMean", &scale::Learner::prompt_mean, false},
+    {"requests", &scale::Learner::requests, false},
+    {"fitWeight", &scale::Learner::w, true},
+    {"fitC", &scale::Learner::wc, true},
+    {"fitCC", &scale::Learner::wcc, true},
+    {"fitY", &scale::Learner::wy, true},
+    {"fitCY", &scale::Learner::wcy, true},
+    {"perPromptToken", &scale::Learner::per_prompt_token, true},
+    {"promptSamples", &scale::Learner::prompt_samples, true},
+    {"prefillShare", &scale::Learner::prefill_share, true},
+    {"slots", &scale::Learner::slots, true},
+    {"decodeSeconds", &scale::Learner::decode_seconds, true},
+    {"decoded", &scale::Learner::decoded, true},
+    {"rhoWork", &scale::Learner::rho_work, true},
     {"rhoSeconds", &scale::Learner::rho_seconds, true},
 };
 
@@ -44,9 +53,11 @@ Result<scale::Durations> parse_durations(const Json& json, const char* name) {
   if (!json.is_array()) return fail("state_invalid", std::string(name) + " is not a list");
   std::vector<Nanos> values;
   for (const auto& v : json) {
-    if (!v.is_number_integer()) return fail("state_invalid", std::string(name) + " holds something that is not a whole number");
+    if (!v.is_number_integer())
+      return fail("state_invalid", std::string(name) + " holds something that is not a whole number");
     const auto us = v.get<std::int64_t>();
-    if (us < 0 || us > 7 * 24 * kHour / kMicrosecond) return fail("state_invalid", std::string(name) + " holds a value out of range");
+    if (us < 0 || us > 7 * 24 * kHour / kMicrosecond)
+      return fail("state_invalid", std::string(name) + " holds a value out of range");
     values.push_back(us * kMicrosecond);
   }
   d.assign(std::move(values));
@@ -82,8 +93,8 @@ std::string revision_digest(const spec::Model& m) {
 std::string memory_path(const std::string& dir, const std::string& model) {
   std::string name;
   for (const char c : model) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-                       (c == '.' && !name.empty());
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '_' || c == '-' || (c == '.' && !name.empty());
     if (plain) {
       name += c;
     } else {
@@ -113,9 +124,11 @@ Result<Memory> parse_memory(const std::string& text, const std::string& revision
   if (!json.is_object()) return fail("state_invalid", "not a JSON object");
   const auto number = [&json](const char* name) -> Result<double> {
     const auto it = json.find(name);
-    if (it == json.end() || !it->is_number()) return fail("state_invalid", std::string(name) + " is missing or not a number");
+    if (it == json.end() || !it->is_number())
+      return fail("state_invalid", std::string(name) + " is missing or not a number");
     const double v = it->get<double>();
-    if (!std::isfinite(v) || v < 0 || v > 1e18) return fail("state_invalid", std::string(name) + " is out of range");
+    if (!std::isfinite(v) || v < 0 || v > 1e18)
+      return fail("state_invalid", std::string(name) + " is out of range");
     return v;
   };
   const auto version = number("version");
@@ -131,7 +144,8 @@ Result<Memory> parse_memory(const std::string& text, const std::string& revision
   const auto starts = number("starts");
   const auto waiting = number("waitingMean");
   const auto settled = number("settled");
-  if (!starts || !waiting || !settled) return fail("state_invalid", "starts, waitingMean or settled is missing or out of range");
+  if (!starts || !waiting || !settled)
+    return fail("state_invalid", "starts, waitingMean or settled is missing or out of range");
   auto fetch = parse_durations(json.value("fetchMicroseconds", Json::array()), "fetchMicroseconds");
   if (!fetch) return std::unexpected(fetch.error());
   auto load = parse_durations(json.value("loadMicroseconds", Json::array()), "loadMicroseconds");

@@ -28,8 +28,9 @@ Totals sum_of(const Table& table) {
 }
 
 int ModelState::count_ready(bool of_current) const {
-  return static_cast<int>(std::count_if(replicas.begin(), replicas.end(),
-                                        [&](const Replica& r) { return r.ready() && (!of_current || current(r)); }));
+  return static_cast<int>(std::count_if(replicas.begin(), replicas.end(), [&](const Replica& r) {
+    return r.ready() && (!of_current || current(r));
+  }));
 }
 
 int ModelState::count_starting() const {
@@ -40,7 +41,8 @@ int ModelState::count_starting() const {
 }
 
 int ModelState::count_draining() const {
-  return static_cast<int>(std::count_if(replicas.begin(), replicas.end(), [](const Replica& r) { return r.phase == Phase::draining; }));
+  return static_cast<int>(std::count_if(replicas.begin(), replicas.end(),
+                                        [](const Replica& r) { return r.phase == Phase::draining; }));
 }
 
 scale::Spec scale_spec(const spec::Model& m) {
@@ -102,7 +104,8 @@ void Controller::Impl::advance(ModelState& m) {
   if (m.replicas.empty() && now - m.looked_for_weights >= 10 * kSecond) look_for_weights(m);
   if (seen.finished > 0) m.dirty = true;
   if (seen.arrivals > 0 || supply.in_flight > 0 || supply.held > 0) m.last_active = now;
-  scale::advance(m.scale, now, {seen.arrivals, seen.prompt_tokens}, scale_spec(m.spec), figures_of(m), supply);
+  scale::advance(m.scale, now, {seen.arrivals, seen.prompt_tokens}, scale_spec(m.spec), figures_of(m),
+                 supply);
 
   m.table->code_points_per_token.store(m.learner.code_points_per_token(), std::memory_order_relaxed);
   m.table->output_p90.store(m.learner.output_p90(), std::memory_order_relaxed);
@@ -130,7 +133,8 @@ void Controller::Impl::decide(ModelState& m) {
 
 void Controller::Impl::reconcile() {
   if (shutting_down) return;
-  // tick may come with every held request; the other timers of tick (deadlines, drains) do not need a decision.
+  // tick may come with every held request; the other timers of tick (deadlines, drains) do not need a
+  // decision.
   reconcile_at = now + kSecond;
   for (const auto& [name, m] : by_name) {
     if (m->backoff_until > now) reconcile_at = std::min(reconcile_at, m->backoff_until);
@@ -168,7 +172,9 @@ void Controller::Impl::reconcile() {
     c.min = std::min(scale_spec(m.spec).min, desired);
     for (const auto& r : m.replicas) {
       const bool counted = m.current(r) && (r.ready() || r.starting());
-      if (counted && m.spec.engine != spec::EngineKind::external && m.table->entry(r.index).in_flight.load() == 0) ++c.idle_replicas;
+      if (counted && m.spec.engine != spec::EngineKind::external &&
+          m.table->entry(r.index).in_flight.load() == 0)
+        ++c.idle_replicas;
     }
     c.waiting_since = m.queue.oldest();
     if (m.queue.empty() && m.table->in_flight() == 0) c.idle_since = m.last_active;
@@ -185,7 +191,8 @@ void Controller::Impl::reconcile() {
     std::uint64_t in_use = capacity.in_use;
     for (const auto& [name, m] : by_name) {
       // Weights that still come have no process yet, so nobody counts them.
-      const auto fetching = std::count_if(m->replicas.begin(), m->replicas.end(), [](const Replica& r) { return r.phase == Phase::fetching; });
+      const auto fetching = std::count_if(m->replicas.begin(), m->replicas.end(),
+                                          [](const Replica& r) { return r.phase == Phase::fetching; });
       if (fetching > 0) in_use += static_cast<std::uint64_t>(fetching) * backend.memory_need(m->spec);
     }
     scale::Memory memory;
@@ -202,14 +209,17 @@ void Controller::Impl::reconcile() {
       m.evicted_for = e.for_model;
       shrink(m, e.count, fmt::format("evicted for Model {}, whose requests wait", e.for_model), true);
       rounds[e.model].acted = true;
-      rounds[e.model].allot = fmt::format("{} evicted for Model {}, whose requests wait", e.count, e.for_model);
-      log.info("replica evicted", {field("model", e.model), field("for", e.for_model), field("count", e.count)});
+      rounds[e.model].allot =
+          fmt::format("{} evicted for Model {}, whose requests wait", e.count, e.for_model);
+      log.info("replica evicted",
+               {field("model", e.model), field("for", e.for_model), field("count", e.count)});
     }
     for (auto& [name, m] : by_name) m->blocked.reset();
     for (const auto& b : allotment.blocked) {
       by_name.at(b.model)->blocked = b;
-      rounds[b.model].allot = fmt::format("{} blocked: needs {}, free {} of {}{}", b.count, format_bytes(b.need), format_bytes(b.free),
-                                          format_bytes(b.total), b.held_by.empty() ? "" : ", most is held by Model " + b.held_by);
+      rounds[b.model].allot = fmt::format("{} blocked: needs {}, free {} of {}{}", b.count,
+                                          format_bytes(b.need), format_bytes(b.free), format_bytes(b.total),
+                                          b.held_by.empty() ? "" : ", most is held by Model " + b.held_by);
     }
     for (const auto& s : allotment.starts) {
       for (int i = 0; i < s.count; ++i) start(*by_name.at(s.model));
@@ -223,8 +233,10 @@ void Controller::Impl::reconcile() {
     finish_drains(m);
     const auto& round = rounds[name];
     const auto* last = m.decisions.empty() ? nullptr : &m.decisions.back();
-    const bool block_changed = m.blocked.has_value() != m.noted_block.has_value() ||
-                               (m.blocked && m.noted_block && (m.blocked->why != m.noted_block->why || m.blocked->count != m.noted_block->count));
+    const bool block_changed =
+        m.blocked.has_value() != m.noted_block.has_value() ||
+        (m.blocked && m.noted_block &&
+         (m.blocked->why != m.noted_block->why || m.blocked->count != m.noted_block->count));
     m.noted_block = m.blocked;
     if (!last || round.acted || block_changed || last->decision.desired != m.decision.desired ||
         last->decision.bound.has_value() != m.decision.bound.has_value()) {
@@ -292,7 +304,8 @@ void Controller::Impl::start(ModelState& m) {
   Replica r;
   r.revision = m.revision;
   const bool first = m.count_ready(false) + m.count_starting() == 0;
-  if (const auto* held = m.queue.first(); held && first) r.arrived = held->again ? held->since : held->arrived;
+  if (const auto* held = m.queue.first(); held && first)
+    r.arrived = held->again ? held->since : held->arrived;
   ++in_backend;
   r.id = backend.start(m.spec);
   --in_backend;
@@ -312,7 +325,8 @@ void Controller::Impl::start(ModelState& m) {
   }
   m.cold_starts.push_back(c);
   if (m.cold_starts.size() > kKeepRecords) m.cold_starts.pop_front();
-  log.info("replica starts", {field("model", m.spec.name), field("replica", r.label), field("decision", m.decision.text)});
+  log.info("replica starts",
+           {field("model", m.spec.name), field("replica", r.label), field("decision", m.decision.text)});
   m.replicas.push_back(std::move(r));
 }
 
@@ -340,7 +354,8 @@ void Controller::Impl::finish_drains(ModelState& m) {
   for (auto& r : m.replicas) {
     if (r.phase != Phase::draining || r.stopping) continue;
     // After state = draining, 0 here means that nobody can take a slot any more (see table.hpp).
-    if (m.table->entry(r.index).in_flight.load(std::memory_order_seq_cst) == 0 || now >= r.drain_until) stop(m, r);
+    if (m.table->entry(r.index).in_flight.load(std::memory_order_seq_cst) == 0 || now >= r.drain_until)
+      stop(m, r);
   }
   std::erase_if(m.leaving, [&m](int index) { return m.table->clear(index); });
 }
@@ -362,8 +377,9 @@ void Controller::Impl::record(ModelState& m, int from, const std::string& allot)
   if (m.decisions.size() > kKeepRecords) m.decisions.pop_front();
   auto [it, added] = m.metrics.rules.try_emplace(m.decision.rule);
   if (added) {
-    it->second = metrics.counter("tidegate_scale_decisions_total", "Scale decisions that changed something, by rule.",
-                                 {{"model", m.spec.name}, {"rule", std::string(scale::rule_name(m.decision.rule))}});
+    it->second =
+        metrics.counter("tidegate_scale_decisions_total", "Scale decisions that changed something, by rule.",
+                        {{"model", m.spec.name}, {"rule", std::string(scale::rule_name(m.decision.rule))}});
   }
   it->second.add(options.metric_shard);
 }
@@ -379,11 +395,15 @@ void Controller::Impl::update_gauges(ModelState& m) {
 }
 
 void Controller::Impl::save(ModelState& m, bool force) {
-  if (options.state_dir.empty() || m.spec.engine == spec::EngineKind::external || (!m.dirty && !force)) return;
+  if (options.state_dir.empty() || m.spec.engine == spec::EngineKind::external || (!m.dirty && !force))
+    return;
   m.saved = now;
   m.dirty = false;
-  const auto saved = save_memory(options.state_dir, m.spec, {m.learner, scale::settled_size(m.scale, scale_spec(m.spec))});
-  if (!saved) log.warn("learned values were not saved", {field("model", m.spec.name), field("error", saved.error().message)});
+  const auto saved =
+      save_memory(options.state_dir, m.spec, {m.learner, scale::settled_size(m.scale, scale_spec(m.spec))});
+  if (!saved)
+    log.warn("learned values were not saved",
+             {field("model", m.spec.name), field("error", saved.error().message)});
 }
 
 }  // namespace tg::replica

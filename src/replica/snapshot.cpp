@@ -15,7 +15,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // People read "8s", not "7.913s".
-std::string about(Nanos t) { return format_duration(t >= 10 * kSecond ? (t + kSecond / 2) / kSecond * kSecond : t / (100 * kMillisecond) * (100 * kMillisecond)); }
+std::string about(Nanos t) {
+  return format_duration(t >= 10 * kSecond ? (t + kSecond / 2) / kSecond * kSecond
+                                           : t / (100 * kMillisecond) * (100 * kMillisecond));
+}
 double ms(Nanos t) { return static_cast<double>(t / kMicrosecond) / 1000.0; }
 double rounded(double v) { return std::round(v * 1e6) / 1e6; }
 
@@ -35,7 +38,9 @@ Nanos eta_of(const ModelState& m, const Replica& r, Nanos now) {
   if (r.phase == Phase::loading) return load - (now - (r.load_from >= 0 ? r.load_from : r.ordered));
   const Nanos from = r.fetch_from >= 0 ? r.fetch_from : r.ordered;
   if (r.progress && r.progress->total > 0 && r.progress->done > 0) {
-    const double left = static_cast<double>(r.progress->total - std::min(r.progress->total, r.progress->done)) / static_cast<double>(r.progress->done);
+    const double left =
+        static_cast<double>(r.progress->total - std::min(r.progress->total, r.progress->done)) /
+        static_cast<double>(r.progress->done);
     return static_cast<Nanos>(left * static_cast<double>(now - from)) + load;
   }
   return cold.expected(0.9, true) - (now - from);
@@ -160,7 +165,9 @@ Json learned_json(const ModelState& m) {
   j["promptMean"] = rounded(l.prompt_mean);
   j["decodeTokensPerS"] = rounded(l.decode_rate());
   const auto e = l.engine();
-  j["engine"] = {{"baseSeconds", rounded(e.alpha)}, {"perPromptTokenSeconds", rounded(e.beta)}, {"perSequenceSeconds", rounded(e.gamma)}};
+  j["engine"] = {{"baseSeconds", rounded(e.alpha)},
+                 {"perPromptTokenSeconds", rounded(e.beta)},
+                 {"perSequenceSeconds", rounded(e.gamma)}};
   j["rho"] = rounded(l.rho());
   j["settledReplicas"] = scale::settled_size(m.scale, scale_spec(m.spec));
   return j;
@@ -187,7 +194,8 @@ Nanos retry_after(const ModelState& m, Nanos now) {
   const int replicas = std::max(1, m.table->ready_replicas());
   const double slots = static_cast<double>(replicas) * std::max(1, m.spec.slots);
   const auto e = m.learner.engine();
-  const double service = 2 * e.alpha + e.beta * m.learner.prompt_mean + m.learner.output_mean / m.learner.decode_rate();
+  const double service =
+      2 * e.alpha + e.beta * m.learner.prompt_mean + m.learner.output_mean / m.learner.decode_rate();
   const double queue = static_cast<double>(m.queue.size()) / slots * service;
   const Nanos total = ready_in + static_cast<Nanos>(std::min(queue, 600.0) * static_cast<double>(kSecond));
   return std::clamp(total, kSecond, 10 * kMinute);
@@ -199,30 +207,38 @@ Reason why_not_ready(const ModelState& m, const Backend& backend, Nanos now) {
     const auto& b = *m.blocked;
     if (b.why == scale::Blocked::Why::never_fits) {
       return {"memory_short",
-              fmt::format("a replica of {} needs {}, engines may use {} in all ({})", m.spec.name, format_bytes(b.need), format_bytes(b.total),
-                          backend.capacity().limited_by),
+              fmt::format("a replica of {} needs {}, engines may use {} in all ({})", m.spec.name,
+                          format_bytes(b.need), format_bytes(b.total), backend.capacity().limited_by),
               "choose a smaller model, lower spec.context or spec.slots, or raise the memory limit"};
     }
     if (b.why == scale::Blocked::Why::waits_for_release) {
       return {"waits_for_memory",
-              fmt::format("needs {}, {} is free; it starts when a replica of another Model has ended", format_bytes(b.need), format_bytes(b.free)), ""};
+              fmt::format("needs {}, {} is free; it starts when a replica of another Model has ended",
+                          format_bytes(b.need), format_bytes(b.free)),
+              ""};
     }
     if (!serving) {
       return {"memory_short",
-              fmt::format("needs {}, {} of {} is free{}", format_bytes(b.need), format_bytes(b.free), format_bytes(b.total),
-                          b.held_by.empty() ? "" : fmt::format("; Model {} holds the most and is busy or at its replicas.min", b.held_by)),
+              fmt::format("needs {}, {} of {} is free{}", format_bytes(b.need), format_bytes(b.free),
+                          format_bytes(b.total),
+                          b.held_by.empty()
+                              ? ""
+                              : fmt::format("; Model {} holds the most and is busy or at its replicas.min",
+                                            b.held_by)),
               "lower replicas of other Models, or wait until one is idle"};
     }
   }
-  if (serving) return {"ready", fmt::format("{} of {} replicas ready", m.count_ready(false), m.decision.desired), ""};
+  if (serving)
+    return {"ready", fmt::format("{} of {} replicas ready", m.count_ready(false), m.decision.desired), ""};
   for (const auto& r : m.replicas) {
     if (!r.starting() || !m.current(r)) continue;
     if (!r.reason.code.empty()) return r.reason;
     const auto samples = m.learner.cold.load.count();
     const Nanos eta = eta_of(m, r, now);
     std::string text = fmt::format("{} since {}", phase_name(r.phase), about(now - r.ordered));
-    if (r.progress && r.progress->total > 0) text += fmt::format(", {} of {}", format_bytes(r.progress->done), format_bytes(r.progress->total));
-    text += samples == 0  ? ", no start was seen yet"
+    if (r.progress && r.progress->total > 0)
+      text += fmt::format(", {} of {}", format_bytes(r.progress->done), format_bytes(r.progress->total));
+    text += samples == 0     ? ", no start was seen yet"
             : eta >= kSecond ? fmt::format(", about {} left (p90 of {} starts)", about(eta), samples)
                              : fmt::format(", longer than 9 of 10 of {} starts", samples);
     return {r.phase == Phase::fetching ? "weights_fetching" : "weights_loading", text, ""};
@@ -232,10 +248,12 @@ Reason why_not_ready(const ModelState& m, const Backend& backend, Nanos now) {
     if (m.permanent) {
       reason.text += "; not tried again until the document changes";
     } else if (m.backoff_until > now) {
-      reason.text += fmt::format("; {} in a row, tried again in {}", m.failures == 1 ? "1 failure" : fmt::format("{} failures", m.failures),
+      reason.text += fmt::format("; {} in a row, tried again in {}",
+                                 m.failures == 1 ? "1 failure" : fmt::format("{} failures", m.failures),
                                  about(m.backoff_until - now));
     } else {
-      reason.text += fmt::format("; {} in a row, tried again with the next request", m.failures == 1 ? "1 failure" : fmt::format("{} failures", m.failures));
+      reason.text += fmt::format("; {} in a row, tried again with the next request",
+                                 m.failures == 1 ? "1 failure" : fmt::format("{} failures", m.failures));
     }
     return reason;
   }
@@ -244,11 +262,14 @@ Reason why_not_ready(const ModelState& m, const Backend& backend, Nanos now) {
   }
   if (m.decision.desired == 0) {
     const auto samples = m.learner.cold.load.count();
-    return {"at_zero",
-            samples == 0 ? std::string("no replica, no request waits; the next request starts one")
-                         : fmt::format("no replica, no request waits; the next request starts one in about {} (p90 of {} starts)",
-                                       about(figures_of(m).cold_start), samples),
-            ""};
+    return {
+        "at_zero",
+        samples == 0
+            ? std::string("no replica, no request waits; the next request starts one")
+            : fmt::format(
+                  "no replica, no request waits; the next request starts one in about {} (p90 of {} starts)",
+                  about(figures_of(m).cold_start), samples),
+        ""};
   }
   return {"starting", "a replica is about to start", ""};
 }
@@ -287,19 +308,27 @@ std::string model_json(const ModelState& m, const Backend& backend, Nanos now, b
   queue["held"] = m.queue.size();
   queue["bytes"] = m.queue.bytes();
   queue["oldestMs"] = m.queue.oldest() ? Json(ms(now - *m.queue.oldest())) : Json(nullptr);
-  queue["limit"] = {{"requests", m.spec.hold.requests}, {"bytes", m.spec.hold.bytes}, {"deadlineSeconds", ms(m.spec.hold.deadline) / 1000}};
+  queue["limit"] = {{"requests", m.spec.hold.requests},
+                    {"bytes", m.spec.hold.bytes},
+                    {"deadlineSeconds", ms(m.spec.hold.deadline) / 1000}};
 
   Json reason = reason_json(why);
   Json numbers = Json::object();
   if (m.blocked) {
-    numbers = {{"need", m.blocked->need}, {"free", m.blocked->free}, {"total", m.blocked->total}, {"replicas", m.blocked->count}};
+    numbers = {{"need", m.blocked->need},
+               {"free", m.blocked->free},
+               {"total", m.blocked->total},
+               {"replicas", m.blocked->count}};
   } else if (!ready && m.failure) {
     numbers["failures"] = m.failures;
     if (m.backoff_until > now) numbers["againInSeconds"] = rounded(ms(m.backoff_until - now) / 1000);
   }
   reason["numbers"] = numbers;
   j["reason"] = reason;
-  j["conditions"] = Json::array({{{"type", "Ready"}, {"status", ready ? "True" : "False"}, {"reason", reason}, {"observedRevision", m.revision}}});
+  j["conditions"] = Json::array({{{"type", "Ready"},
+                                  {"status", ready ? "True" : "False"},
+                                  {"reason", reason},
+                                  {"observedRevision", m.revision}}});
   if (!ready && (m.decision.desired > 0 || !m.queue.empty())) {
     Json& n = j["notReady"];
     n["phase"] = state_word(m, now);
@@ -312,8 +341,9 @@ std::string model_json(const ModelState& m, const Backend& backend, Nanos now, b
     }
     n["attempts"] = m.failures + (m.count_starting() > 0 ? 1 : 0);
     const auto samples = m.learner.cold.load.count();
-    n["eta"] = {{"seconds", rounded(ms(expected_ready_in(m, now)) / 1000)},
-                {"basis", samples == 0 ? "none yet" : fmt::format("p90 of {} starts on this machine", samples)}};
+    n["eta"] = {
+        {"seconds", rounded(ms(expected_ready_in(m, now)) / 1000)},
+        {"basis", samples == 0 ? "none yet" : fmt::format("p90 of {} starts on this machine", samples)}};
   }
   Json list = Json::array();
   for (const auto& r : m.replicas) list.push_back(replica_json(m, r, now));
@@ -321,18 +351,26 @@ std::string model_json(const ModelState& m, const Backend& backend, Nanos now, b
   const auto need = backend.memory_need(m.spec);
   if (need > 0) j["memoryNeed"] = need;
   if (explain) {
-    j["idle"] = {{"forSeconds", rounded(ms(m.queue.empty() && m.table->in_flight() == 0 ? now - m.last_active : 0) / 1000)},
-                 {"keepSeconds", rounded(ms(scale::keep_alive(scale, figures_of(m))) / 1000)},
-                 {"from", m.spec.idle ? "document" : "auto: 31 x cold start x waiting per start, at least 2 cold starts and 1m, at most 30m"}};
+    j["idle"] = {
+        {"forSeconds",
+         rounded(ms(m.queue.empty() && m.table->in_flight() == 0 ? now - m.last_active : 0) / 1000)},
+        {"keepSeconds", rounded(ms(scale::keep_alive(scale, figures_of(m))) / 1000)},
+        {"from",
+         m.spec.idle
+             ? "document"
+             : "auto: 31 x cold start x waiting per start, at least 2 cold starts and 1m, at most 30m"}};
     const auto capacity = backend.capacity();
-    j["capacity"] = {{"total", capacity.total}, {"inUse", capacity.in_use}, {"limitedBy", capacity.limited_by}};
+    j["capacity"] = {
+        {"total", capacity.total}, {"inUse", capacity.in_use}, {"limitedBy", capacity.limited_by}};
     if (!m.evicted_for.empty()) j["lastEvictedFor"] = m.evicted_for;
     j["learned"] = learned_json(m);
     Json decisions = Json::array();
-    for (auto it = m.decisions.rbegin(); it != m.decisions.rend(); ++it) decisions.push_back(decision_json(*it, m.spec.name, now));
+    for (auto it = m.decisions.rbegin(); it != m.decisions.rend(); ++it)
+      decisions.push_back(decision_json(*it, m.spec.name, now));
     j["decisions"] = std::move(decisions);
     Json starts = Json::array();
-    for (auto it = m.cold_starts.rbegin(); it != m.cold_starts.rend(); ++it) starts.push_back(cold_start_json(*it, now));
+    for (auto it = m.cold_starts.rbegin(); it != m.cold_starts.rend(); ++it)
+      starts.push_back(cold_start_json(*it, now));
     j["coldStarts"] = std::move(starts);
   }
   // Texts of engines may hold any bytes.

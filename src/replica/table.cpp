@@ -22,13 +22,17 @@ int Table::try_acquire(bool even_if_waiting) {
     if (best < 0) return -1;
     auto& e = entry(best);
     int seen = best_load;
-    if (!e.in_flight.compare_exchange_strong(seen, best_load + 1, std::memory_order_seq_cst)) continue;  // somebody was faster
-    // The other half of the drain protocol. The place may even belong to a new replica with fewer slots by now.
-    if (e.state.load(std::memory_order_seq_cst) == ReplicaEntry::ready && best_load < e.slots.load(std::memory_order_relaxed)) {
+    if (!e.in_flight.compare_exchange_strong(seen, best_load + 1, std::memory_order_seq_cst))
+      continue;  // somebody was faster
+    // The other half of the drain protocol. The place may even belong to a new replica with fewer slots by
+    // now.
+    if (e.state.load(std::memory_order_seq_cst) == ReplicaEntry::ready &&
+        best_load < e.slots.load(std::memory_order_relaxed)) {
       return best;
     }
-    // No second search: the caller posts Wait, which makes the controller look again after this slot was given back. A
-    // search that succeeded elsewhere could leave a waiter that was turned away by our short-lived count.
+    // No second search: the caller posts Wait, which makes the controller look again after this slot was
+    // given back. A search that succeeded elsewhere could leave a waiter that was turned away by our
+    // short-lived count.
     e.in_flight.fetch_sub(1, std::memory_order_seq_cst);
     return -1;
   }
@@ -72,7 +76,9 @@ void Table::set_ready(int index, std::shared_ptr<const Endpoint> endpoint, int s
   e.state.store(ReplicaEntry::ready, std::memory_order_seq_cst);
 }
 
-void Table::set_state(int index, ReplicaEntry::State state) { entry(index).state.store(state, std::memory_order_seq_cst); }
+void Table::set_state(int index, ReplicaEntry::State state) {
+  entry(index).state.store(state, std::memory_order_seq_cst);
+}
 
 bool Table::clear(int index) {
   auto& e = entry(index);

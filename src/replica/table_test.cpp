@@ -86,10 +86,10 @@ TEST(Table, TicketsRise) {
   EXPECT_EQ(t.next_ticket(), 1U);
 }
 
-// The protocol of table.hpp as a transition system whose steps are the single atomic operations, explored over every
-// interleaving. One replica with one slot, `n` workers with one request each, the controller's mailbox as a queue.
-// `controller_retries`: the controller tries the queue on each Wait (the protocol); without it the wake-up can be lost, which
-// shows that the exploration would find it.
+// The protocol of table.hpp as a transition system whose steps are the single atomic operations, explored
+// over every interleaving. One replica with one slot, `n` workers with one request each, the controller's
+// mailbox as a queue. `controller_retries`: the controller tries the queue on each Wait (the protocol);
+// without it the wake-up can be lost, which shows that the exploration would find it.
 struct Protocol {
   static constexpr int kMax = 3;
   enum Step : int { look_waiting, look_slot, take, raise, post, held, run, give, look_again, done };
@@ -120,8 +120,12 @@ struct Protocol {
   bool worker(State& s, int i) {
     int& step = s.step[i];
     switch (step) {
-      case look_waiting: step = s.waiting > 0 ? raise : look_slot; return true;
-      case look_slot: step = s.in_flight < 1 ? take : raise; return true;
+      case look_waiting:
+        step = s.waiting > 0 ? raise : look_slot;
+        return true;
+      case look_slot:
+        step = s.in_flight < 1 ? take : raise;
+        return true;
       case take:  // compare and exchange
         if (s.in_flight == 0) {
           s.in_flight = 1;
@@ -130,19 +134,31 @@ struct Protocol {
           step = look_slot;
         }
         return true;
-      case raise: ++s.waiting; step = post; return true;
-      case post: s.mailbox.push_back(i); step = held; return true;
+      case raise:
+        ++s.waiting;
+        step = post;
+        return true;
+      case post:
+        s.mailbox.push_back(i);
+        step = held;
+        return true;
       case held:
         if (!s.granted[i]) return false;
         step = run;
         return true;
-      case run: step = give; return true;
-      case give: --s.in_flight; step = look_again; return true;
+      case run:
+        step = give;
+        return true;
+      case give:
+        --s.in_flight;
+        step = look_again;
+        return true;
       case look_again:
         if (s.waiting > 0) s.mailbox.push_back(-1);
         step = done;
         return true;
-      default: return false;
+      default:
+        return false;
     }
   }
 
@@ -165,7 +181,8 @@ struct Protocol {
   void explore(const State& s) {
     if (!seen.insert(s.key()).second) return;
     int running = 0;
-    for (int i = 0; i < n; ++i) running += s.step[i] == run || s.step[i] == give || (s.step[i] == held && s.granted[i]) ? 1 : 0;
+    for (int i = 0; i < n; ++i)
+      running += s.step[i] == run || s.step[i] == give || (s.step[i] == held && s.granted[i]) ? 1 : 0;
     if (running > 1) ++double_use;
     bool moved = false;
     for (int i = 0; i < n; ++i) {
@@ -206,8 +223,9 @@ TEST(TableProtocol, TheExplorationFindsTheLostWakeUpOfAWeakerProtocol) {
   EXPECT_GT(p.stuck, 0);
 }
 
-// The same with real threads on the real table. A controller thread with a mailbox grants in ticket order; replicas come, drain
-// and go meanwhile. Ends only if no wake-up is lost (a hang is the test's timeout) and no slot is used twice.
+// The same with real threads on the real table. A controller thread with a mailbox grants in ticket order;
+// replicas come, drain and go meanwhile. Ends only if no wake-up is lost (a hang is the test's timeout) and
+// no slot is used twice.
 TEST(TableStress, WorkersAndControllerUnderReplicasThatComeAndGo) {
   constexpr int kWorkers = 6, kRequests = 3000, kPlaces = 3, kSlots = 1;
   Table t("a", kWorkers);
@@ -240,10 +258,12 @@ TEST(TableStress, WorkersAndControllerUnderReplicasThatComeAndGo) {
         if (slot < 0) {
           t.waiting().fetch_add(1);
           post({w, ticket});
-          while ((slot = grants[static_cast<std::size_t>(w)].load()) < 0) grants[static_cast<std::size_t>(w)].wait(-1);
+          while ((slot = grants[static_cast<std::size_t>(w)].load()) < 0)
+            grants[static_cast<std::size_t>(w)].wait(-1);
           grants[static_cast<std::size_t>(w)] = -1;
         }
-        const auto port = t.entry(slot).endpoint->port;  // a data race here would be ThreadSanitizer's to find
+        const auto port =
+            t.entry(slot).endpoint->port;  // a data race here would be ThreadSanitizer's to find
         if (used[port].fetch_add(1) >= kSlots) ++violations;
         std::this_thread::yield();
         used[port].fetch_sub(1);

@@ -9,14 +9,15 @@ namespace {
 
 struct Work {
   const Claim* claim;
-  int running;       // with what was given in this round
+  int running;  // with what was given in this round
   int given = 0;
   int evictable;
   int evicted = 0;
   bool stopped = false;  // blocked, so not looked at again
 };
 
-// Replicas that may be taken for a Model that has none: idle ones, never below min, and of a busy Model never the last one.
+// Replicas that may be taken for a Model that has none: idle ones, never below min, and of a busy Model never
+// the last one.
 int evictable_of(const Claim& c) {
   const int keep = c.idle_since && !c.waiting_since ? c.min : std::max(1, c.min);
   return std::clamp(std::min(c.idle_replicas, c.running - keep), 0, c.running);
@@ -57,7 +58,8 @@ Allotment allot(const std::vector<Claim>& claims, const Memory& memory) {
   std::uint64_t releasing = memory.releasing;
   const auto block = [&](Work& w, Blocked::Why why, std::string held_by = {}) {
     w.stopped = true;
-    out.blocked.push_back({w.claim->model, w.claim->desired - w.running, why, w.claim->need, free, memory.total, std::move(held_by)});
+    out.blocked.push_back({w.claim->model, w.claim->desired - w.running, why, w.claim->need, free,
+                           memory.total, std::move(held_by)});
   };
 
   for (;;) {
@@ -121,16 +123,19 @@ Allotment allot(const std::vector<Claim>& claims, const Memory& memory) {
     const Work* holder = nullptr;
     for (const auto& v : works) {
       if (&v == &w || v.claim->running == 0 || v.claim->need == 0) continue;
-      const auto holds = [](const Work& x) { return x.claim->need * static_cast<std::uint64_t>(x.claim->running); };
+      const auto holds = [](const Work& x) {
+        return x.claim->need * static_cast<std::uint64_t>(x.claim->running);
+      };
       if (!holder || holds(v) > holds(*holder)) holder = &v;
     }
     block(w, Blocked::Why::memory_short, holder ? holder->claim->model : std::string());
-    // A starving Model that fits once the others shrink to their minimum keeps what is free: growth elsewhere could starve it
-    // for ever.
+    // A starving Model that fits once the others shrink to their minimum keeps what is free: growth elsewhere
+    // could starve it for ever.
     if (starving) {
       std::uint64_t pinned = 0;
       for (const auto& v : works) {
-        if (&v != &w) pinned += v.claim->need * static_cast<std::uint64_t>(std::min(v.claim->min, v.claim->running));
+        if (&v != &w)
+          pinned += v.claim->need * static_cast<std::uint64_t>(std::min(v.claim->min, v.claim->running));
       }
       if (pinned <= memory.total && need <= memory.total - pinned) free = 0;
     }

@@ -1,6 +1,6 @@
-// Who gets this machine's memory: a pure function of what every Model wants, what is free and who waits since when. Starts
-// never take memory that is not free; for a Model whose requests wait and that has no replica, idle replicas of others are
-// evicted, longest idle first, only if that suffices.
+// Who gets this machine's memory: a pure function of what every Model wants, what is free and who waits since
+// when. Starts never take memory that is not free; for a Model whose requests wait and that has no replica,
+// idle replicas of others are evicted, longest idle first, only if that suffices.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ namespace tg::scale {
 struct Claim {
   std::string model;
   int desired = 0;
-  int running = 0;                     // ready and starting, not those that drain
-  int idle_replicas = 0;               // of the running ones: no request on them
+  int running = 0;        // ready and starting, not those that drain
+  int idle_replicas = 0;  // of the running ones: no request on them
   int min = 0;
   std::uint64_t need = 0;              // bytes per replica; 0 = unknown, admitted (the start finds out)
   std::optional<Nanos> waiting_since;  // the oldest held request
@@ -24,7 +24,7 @@ struct Claim {
 };
 
 struct Memory {
-  std::uint64_t total = 0;      // 0 = not limited
+  std::uint64_t total = 0;  // 0 = not limited
   std::uint64_t free = 0;
   std::uint64_t releasing = 0;  // held by replicas that drain or stop: free soon
 };
@@ -45,12 +45,12 @@ struct Evict {
 struct Blocked {
   enum class Why { never_fits, memory_short, waits_for_release };
   std::string model;
-  int count = 0;                // replicas that cannot start now
+  int count = 0;  // replicas that cannot start now
   Why why = Why::memory_short;
-  std::uint64_t need = 0;       // bytes of one replica
-  std::uint64_t free = 0;       // when it was looked at
+  std::uint64_t need = 0;  // bytes of one replica
+  std::uint64_t free = 0;  // when it was looked at
   std::uint64_t total = 0;
-  std::string held_by;          // a Model whose memory would help but may not be taken; may be empty
+  std::string held_by;  // a Model whose memory would help but may not be taken; may be empty
   bool operator==(const Blocked&) const = default;
 };
 
@@ -61,8 +61,9 @@ struct Allotment {
   bool operator==(const Allotment&) const = default;
 };
 
-// Order: Models without a replica whose requests wait, oldest first; then `min` of each; then the rest, oldest waiting first,
-// one replica each in turn, so that a large wish does not starve a small one. Ties go by name.
+// Order: Models without a replica whose requests wait, oldest first; then `min` of each; then the rest,
+// oldest waiting first, one replica each in turn, so that a large wish does not starve a small one. Ties go
+// by name.
 Allotment allot(const std::vector<Claim>& claims, const Memory& memory);
 
 }  // namespace tg::scale

@@ -30,14 +30,16 @@ Claim idle(Claim c, Nanos since) {
 }
 
 TEST(Allot, StartsWhatFits) {
-  const auto a = allot({waiting(claim("a", 2, 0, 4 * kGi), 5), claim("b", 1, 1, 4 * kGi)}, {16 * kGi, 10 * kGi, 0});
+  const auto a =
+      allot({waiting(claim("a", 2, 0, 4 * kGi), 5), claim("b", 1, 1, 4 * kGi)}, {16 * kGi, 10 * kGi, 0});
   EXPECT_EQ(a.starts, (std::vector<Start>{{"a", 2}}));
   EXPECT_TRUE(a.blocked.empty());
   EXPECT_TRUE(a.evictions.empty());
 }
 
 TEST(Allot, EvictsTheLongestIdleForAWaitingOne) {
-  const auto a = allot({waiting(claim("a", 1, 0, 6 * kGi), 5), idle(claim("b", 1, 1, 6 * kGi), 100), idle(claim("c", 1, 1, 6 * kGi), 50)},
+  const auto a = allot({waiting(claim("a", 1, 0, 6 * kGi), 5), idle(claim("b", 1, 1, 6 * kGi), 100),
+                        idle(claim("c", 1, 1, 6 * kGi), 50)},
                        {16 * kGi, 2 * kGi, 0});
   EXPECT_EQ(a.evictions, (std::vector<Evict>{{"c", 1, "a"}}));
   ASSERT_EQ(a.blocked.size(), 1U);
@@ -46,7 +48,8 @@ TEST(Allot, EvictsTheLongestIdleForAWaitingOne) {
 }
 
 TEST(Allot, EvictsNothingWhenThatWouldNotSuffice) {
-  const auto a = allot({waiting(claim("a", 1, 0, 10 * kGi), 5), idle(claim("b", 1, 1, 4 * kGi), 100), claim("c", 1, 1, 9 * kGi)},
+  const auto a = allot({waiting(claim("a", 1, 0, 10 * kGi), 5), idle(claim("b", 1, 1, 4 * kGi), 100),
+                        claim("c", 1, 1, 9 * kGi)},
                        {16 * kGi, 3 * kGi, 0});
   EXPECT_TRUE(a.evictions.empty());
   ASSERT_EQ(a.blocked.size(), 1U);
@@ -58,14 +61,16 @@ TEST(Allot, EvictsNothingWhenThatWouldNotSuffice) {
 }
 
 TEST(Allot, WaitsForWhatIsBeingReleasedInsteadOfEvictingMore) {
-  const auto a = allot({waiting(claim("a", 1, 0, 6 * kGi), 5), idle(claim("b", 1, 1, 6 * kGi), 100)}, {16 * kGi, 2 * kGi, 8 * kGi});
+  const auto a = allot({waiting(claim("a", 1, 0, 6 * kGi), 5), idle(claim("b", 1, 1, 6 * kGi), 100)},
+                       {16 * kGi, 2 * kGi, 8 * kGi});
   EXPECT_TRUE(a.evictions.empty());
   ASSERT_EQ(a.blocked.size(), 1U);
   EXPECT_EQ(a.blocked[0].why, Blocked::Why::waits_for_release);
 }
 
 TEST(Allot, ASecondReplicaEvictsNobody) {
-  const auto a = allot({waiting(claim("a", 2, 1, 6 * kGi), 5), idle(claim("b", 1, 1, 6 * kGi), 100)}, {16 * kGi, 2 * kGi, 0});
+  const auto a = allot({waiting(claim("a", 2, 1, 6 * kGi), 5), idle(claim("b", 1, 1, 6 * kGi), 100)},
+                       {16 * kGi, 2 * kGi, 0});
   EXPECT_TRUE(a.evictions.empty());
   EXPECT_EQ(a.blocked.at(0).why, Blocked::Why::memory_short);
 }
@@ -88,13 +93,15 @@ TEST(Allot, AnIdleReplicaOfALargeFleetGivesWayToAStarvingModel) {
 }
 
 TEST(Allot, WhatNeverFitsSaysSoAndDoesNotBlockOthers) {
-  const auto a = allot({waiting(claim("a", 1, 0, 20 * kGi), 1), waiting(claim("b", 1, 0, 4 * kGi), 5)}, {16 * kGi, 8 * kGi, 0});
+  const auto a = allot({waiting(claim("a", 1, 0, 20 * kGi), 1), waiting(claim("b", 1, 0, 4 * kGi), 5)},
+                       {16 * kGi, 8 * kGi, 0});
   EXPECT_EQ(a.starts, (std::vector<Start>{{"b", 1}}));
   EXPECT_EQ(a.blocked.at(0).why, Blocked::Why::never_fits);
 }
 
 TEST(Allot, GrowthElsewhereDoesNotTakeWhatAStarvingModelWaitsFor) {
-  const auto a = allot({waiting(claim("a", 1, 0, 8 * kGi), 1), waiting(claim("b", 3, 2, 4 * kGi), 0)}, {16 * kGi, 5 * kGi, 0});
+  const auto a = allot({waiting(claim("a", 1, 0, 8 * kGi), 1), waiting(claim("b", 3, 2, 4 * kGi), 0)},
+                       {16 * kGi, 5 * kGi, 0});
   EXPECT_TRUE(a.starts.empty());
   EXPECT_EQ(a.blocked.size(), 2U);
 }
@@ -102,12 +109,14 @@ TEST(Allot, GrowthElsewhereDoesNotTakeWhatAStarvingModelWaitsFor) {
 TEST(Allot, OldestWaitingFirstThenMinThenOneEachInTurn) {
   auto m = claim("m", 1, 0, 4 * kGi);
   m.min = 1;
-  const std::vector<Claim> claims = {claim("z", 3, 1, 4 * kGi), m, waiting(claim("b", 1, 0, 4 * kGi), 9), waiting(claim("c", 1, 0, 4 * kGi), 3),
-                                     claim("y", 3, 1, 4 * kGi)};
+  const std::vector<Claim> claims = {claim("z", 3, 1, 4 * kGi), m, waiting(claim("b", 1, 0, 4 * kGi), 9),
+                                     waiting(claim("c", 1, 0, 4 * kGi), 3), claim("y", 3, 1, 4 * kGi)};
   EXPECT_EQ(allot(claims, {64 * kGi, 4 * kGi, 0}).starts, (std::vector<Start>{{"c", 1}}));
   EXPECT_EQ(allot(claims, {64 * kGi, 8 * kGi, 0}).starts, (std::vector<Start>{{"b", 1}, {"c", 1}}));
-  EXPECT_EQ(allot(claims, {64 * kGi, 12 * kGi, 0}).starts, (std::vector<Start>{{"m", 1}, {"b", 1}, {"c", 1}}));
-  EXPECT_EQ(allot(claims, {64 * kGi, 20 * kGi, 0}).starts, (std::vector<Start>{{"z", 1}, {"m", 1}, {"b", 1}, {"c", 1}, {"y", 1}}));
+  EXPECT_EQ(allot(claims, {64 * kGi, 12 * kGi, 0}).starts,
+            (std::vector<Start>{{"m", 1}, {"b", 1}, {"c", 1}}));
+  EXPECT_EQ(allot(claims, {64 * kGi, 20 * kGi, 0}).starts,
+            (std::vector<Start>{{"z", 1}, {"m", 1}, {"b", 1}, {"c", 1}, {"y", 1}}));
 }
 
 TEST(Allot, AnUnknownNeedStarts) {
@@ -128,7 +137,8 @@ TEST(AllotProperty, NeverBeyondMemoryMinOrWhatIsIdleAndTheSameTwice) {
       c.running = static_cast<int>(random() % 4);
       c.desired = std::max(c.min, static_cast<int>(random() % 5));
       c.need = (1 + random() % 6) * kGi;
-      c.idle_replicas = c.running == 0 ? 0 : static_cast<int>(random() % (static_cast<unsigned>(c.running) + 1));
+      c.idle_replicas =
+          c.running == 0 ? 0 : static_cast<int>(random() % (static_cast<unsigned>(c.running) + 1));
       if (random() % 2) {
         c.waiting_since = static_cast<Nanos>(random() % 100);
       } else if (c.idle_replicas == c.running) {
@@ -166,7 +176,8 @@ TEST(AllotProperty, NeverBeyondMemoryMinOrWhatIsIdleAndTheSameTwice) {
       int told = 0;
       for (const auto& s : a.starts) told += s.model == c.model ? s.count : 0;
       for (const auto& b : a.blocked) told += b.model == c.model ? b.count : 0;
-      bool gave = std::any_of(a.evictions.begin(), a.evictions.end(), [&](const Evict& e) { return e.model == c.model; });
+      bool gave = std::any_of(a.evictions.begin(), a.evictions.end(),
+                              [&](const Evict& e) { return e.model == c.model; });
       if (!gave) {
         ASSERT_EQ(told, std::max(0, c.desired - c.running)) << seed << c.model;
       }
@@ -175,12 +186,15 @@ TEST(AllotProperty, NeverBeyondMemoryMinOrWhatIsIdleAndTheSameTwice) {
     const Claim* oldest = nullptr;
     for (const auto& c : claims) {
       if (c.running == 0 && c.desired > 0 && c.waiting_since &&
-          (!oldest || std::pair(*c.waiting_since, c.model) < std::pair(*oldest->waiting_since, oldest->model))) {
+          (!oldest ||
+           std::pair(*c.waiting_since, c.model) < std::pair(*oldest->waiting_since, oldest->model))) {
         oldest = &c;
       }
     }
     if (oldest && oldest->need <= memory.free) {
-      ASSERT_TRUE(std::any_of(a.starts.begin(), a.starts.end(), [&](const Start& s) { return s.model == oldest->model; })) << seed;
+      ASSERT_TRUE(std::any_of(a.starts.begin(), a.starts.end(), [&](const Start& s) {
+        return s.model == oldest->model;
+      })) << seed;
     }
   }
 }

@@ -36,12 +36,14 @@ int cheapest(const State& state, const Spec& spec, const Policy& policy) {
   return best;
 }
 
-Sizes sizes(const State& state, const Spec& spec, const Learned& learned, const Supply& supply, const Policy& policy) {
+Sizes sizes(const State& state, const Spec& spec, const Learned& learned, const Supply& supply,
+            const Policy& policy) {
   Sizes s;
   s.slow = cheapest(state, spec, policy);
   if (state.clock < policy.memory) s.slow = std::max(s.slow, state.initial);
 
-  const double held_work = work_of(static_cast<double>(supply.held), static_cast<double>(supply.held_prompt_tokens), spec, learned);
+  const double held_work = work_of(static_cast<double>(supply.held),
+                                   static_cast<double>(supply.held_prompt_tokens), spec, learned);
   const double target = std::max(0.1, seconds(spec.first_token_target));
   const double rate = state.recent_work / seconds(policy.short_window) / std::max(0.05, learned.rho);
   // A request runs on one replica: more replicas than requests help nobody.
@@ -55,13 +57,20 @@ Sizes sizes(const State& state, const Spec& spec, const Learned& learned, const 
 
 std::string_view rule_name(Rule rule) {
   switch (rule) {
-    case Rule::targets: return "targets";
-    case Rule::queue: return "queue";
-    case Rule::horizon: return "horizon";
-    case Rule::idle: return "idle";
-    case Rule::arrival_at_zero: return "arrivalAtZero";
-    case Rule::bounds: return "bounds";
-    case Rule::unmeasured: return "unmeasured";
+    case Rule::targets:
+      return "targets";
+    case Rule::queue:
+      return "queue";
+    case Rule::horizon:
+      return "horizon";
+    case Rule::idle:
+      return "idle";
+    case Rule::arrival_at_zero:
+      return "arrivalAtZero";
+    case Rule::bounds:
+      return "bounds";
+    case Rule::unmeasured:
+      return "unmeasured";
   }
   return "targets";
 }
@@ -74,14 +83,15 @@ double work_of(double requests, double prompt_tokens, const Spec& spec, const Le
 
 Nanos keep_alive(const Spec& spec, const Learned& learned, const Policy& policy) {
   if (spec.idle) return *spec.idle;
-  const double wanted = policy.keep_factor * seconds(learned.cold_start) * std::max(1.0, learned.waiting_per_start);
+  const double wanted =
+      policy.keep_factor * seconds(learned.cold_start) * std::max(1.0, learned.waiting_per_start);
   const double floor = std::max(2 * seconds(learned.cold_start), seconds(policy.keep_floor));
   const double ceiling = seconds(policy.keep_ceiling);
   return nanos(std::min(ceiling, std::max(floor, wanted)));
 }
 
-void advance(State& state, Nanos now, const Sample& sample, const Spec& spec, const Learned& learned, const Supply& supply,
-             const Policy& policy) {
+void advance(State& state, Nanos now, const Sample& sample, const Spec& spec, const Learned& learned,
+             const Supply& supply, const Policy& policy) {
   const Nanos step = state.started ? std::clamp<Nanos>(now - state.last, 0, policy.max_step) : kSecond;
   if (!state.started) state.mass = seconds(policy.prior);
   state.last = now;
@@ -104,7 +114,8 @@ void advance(State& state, Nanos now, const Sample& sample, const Spec& spec, co
   state.mass = state.mass * q + dt;
   const auto sized = static_cast<std::size_t>(replayed(spec)) + 1;
   if (state.backlog.size() < sized) {
-    // A raised bound: what a larger fleet would have seen is not known, so it starts like the largest one that was replayed.
+    // A raised bound: what a larger fleet would have seen is not known, so it starts like the largest one
+    // that was replayed.
     const double backlog = state.backlog.size() > 1 ? state.backlog.back() : 0;
     const double late = state.late.size() > 1 ? state.late.back() : 0;
     state.backlog.resize(sized, backlog);
@@ -122,7 +133,8 @@ void advance(State& state, Nanos now, const Sample& sample, const Spec& spec, co
   }
 
   if (arrivals > 0) state.recent.push_back({state.clock, w, arrivals});
-  while (!state.recent.empty() && state.recent.front().at <= state.clock - policy.short_window) state.recent.pop_front();
+  while (!state.recent.empty() && state.recent.front().at <= state.clock - policy.short_window)
+    state.recent.pop_front();
   state.recent_work = 0;  // summed anew: no drift of rounding over days
   state.recent_arrivals = 0;
   for (const auto& r : state.recent) {
@@ -136,7 +148,8 @@ void advance(State& state, Nanos now, const Sample& sample, const Spec& spec, co
   state.wanted_peaks.forget_before(state.clock - nanos(seconds(learned.cold_start) * policy.shrink_hold));
 }
 
-Decision decide(const State& state, const Spec& spec, const Learned& learned, const Supply& supply, const Policy& policy) {
+Decision decide(const State& state, const Spec& spec, const Learned& learned, const Supply& supply,
+                const Policy& policy) {
   Decision d;
   const Sizes s = sizes(state, spec, learned, supply, policy);
   const int current = supply.ready + supply.starting;
@@ -158,7 +171,8 @@ Decision decide(const State& state, const Spec& spec, const Learned& learned, co
   int n = std::max(s.slow, s.fast);
   d.rule = s.fast > s.slow ? Rule::queue : Rule::targets;
   std::string why = d.rule == Rule::queue
-                        ? fmt::format("{} held and {:.2f} requests/s need {}", supply.held, d.inputs.arrivals_per_second, s.fast)
+                        ? fmt::format("{} held and {:.2f} requests/s need {}", supply.held,
+                                      d.inputs.arrivals_per_second, s.fast)
                         : fmt::format("replay sizing of {:.2f} requests/s", d.inputs.arrivals_per_second);
   // Requests that run on a draining replica need no new one; only a held request starts a Model.
   const bool at_zero = current == 0 && supply.held == 0;
@@ -166,8 +180,9 @@ Decision decide(const State& state, const Spec& spec, const Learned& learned, co
     n = 0;
     d.rule = Rule::idle;
     why = at_zero ? std::string("at zero, no request waits")
-                       : fmt::format("idle {} of {}{}", format_duration(state.idle / kSecond * kSecond),
-                                     format_duration(d.inputs.keep), d.inputs.keep_explicit ? " (idle in the document)" : "");
+                  : fmt::format("idle {} of {}{}", format_duration(state.idle / kSecond * kSecond),
+                                format_duration(d.inputs.keep),
+                                d.inputs.keep_explicit ? " (idle in the document)" : "");
   } else if (current == 0) {
     n = std::max(1, n);
     d.rule = Rule::arrival_at_zero;
@@ -176,8 +191,9 @@ Decision decide(const State& state, const Spec& spec, const Learned& learned, co
   } else if (n < current) {
     const int kept = std::min(current, std::max(n, d.inputs.peak));
     if (kept > n) {
-      why = fmt::format("{} would do, kept: {} were wanted within the scale-down horizon of {:.0f} cold starts of {}", n,
-                        d.inputs.peak, policy.shrink_hold, format_duration(cold / kMillisecond * kMillisecond));
+      why = fmt::format(
+          "{} would do, kept: {} were wanted within the scale-down horizon of {:.0f} cold starts of {}", n,
+          d.inputs.peak, policy.shrink_hold, format_duration(cold / kMillisecond * kMillisecond));
       d.rule = Rule::horizon;
     }
     n = kept;

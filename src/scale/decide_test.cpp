@@ -43,7 +43,8 @@ Log random_log(std::mt19937& random, std::size_t seconds, double scale = 1) {
     if (random() % 60 == 0) rate = std::exp(std::uniform_real_distribution<>(-4, 3.5)(random));
     Second s;
     s.arrivals = std::poisson_distribution<>(rate * scale)(random);
-    for (std::int64_t k = 0; k < s.arrivals; ++k) s.prompt_tokens += 100 + static_cast<std::int64_t>(random() % 3000);
+    for (std::int64_t k = 0; k < s.arrivals; ++k)
+      s.prompt_tokens += 100 + static_cast<std::int64_t>(random() % 3000);
     s.in_flight = std::poisson_distribution<>(rate * 4)(random);
     s.held = random() % 20 == 0 ? static_cast<std::int64_t>(random() % 30) : 0;
     log.push_back(s);
@@ -57,7 +58,8 @@ struct Run {
 };
 
 // Supply follows at once what was decided.
-Run play(const Log& log, const Spec& spec, const Learned& learned, const Policy& policy = {}, State state = {}, bool measured = true) {
+Run play(const Log& log, const Spec& spec, const Learned& learned, const Policy& policy = {},
+         State state = {}, bool measured = true) {
   Run run;
   int current = spec.min;
   Nanos now = 5 * kHour;
@@ -77,7 +79,8 @@ TEST(DecideProperty, BoundsAreNeverCrossed) {
     std::mt19937 random(seed);
     const int min = static_cast<int>(random() % 4);
     const int max = std::max(1, min) + static_cast<int>(random() % 6);
-    const auto run = play(random_log(random, 900, 3), spec_of(min, max), learned_of(static_cast<Nanos>(1 + random() % 120) * kSecond));
+    const auto run = play(random_log(random, 900, 3), spec_of(min, max),
+                          learned_of(static_cast<Nanos>(1 + random() % 120) * kSecond));
     for (const auto& d : run.decisions) {
       ASSERT_GE(d.desired, min);
       ASSERT_LE(d.desired, max);
@@ -151,7 +154,8 @@ TEST(DecideProperty, AHigherPriceNeverLowersReplaySizing) {
     dear.late_price = 30;
     const auto a = play(log, spec_of(1, 10), learned_of(30 * kSecond));
     const auto b = play(log, spec_of(1, 10), learned_of(30 * kSecond), dear);
-    for (std::size_t i = 0; i < log.size(); ++i) ASSERT_GE(b.decisions[i].inputs.slow, a.decisions[i].inputs.slow);
+    for (std::size_t i = 0; i < log.size(); ++i)
+      ASSERT_GE(b.decisions[i].inputs.slow, a.decisions[i].inputs.slow);
   }
 }
 
@@ -162,7 +166,8 @@ TEST(DecideProperty, MoreHeldWorkNeverLowersTheDecision) {
     const auto& state = run.states.back();
     int last = 0;
     for (std::int64_t held = 0; held < 200; ++held) {
-      const auto d = decide(state, spec_of(0, 10), learned_of(30 * kSecond), {2, 1, 3, held, held * 400, true});
+      const auto d =
+          decide(state, spec_of(0, 10), learned_of(30 * kSecond), {2, 1, 3, held, held * 400, true});
       ASSERT_GE(d.desired, last);
       last = d.desired;
     }
@@ -178,7 +183,8 @@ TEST(DecideProperty, KTimesASteadyLoadNeedsAtMostKTimesTheReplicasPlusOne) {
       Log log;
       for (int i = 0; i < 1500; ++i) {
         Second s{std::poisson_distribution<>(rate)(random), 0, 0, 1};
-        for (std::int64_t a = 0; a < s.arrivals; ++a) s.prompt_tokens += 100 + static_cast<std::int64_t>(random() % 3000);
+        for (std::int64_t a = 0; a < s.arrivals; ++a)
+          s.prompt_tokens += 100 + static_cast<std::int64_t>(random() % 3000);
         s.arrivals *= k;
         s.prompt_tokens *= k;
         log.push_back(s);
@@ -199,10 +205,12 @@ TEST(DecideProperty, NothingIsRemovedWithinTheHorizonOfAPeakAboveIt) {
     const auto run = play(log, spec_of(1, 10), learned_of(cold * kSecond));
     for (std::size_t i = 1; i < log.size(); ++i) {
       if (run.decisions[i].desired >= run.decisions[i - 1].desired) continue;
-      // The horizon for whatever was wanted is at least twice the cold start: a replica that still starts is not removed.
+      // The horizon for whatever was wanted is at least twice the cold start: a replica that still starts is
+      // not removed.
       for (std::size_t back = 0; back < static_cast<std::size_t>(2 * cold) && back <= i; ++back) {
         const auto& in = run.decisions[i - back].inputs;
-        ASSERT_LE(std::min(10, std::max(in.slow, in.fast)), run.decisions[i].desired) << seed << " at " << i << " back " << back;
+        ASSERT_LE(std::min(10, std::max(in.slow, in.fast)), run.decisions[i].desired)
+            << seed << " at " << i << " back " << back;
       }
     }
   }
@@ -212,7 +220,8 @@ TEST(DecideProperty, MissingMeasurementsNeverScaleDown) {
   for (unsigned seed = 0; seed < 10; ++seed) {
     std::mt19937 random(seed);
     const auto run = play(random_log(random, 900, 2), spec_of(0, 8), learned_of(5 * kSecond), {}, {}, false);
-    for (std::size_t i = 1; i < run.decisions.size(); ++i) ASSERT_GE(run.decisions[i].desired, run.decisions[i - 1].desired);
+    for (std::size_t i = 1; i < run.decisions.size(); ++i)
+      ASSERT_GE(run.decisions[i].desired, run.decisions[i - 1].desired);
   }
   // Not even to zero after a long silence.
   const auto run = play(Log(4000), spec_of(0, 3), learned_of(5 * kSecond), {}, {}, false);
@@ -285,7 +294,7 @@ TEST(Decide, KeepAliveIsTheStatedFormula) {
   EXPECT_EQ(keep(10 * kSecond, 1), 310 * kSecond);
   EXPECT_EQ(keep(10 * kSecond, 2), 620 * kSecond);
   EXPECT_EQ(keep(10 * kSecond, 0.1), 310 * kSecond);
-  EXPECT_EQ(keep(kSecond, 1), 60 * kSecond);     // the floor
+  EXPECT_EQ(keep(kSecond, 1), 60 * kSecond);      // the floor
   EXPECT_EQ(keep(2 * kMinute, 1), 30 * kMinute);  // the ceiling
   EXPECT_EQ(keep(20 * kMinute, 1), 30 * kMinute);
   Spec s;

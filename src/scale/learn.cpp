@@ -60,7 +60,8 @@ void Learner::observe(const Seen& s) {
   if (s.finished > 0 && s.output_tokens >= 0) {
     const double k = static_cast<double>(s.finished);
     const double mean = static_cast<double>(s.output_tokens) / k;
-    // Until 100 requests were seen the plain mean learns faster than the decay; the prior counts as one request.
+    // Until 100 requests were seen the plain mean learns faster than the decay; the prior counts as one
+    // request.
     const double rate = std::max(0.01, 1 / (requests + 2));
     const double keep = std::pow(1 - rate, k);
     const double off = mean - output_mean;
@@ -75,7 +76,8 @@ void Learner::observe(const Seen& s) {
     const double seen_y = seconds(s.decode_ns) / static_cast<double>(s.decode_tokens);
     // Between two tokens the engine also works on prompts of others: that share of the time is not decoding.
     const double prompts = static_cast<double>(s.finished) * prompt_mean;
-    const double share = s.elapsed > 0 && s.ready > 0 ? std::min(0.8, beta() * prompts / (s.elapsed * s.ready)) : 0;
+    const double share =
+        s.elapsed > 0 && s.ready > 0 ? std::min(0.8, beta() * prompts / (s.elapsed * s.ready)) : 0;
     prefill_share = 0.95 * prefill_share + 0.05 * share;
     const double y = seen_y * (1 - prefill_share);
     const double keep = std::exp(-n / 100000);
@@ -90,9 +92,10 @@ void Learner::observe(const Seen& s) {
   }
   if (s.first_tokens > 0 && s.first_token_ns > 0) {
     const double first = seconds(s.first_token_ns) / static_cast<double>(s.first_tokens);
-    const double prompt = s.reported_prompt_tokens > 0 && s.finished > 0
-                              ? static_cast<double>(s.reported_prompt_tokens) / static_cast<double>(s.finished)
-                              : prompt_mean;
+    const double prompt =
+        s.reported_prompt_tokens > 0 && s.finished > 0
+            ? static_cast<double>(s.reported_prompt_tokens) / static_cast<double>(s.finished)
+            : prompt_mean;
     const double sample = std::max(1e-7, (first - 2 * engine().alpha) / std::max(1.0, prompt));
     if (prompt >= 16) {
       if (prompt_samples == 0) {
@@ -103,9 +106,10 @@ void Learner::observe(const Seen& s) {
       prompt_samples = std::min(1e9, prompt_samples + 1);
     }
   }
-  // A replica shows its real speed only while it has all it can take: all slots busy and somebody waits, for so long that the
-  // requests that end now began in that state.
-  const bool saturated = s.ready > 0 && s.held > 0 && s.in_flight >= static_cast<std::int64_t>(s.ready) * s.slots;
+  // A replica shows its real speed only while it has all it can take: all slots busy and somebody waits, for
+  // so long that the requests that end now began in that state.
+  const bool saturated =
+      s.ready > 0 && s.held > 0 && s.in_flight >= static_cast<std::int64_t>(s.ready) * s.slots;
   saturated_for = saturated ? saturated_for + s.elapsed : 0;
   if (saturated && saturated_for > std::max(10.0, 2 * output_mean / decode_rate()) && s.elapsed > 0) {
     Spec spec;
@@ -123,7 +127,9 @@ void Learner::observe(const Seen& s) {
   }
 }
 
-double Learner::code_points_per_token() const { return std::clamp(code_points / std::max(1.0, tokens), 0.5, 16.0); }
+double Learner::code_points_per_token() const {
+  return std::clamp(code_points / std::max(1.0, tokens), 0.5, 16.0);
+}
 
 std::int64_t Learner::output_p90() const {
   const double m = std::max(1.0, output_mean);
@@ -138,16 +144,17 @@ double Learner::decode_rate() const {
 }
 
 double Learner::beta() const {
-  // Engines read a prompt 10 to 90 times as fast as they write: prior 60 times, from the token time as soon as one was seen.
+  // Engines read a prompt 10 to 90 times as fast as they write: prior 60 times, from the token time as soon
+  // as one was seen.
   if (prompt_samples == 0) return w < 1 ? kPrior.beta : std::clamp(wy / w / 60, 1e-6, 10.0);
   return std::clamp(per_prompt_token, 1e-6, 10.0);
 }
 
 EngineSpeed Learner::engine() const {
   if (w < 1) return {kPrior.alpha, beta(), kPrior.gamma};
-  // Prior: a full batch makes a token 30 % slower. Strong, for gamma is used far from what was seen (at a full batch) and
-  // concurrency goes with prompts that are worked on at the same time; its weight is that of the whole memory at a spread of an
-  // eighth of the slots. alpha needs none, for y itself was measured.
+  // Prior: a full batch makes a token 30 % slower. Strong, for gamma is used far from what was seen (at a
+  // full batch) and concurrency goes with prompts that are worked on at the same time; its weight is that of
+  // the whole memory at a spread of an eighth of the slots. alpha needs none, for y itself was measured.
   const double mean_y = wy / w;
   const double g0 = 0.3 * mean_y / slots;
   const double pg = 100000 * slots * slots / 64;

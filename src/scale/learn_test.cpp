@@ -55,7 +55,7 @@ TEST(Learner, LearnsLengthsAtAnyRateOfRequests) {
       for (int k = 0; k < per_second; ++k) s.output_tokens += static_cast<std::int64_t>(length(random));
       l.observe(s);
     }
-    EXPECT_NEAR(l.output_mean, std::exp(5 + 0.32), 50) << per_second;  // 204
+    EXPECT_NEAR(l.output_mean, std::exp(5 + 0.32), 50) << per_second;                                 // 204
     EXPECT_NEAR(static_cast<double>(l.output_p90()), std::exp(5 + 1.2816 * 0.8), 110) << per_second;  // 414
   }
 }
@@ -84,11 +84,14 @@ TEST(Learner, FindsTheEngineFromWhatItsAnswersTook) {
     s.finished = s.arrivals = 1;
     s.prompt_tokens = s.reported_prompt_tokens = 50 + static_cast<std::int64_t>(random() % 1000);
     s.first_tokens = 1;
-    const double waits = static_cast<double>(random() % 100) / 250 * static_cast<double>(s.in_flight - 1);  // for prompts of others
-    s.first_token_ns = static_cast<std::int64_t>((2 * truth.alpha + truth.beta * static_cast<double>(s.reported_prompt_tokens) + waits) * 1e9);
+    const double waits = static_cast<double>(random() % 100) / 250 *
+                         static_cast<double>(s.in_flight - 1);  // for prompts of others
+    s.first_token_ns = static_cast<std::int64_t>(
+        (2 * truth.alpha + truth.beta * static_cast<double>(s.reported_prompt_tokens) + waits) * 1e9);
     s.decode_tokens = 40;
     const double noise = 0.9 + static_cast<double>(random() % 200) / 1000;
-    s.decode_ns = static_cast<std::int64_t>(40 * noise * (truth.alpha + truth.gamma * static_cast<double>(s.in_flight)) * 1e9);
+    s.decode_ns = static_cast<std::int64_t>(
+        40 * noise * (truth.alpha + truth.gamma * static_cast<double>(s.in_flight)) * 1e9);
     l.observe(s);
   }
   const auto e = l.engine();
@@ -141,13 +144,15 @@ TEST(Learner, RhoMovesOnlyWhileSaturated) {
 TEST(Learner, HostileNumbersStayFinite) {
   Learner l;
   Seen s;
-  s.arrivals = s.finished = s.first_tokens = s.decode_tokens = s.output_tokens = s.prompt_tokens = s.reported_prompt_tokens =
-      s.prompt_code_points = s.first_token_ns = s.decode_ns = s.in_flight = s.held = std::int64_t{1} << 60;
+  s.arrivals = s.finished = s.first_tokens = s.decode_tokens = s.output_tokens = s.prompt_tokens =
+      s.reported_prompt_tokens = s.prompt_code_points = s.first_token_ns = s.decode_ns = s.in_flight =
+          s.held = std::int64_t{1} << 60;
   s.ready = 1;
   s.slots = 1;
   for (int i = 0; i < 50; ++i) l.observe(s);
   const auto f = l.figures(false);
-  for (const double v : {f.rho, f.output, f.prompt, f.engine.alpha, f.engine.beta, f.engine.gamma, l.decode_rate(), l.code_points_per_token()}) {
+  for (const double v : {f.rho, f.output, f.prompt, f.engine.alpha, f.engine.beta, f.engine.gamma,
+                         l.decode_rate(), l.code_points_per_token()}) {
     EXPECT_TRUE(std::isfinite(v));
     EXPECT_GE(v, 0);
   }

@@ -1,7 +1,8 @@
-// For tests: a fleet of engines under a log of requests, with `decide` once a second. Engines are iterations: a base, plus a
-// time per prompt token of the chunk, plus a time per decoding sequence; chunks are filled first come first served; the first
-// token leaves with the iteration that ends the prompt. One first-in-first-out queue, the least busy ready replica, graceful
-// drain, not-ready replicas removed first. Replica time counts from creation, with 600 s after the last arrival.
+// For tests: a fleet of engines under a log of requests, with `decide` once a second. Engines are iterations:
+// a base, plus a time per prompt token of the chunk, plus a time per decoding sequence; chunks are filled
+// first come first served; the first token leaves with the iteration that ends the prompt. One
+// first-in-first-out queue, the least busy ready replica, graceful drain, not-ready replicas removed first.
+// Replica time counts from creation, with 600 s after the last arrival.
 #pragma once
 
 #include <algorithm>
@@ -43,9 +44,9 @@ struct Outcome {
 struct Setting {
   int min = 1, max = 12, fixed = 0;  // fixed > 0: a static fleet
   double cold = 30;
-  double cold_sigma = 0;             // log-normal spread of the real cold start; decide is told the median
+  double cold_sigma = 0;  // log-normal spread of the real cold start; decide is told the median
   int initial = 0;
-  bool learned = false;              // learn alpha, beta, gamma and rho instead of being told
+  bool learned = false;  // learn alpha, beta, gamma and rho instead of being told
   double rho = 0.9;
   double target = 2;
   Policy policy;
@@ -60,7 +61,8 @@ class ReplaySim {
     first_.assign(calls_.size(), -1);
     dispatched_ = first_;
     const double end = calls_.back().at + 600;
-    const int begin = s_.fixed > 0 ? s_.fixed : std::max(s_.min, s_.initial > 0 ? std::min(s_.initial, s_.max) : s_.min);
+    const int begin =
+        s_.fixed > 0 ? s_.fixed : std::max(s_.min, s_.initial > 0 ? std::min(s_.initial, s_.max) : s_.min);
     for (int i = 0; i < begin; ++i) create(0, 0);
     launches_ = 0;
     State state;
@@ -134,12 +136,17 @@ class ReplaySim {
     bool ready = false, draining = false;
     int in_flight = 0;
     std::int64_t iterations = 0;
-    std::deque<std::pair<std::size_t, int>> prompts;                // call, tokens left
-    std::deque<std::pair<std::size_t, int>> chunk;                  // of the running iteration
-    std::priority_queue<std::pair<std::int64_t, std::size_t>, std::vector<std::pair<std::int64_t, std::size_t>>, std::greater<>> decoding;
+    std::deque<std::pair<std::size_t, int>> prompts;  // call, tokens left
+    std::deque<std::pair<std::size_t, int>> chunk;    // of the running iteration
+    std::priority_queue<std::pair<std::int64_t, std::size_t>,
+                        std::vector<std::pair<std::int64_t, std::size_t>>, std::greater<>>
+        decoding;
   };
 
-  double cold() { return s_.cold_sigma > 0 ? s_.cold * std::exp(std::normal_distribution<>(0, s_.cold_sigma)(random_)) : s_.cold; }
+  double cold() {
+    return s_.cold_sigma > 0 ? s_.cold * std::exp(std::normal_distribution<>(0, s_.cold_sigma)(random_))
+                             : s_.cold;
+  }
   void create(double at, double after) {
     Replica r;
     r.created = at;
@@ -154,14 +161,17 @@ class ReplaySim {
     return at;
   }
   int supply() const {
-    return static_cast<int>(std::count_if(replicas_.begin(), replicas_.end(), [](const Replica& r) { return !r.draining; }));
+    return static_cast<int>(
+        std::count_if(replicas_.begin(), replicas_.end(), [](const Replica& r) { return !r.draining; }));
   }
 
   void dispatch() {
     while (!queue_.empty()) {
       Replica* best = nullptr;
       for (auto& r : replicas_) {
-        if (r.ready && !r.draining && r.in_flight < s_.engine.slots && (!best || r.in_flight < best->in_flight)) best = &r;
+        if (r.ready && !r.draining && r.in_flight < s_.engine.slots &&
+            (!best || r.in_flight < best->in_flight))
+          best = &r;
       }
       if (!best) return;
       const auto call = queue_.front();
@@ -294,7 +304,9 @@ class ReplaySim {
   std::mt19937 random_{1};
 };
 
-inline Outcome simulate(const Calls& calls, const Setting& setting) { return ReplaySim(calls, setting).run(); }
+inline Outcome simulate(const Calls& calls, const Setting& setting) {
+  return ReplaySim(calls, setting).run();
+}
 
 // Poisson arrivals with rate(t) below `top`, log-normal lengths.
 inline Calls synthetic(double seconds, double top, const std::function<double(double)>& rate, unsigned seed) {
@@ -305,7 +317,8 @@ inline Calls synthetic(double seconds, double top, const std::function<double(do
   Calls calls;
   for (double t = gap(random); t < seconds; t += gap(random)) {
     if (thin(random) > rate(t)) continue;
-    calls.push_back({t, static_cast<int>(std::clamp(prompt(random), 10.0, 8000.0)), static_cast<int>(std::clamp(output(random), 1.0, 1000.0))});
+    calls.push_back({t, static_cast<int>(std::clamp(prompt(random), 10.0, 8000.0)),
+                     static_cast<int>(std::clamp(output(random), 1.0, 1000.0))});
   }
   return calls;
 }

@@ -1,6 +1,8 @@
-// The policy over fleets of simulated engines: made loads always, recorded traces when TIDEGATE_TRACES names a directory with
+// The policy over fleets of simulated engines: made loads always, recorded traces when TIDEGATE_TRACES names
+// a directory with
 //   azure-2023-conversation.csv, azure-2023-code-first-half.csv   TIMESTAMP,ContextTokens,GeneratedTokens
-//   mooncake-conversation.jsonl                                   {"timestamp": ms, "input_length", "output_length", …}
+//   mooncake-conversation.jsonl                                   {"timestamp": ms, "input_length",
+//   "output_length", …}
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -61,7 +63,8 @@ TEST(Replay, AStepIsAnsweredByLaunchesWithinTwoSeconds) {
 
 TEST(Replay, BeatsEveryStaticFleetOfItsCostOnADayOfTides) {
   // Two tides in three hours: a static fleet pays the top all the time, or is late at it.
-  const auto calls = synthetic(10800, 9, [](double t) { return 4.6 - 4.4 * std::cos(2 * 3.14159265 * t / 5400); }, 5);
+  const auto calls =
+      synthetic(10800, 9, [](double t) { return 4.6 - 4.4 * std::cos(2 * 3.14159265 * t / 5400); }, 5);
   Setting s;
   s.cold = 60;
   const auto policy = simulate(calls, s);
@@ -99,7 +102,8 @@ TEST(Replay, ARememberedSizeRemovesTheStart) {
   EXPECT_LT(warm.p99, 3);
 }
 
-// ---- recorded traces -----------------------------------------------------------------------------------------------
+// ---- recorded traces
+// -----------------------------------------------------------------------------------------------
 
 Calls read_azure(const std::string& path) {
   std::ifstream in(path);
@@ -109,7 +113,9 @@ Calls read_azure(const std::string& path) {
   while (std::getline(in, line)) {
     int year = 0, month = 0, day = 0, hour = 0, minute = 0, prompt = 0, output = 0;
     double second = 0;
-    if (std::sscanf(line.c_str(), "%d-%d-%d %d:%d:%lf,%d,%d", &year, &month, &day, &hour, &minute, &second, &prompt, &output) != 8) continue;
+    if (std::sscanf(line.c_str(), "%d-%d-%d %d:%d:%lf,%d,%d", &year, &month, &day, &hour, &minute, &second,
+                    &prompt, &output) != 8)
+      continue;
     const double at = day * 86400.0 + hour * 3600 + minute * 60 + second;
     if (first < 0) first = at;
     calls.push_back({at - first, prompt, std::max(1, output)});
@@ -127,7 +133,9 @@ Calls read_mooncake(const std::string& path) {
   while (std::getline(in, line)) {
     double at = 0;
     int prompt = 0, output = 0;
-    if (std::sscanf(line.c_str(), "{\"timestamp\": %lf, \"input_length\": %d, \"output_length\": %d", &at, &prompt, &output) != 3) continue;
+    if (std::sscanf(line.c_str(), "{\"timestamp\": %lf, \"input_length\": %d, \"output_length\": %d", &at,
+                    &prompt, &output) != 3)
+      continue;
     if (share(random) > 0.4) continue;
     calls.push_back({at / 1000 + spread(random), prompt, std::max(1, output)});
   }
@@ -136,7 +144,8 @@ Calls read_mooncake(const std::string& path) {
 }
 
 void print_row(const char* trace, const char* policy, const Outcome& o) {
-  std::printf("%-6s %-18s %5.1f / %5.1f / %6.1f / %5.2f / %3d\n", trace, policy, o.within2, o.within10, o.p99, o.hours, o.launches);
+  std::printf("%-6s %-18s %5.1f / %5.1f / %6.1f / %5.2f / %3d\n", trace, policy, o.within2, o.within10, o.p99,
+              o.hours, o.launches);
 }
 
 TEST(ReplayTraces, TableOfTheRecordedTraces) {
@@ -167,7 +176,8 @@ TEST(ReplayTraces, TableOfTheRecordedTraces) {
       s.fixed = n;
       const auto o = simulate(t.calls, s);
       best = std::min(best, o.score_cost());
-      if (n == 4 || n == 5 || n == 8 || n == 10 || n == 12) print_row(t.name, ("static " + std::to_string(n)).c_str(), o);
+      if (n == 4 || n == 5 || n == 8 || n == 10 || n == 12)
+        print_row(t.name, ("static " + std::to_string(n)).c_str(), o);
     }
     for (const double cold : {30.0, 120.0}) {
       char label[64];
@@ -196,8 +206,10 @@ TEST(ReplayTraces, TableOfTheRecordedTraces) {
       }
     }
   }
-  std::printf("score over conv, code, onoff, ramp: %.3f, with learned speeds %.3f (1 = the best static fleet of each)\n", score / cells,
-              score_learned / cells);
+  std::printf(
+      "score over conv, code, onoff, ramp: %.3f, with learned speeds %.3f (1 = the best static fleet of "
+      "each)\n",
+      score / cells, score_learned / cells);
   EXPECT_LT(score / cells, 1.2);
   EXPECT_LT(score_learned / cells, 1.4);
 }

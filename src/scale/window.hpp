@@ -1,5 +1,6 @@
-// The greatest value of the last W nanoseconds for any W up to the kept age. Pure value. Holds at most one point per distinct
-// value (a point that a later one equals or exceeds can never be the greatest again), so replica counts need a few dozen.
+// The greatest value of the last W nanoseconds for any W up to the kept age. Pure value. Holds at most one
+// point per distinct value (a point that a later one equals or exceeds can never be the greatest again), so
+// replica counts need a few dozen.
 #pragma once
 
 #include <algorithm>

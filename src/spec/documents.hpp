@@ -1,5 +1,6 @@
-// The documents as typed values. Decoded from YAML or JSON by decode.hpp from one field table (fields.hpp); every default
-// below is stated there once and repeated here never: a value is what the table or the user said.
+// The documents as typed values. Decoded from YAML or JSON by decode.hpp from one field table (fields.hpp);
+// every default below is stated there once and repeated here never: a value is what the table or the user
+// said.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@ using text::Position;
 
 inline constexpr std::string_view kApiVersion = "tidegate.dev/v1alpha1";
 
-// ---- Model -------------------------------------------------------------------------------------------------------
+// ---- Model
+// -------------------------------------------------------------------------------------------------------
 enum class EngineKind { llamacpp, simulated, ollama, external };
 
 // One scripted fault of the simulated engine: on its n-th request (from 1, counted per replica process) …
@@ -32,10 +34,10 @@ struct SimulatedFault {
 };
 
 struct SimulatedEngine {
-  Nanos load = 0;              // time until ready
-  double prefill = 0;          // tokens a second
-  double decode = 0;           // tokens a second and sequence
-  std::int64_t context = 0;    // tokens
+  Nanos load = 0;            // time until ready
+  double prefill = 0;        // tokens a second
+  double decode = 0;         // tokens a second and sequence
+  std::int64_t context = 0;  // tokens
   std::vector<SimulatedFault> fail;
 };
 
@@ -48,10 +50,10 @@ struct ExternalEngine {
 };
 
 struct Hold {
-  std::int64_t requests = 0;       // at most this many held
-  std::uint64_t bytes = 0;         // … with at most these body bytes in all
-  Nanos deadline = 0;              // then 503 with Retry-After
-  Nanos keep_alive_after = 0;      // comments to streaming clients; 0 = never
+  std::int64_t requests = 0;   // at most this many held
+  std::uint64_t bytes = 0;     // … with at most these body bytes in all
+  Nanos deadline = 0;          // then 503 with Retry-After
+  Nanos keep_alive_after = 0;  // comments to streaming clients; 0 = never
 };
 
 struct Model {
@@ -61,25 +63,26 @@ struct Model {
   SimulatedEngine simulated;                  // with EngineKind::simulated
   OllamaEngine ollama;
   ExternalEngine external;
-  std::string source;                 // file:// hf:// https:// ollama://, empty for simulated and external
-  std::string sha256;                 // hex, lower case; demanded for https://
+  std::string source;  // file:// hf:// https:// ollama://, empty for simulated and external
+  std::string sha256;  // hex, lower case; demanded for https://
   int replicas_min = 0;
   int replicas_max = 1;
-  Position replicas_max_at;           // explain names the line that bounds a decision
-  std::int64_t context = 0;           // tokens per slot
-  int slots = 0;                      // concurrent sequences per replica
-  std::vector<std::string> command;   // replaces the engine's program; empty = found on PATH
-  std::vector<std::string> args;      // added to the engine's arguments
-  std::uint64_t memory = 0;           // bytes; 0 = estimated from the file
-  Nanos first_token_target = 0;       // targets.firstToken
-  std::optional<Nanos> idle;          // nullopt = auto
+  Position replicas_max_at;          // explain names the line that bounds a decision
+  std::int64_t context = 0;          // tokens per slot
+  int slots = 0;                     // concurrent sequences per replica
+  std::vector<std::string> command;  // replaces the engine's program; empty = found on PATH
+  std::vector<std::string> args;     // added to the engine's arguments
+  std::uint64_t memory = 0;          // bytes; 0 = estimated from the file
+  Nanos first_token_target = 0;      // targets.firstToken
+  std::optional<Nanos> idle;         // nullopt = auto
   Hold hold;
 
   // True if a change from `other` needs new processes (engine, source, slots, context, args, command).
   bool same_revision(const Model& other) const;
 };
 
-// ---- Provider ----------------------------------------------------------------------------------------------------
+// ---- Provider
+// ----------------------------------------------------------------------------------------------------
 struct Credentials {
   enum class From { none, env, file };
   From from = From::none;
@@ -101,7 +104,8 @@ struct Provider {
   std::vector<ProviderModel> models;
 };
 
-// ---- Route -------------------------------------------------------------------------------------------------------
+// ---- Route
+// -------------------------------------------------------------------------------------------------------
 struct Target {
   std::string model;     // a Model's name, or with `provider` the provider's name of the model
   std::string provider;  // empty = local Model
@@ -115,12 +119,13 @@ struct Fallback {
 };
 
 struct Retry {
-  int attempts = 0;       // tries in all, fallbacks included
-  double budget = 0;      // retries ÷ requests over the last 10 s, for example 0.2
+  int attempts = 0;   // tries in all, fallbacks included
+  double budget = 0;  // retries ÷ requests over the last 10 s, for example 0.2
 };
 
 struct Timeouts {
-  Nanos connect = 0, tls = 0, request_body = 0, first_byte = 0, between_events = 0, total = 0, client_stalled = 0;
+  Nanos connect = 0, tls = 0, request_body = 0, first_byte = 0, between_events = 0, total = 0,
+        client_stalled = 0;
 };
 
 struct Route {
@@ -133,7 +138,8 @@ struct Route {
   bool implied = false;  // made from a Model or a Provider's entry
 };
 
-// ---- Tenant ------------------------------------------------------------------------------------------------------
+// ---- Tenant
+// ------------------------------------------------------------------------------------------------------
 struct Limits {
   std::int64_t requests_per_minute = 0;  // 0 = no limit
   std::int64_t tokens_per_minute = 0;
@@ -154,7 +160,7 @@ struct Documents {
   std::map<std::string, Provider> providers;
   std::map<std::string, Route> routes;  // name = what clients write in `model`
   std::map<std::string, Tenant> tenants;
-  std::vector<std::string> platforms;   // names of Platform documents seen; they are for render and apply
+  std::vector<std::string> platforms;  // names of Platform documents seen; they are for render and apply
 };
 
 }  // namespace tg::spec

@@ -65,9 +65,11 @@ class Walk {
       const char c = text_[index_[at_]];
       if (c == '{' || c == '[') {
         if (depth_ == kMaxJsonDepth) {
-          return fail("json_too_deep", fmt::format("JSON nested deeper than {} levels at byte {}", kMaxJsonDepth, index_[at_]));
+          return fail("json_too_deep", fmt::format("JSON nested deeper than {} levels at byte {}",
+                                                   kMaxJsonDepth, index_[at_]));
         }
-        visitor_.on_value({key, text_.substr(index_[at_], 1), c == '{' ? JsonKind::object : JsonKind::array, depth_});
+        visitor_.on_value(
+            {key, text_.substr(index_[at_], 1), c == '{' ? JsonKind::object : JsonKind::array, depth_});
         stack_[static_cast<std::size_t>(depth_++)] = {key, index_[at_], c == '{'};
         ++at_;
         if (at_ == count_) return bad("the text ends too early");
@@ -167,7 +169,8 @@ class Walk {
         kind = JsonKind::literal_null;
         good = raw == "null";
         break;
-      default: good = is_number(raw);
+      default:
+        good = is_number(raw);
     }
     if (!good) {
       bad("not a JSON value");
@@ -203,15 +206,18 @@ Result<> JsonScanner::scan(std::string_view text, JsonVisitor& visitor) {
     std::size_t capacity = 4096;
     while (capacity < text.size()) capacity *= 2;
     impl_->parser.reset();
-    if (simdjson::get_active_implementation()->create_dom_parser_implementation(capacity, 1, impl_->parser) != simdjson::SUCCESS) {
+    if (simdjson::get_active_implementation()->create_dom_parser_implementation(capacity, 1, impl_->parser) !=
+        simdjson::SUCCESS) {
       impl_->capacity = 0;
       return fail("out_of_memory", "no memory to scan the JSON text");
     }
     impl_->capacity = capacity;
   }
-  const auto code = impl_->parser->stage1(reinterpret_cast<const std::uint8_t*>(text.data()), text.size(), simdjson::stage1_mode::regular);
+  const auto code = impl_->parser->stage1(reinterpret_cast<const std::uint8_t*>(text.data()), text.size(),
+                                          simdjson::stage1_mode::regular);
   if (code == simdjson::UTF8_ERROR) return fail("invalid_utf8", "the text is not valid UTF-8");
-  if (code == simdjson::UNESCAPED_CHARS) return fail("invalid_json", "invalid JSON: a control character inside a string");
+  if (code == simdjson::UNESCAPED_CHARS)
+    return fail("invalid_json", "invalid JSON: a control character inside a string");
   if (code == simdjson::UNCLOSED_STRING) return fail("invalid_json", "invalid JSON: a string is not closed");
   if (code != simdjson::SUCCESS) return fail("invalid_json", "invalid JSON: the text is empty");
   Walk walk(text, impl_->parser->structural_indexes.get(), impl_->parser->n_structural_indexes, visitor);
@@ -267,14 +273,30 @@ bool json_unescape(std::string_view raw, std::string& out) {
     if (slash + 1 >= raw.size()) return false;
     at = slash + 2;
     switch (raw[slash + 1]) {
-      case '"': out += '"'; break;
-      case '\\': out += '\\'; break;
-      case '/': out += '/'; break;
-      case 'b': out += '\b'; break;
-      case 'f': out += '\f'; break;
-      case 'n': out += '\n'; break;
-      case 'r': out += '\r'; break;
-      case 't': out += '\t'; break;
+      case '"':
+        out += '"';
+        break;
+      case '\\':
+        out += '\\';
+        break;
+      case '/':
+        out += '/';
+        break;
+      case 'b':
+        out += '\b';
+        break;
+      case 'f':
+        out += '\f';
+        break;
+      case 'n':
+        out += '\n';
+        break;
+      case 'r':
+        out += '\r';
+        break;
+      case 't':
+        out += '\t';
+        break;
       case 'u': {
         if (at + 4 > raw.size()) return false;
         const int unit = hex4(raw.substr(at, 4));
@@ -293,7 +315,8 @@ bool json_unescape(std::string_view raw, std::string& out) {
         append_utf8(out, code);
         break;
       }
-      default: return false;
+      default:
+        return false;
     }
   }
   return true;

@@ -1,4 +1,5 @@
-// The walk accepts exactly what nlohmann's parser accepts (both take RFC 8259 texts), apart from our depth limit.
+// The walk accepts exactly what nlohmann's parser accepts (both take RFC 8259 texts), apart from our depth
+// limit.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -29,7 +30,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   checker.end = text.data() + text.size();
   const auto result = scanner.scan(text, checker);
   if (!result && result.error().code == "json_too_deep") return 0;
-  // Escapes inside strings are checked when a string is decoded, not by the walk: compare only where there are none.
+  // Escapes inside strings are checked when a string is decoded, not by the walk: compare only where there
+  // are none.
   if (text.find('\\') != std::string_view::npos) return 0;
   // A byte order mark is skipped by nlohmann, refused here.
   if (text.starts_with("\xEF\xBB\xBF")) return 0;

@@ -44,12 +44,47 @@ TEST(JsonScan, ReportsEveryValueWithItsRange) {
 }
 
 TEST(JsonScan, RefusesWhatIsNotExactlyOneText) {
-  for (const char* bad : {"", " ", "{", "}", "[", "]", "{]", "[}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "[1,]", "[,1]", "{,}",
-                          "{\"a\":1}x", "{\"a\":1}{}", "[1 2]", "[1]]", "tru", "truex", "nul", "01", "1.", ".5", "-", "1e", "+1", "{1:2}",
-                          "{\"a\" 1}", "\"abc", "\"a\nb\"", "[\"a\" \"b\"]", "{\"a\":1 \"b\":2}", "NaN", "[1],", ":", "\"a\":1"}) {
+  for (const char* bad : {"",
+                          " ",
+                          "{",
+                          "}",
+                          "[",
+                          "]",
+                          "{]",
+                          "[}",
+                          "{\"a\"}",
+                          "{\"a\":}",
+                          "{\"a\":1,}",
+                          "[1,]",
+                          "[,1]",
+                          "{,}",
+                          "{\"a\":1}x",
+                          "{\"a\":1}{}",
+                          "[1 2]",
+                          "[1]]",
+                          "tru",
+                          "truex",
+                          "nul",
+                          "01",
+                          "1.",
+                          ".5",
+                          "-",
+                          "1e",
+                          "+1",
+                          "{1:2}",
+                          "{\"a\" 1}",
+                          "\"abc",
+                          "\"a\nb\"",
+                          "[\"a\" \"b\"]",
+                          "{\"a\":1 \"b\":2}",
+                          "NaN",
+                          "[1],",
+                          ":",
+                          "\"a\":1"}) {
     EXPECT_EQ(code_of(bad), "invalid_json") << bad;
   }
-  for (const char* good : {"{}", "[]", "1", "-0.5e+10", "\"\"", "true", "null", " [ ] ", "[[],[{}]]", "{\"\":\"\"}"}) {
+  for (const char* good :
+       {"{}", "[]", "1", "-0.5e+10", "\"\"", "true", "null", " [ ] ", "[[],[{}]]", "{\"\":\"\"}"}) {
     EXPECT_EQ(code_of(good), "ok") << good;
   }
   EXPECT_EQ(code_of("\"\xff\""), "invalid_utf8");
@@ -57,7 +92,9 @@ TEST(JsonScan, RefusesWhatIsNotExactlyOneText) {
 }
 
 TEST(JsonScan, DepthIsBounded) {
-  const auto nested = [](int n) { return std::string(static_cast<std::size_t>(n), '[') + std::string(static_cast<std::size_t>(n), ']'); };
+  const auto nested = [](int n) {
+    return std::string(static_cast<std::size_t>(n), '[') + std::string(static_cast<std::size_t>(n), ']');
+  };
   EXPECT_EQ(code_of(nested(kMaxJsonDepth)), "ok");
   EXPECT_EQ(code_of(nested(kMaxJsonDepth + 1)), "json_too_deep");
   EXPECT_EQ(code_of(std::string(1'000'000, '[')), "json_too_deep");
@@ -91,7 +128,8 @@ TEST(JsonScan, CodePoints) {
   std::string longer;
   for (int i = 0; i < 3000; ++i) longer += "a\xC3\xA9\xF0\x9F\x98\x80";
   for (std::size_t n : {std::size_t{7}, std::size_t{70}, std::size_t{7 * 700}, longer.size()}) {
-    EXPECT_EQ(json_code_points(std::string_view(longer).substr(0, n)), static_cast<std::int64_t>(n / 7 * 3)) << n;
+    EXPECT_EQ(json_code_points(std::string_view(longer).substr(0, n)), static_cast<std::int64_t>(n / 7 * 3))
+        << n;
   }
 }
 
