@@ -107,7 +107,7 @@ void BodyScanner::on_value(const JsonToken& token) {
   }
   // Inline pictures and files ("data:…") are no text that a tokenizer sees.
   if (token.kind == JsonKind::string && !token.raw.starts_with("\"data:")) {
-    facts_->prompt_code_points += text::json_code_points(inside_quotes(token.raw));
+    facts_->prompt_code_points += text::json_code_points_about(inside_quotes(token.raw));
   }
 }
 
@@ -155,7 +155,7 @@ void BodyScanner::top_level(std::string_view key, const JsonToken& token) {
       has_completion_tokens_ = has_completion_tokens_ || key == "max_completion_tokens";
     }
   } else if (token.kind == JsonKind::string) {
-    facts_->prompt_code_points += text::json_code_points(inside_quotes(token.raw));
+    facts_->prompt_code_points += text::json_code_points_about(inside_quotes(token.raw));
   }
 }
 

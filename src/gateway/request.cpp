@@ -67,6 +67,7 @@ bool Request::find_route() {
   }
   route_ = &route->second;
   tenant_ = &tenant->second;
+  stream_->set_write_stall(route_->timeouts.client_stalled);
   return true;
 }
 

@@ -75,6 +75,8 @@ class ServerStream {
   virtual bool blocked() const = 0;
   // Bytes of answer accepted but not yet taken by the kernel.
   virtual std::size_t pending() const = 0;
+  // How long the client may take nothing while bytes wait for it, for this answer.
+  virtual void set_write_stall(Nanos stall) = 0;
   virtual bool started() const = 0;
   virtual bool http11() const = 0;
   virtual bool head_method() const = 0;  // HEAD: heads only

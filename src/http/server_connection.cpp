@@ -20,6 +20,7 @@ iovec part_of(std::string_view text) { return {const_cast<char*>(text.data()), t
 }  // namespace
 
 Http1Connection::Http1Connection(Server& server, Fd fd) : server_(server), fd_(std::move(fd)) {
+  write_stall_ = server_.options_.write_stall;
   set_deadline(server_.options_.keep_alive);
 }
 
@@ -35,7 +36,7 @@ void Http1Connection::on_timer(Nanos now) {
   if (state_ == State::closed) return;
   if (state_ == State::busy && out_.empty()) {
     // Nothing is owed to the client's speed while the exchange works; look again later.
-    deadline_ = now + server_.options_.write_stall;
+    deadline_ = now + write_stall_;
   }
   if (now < deadline_) {
     armed_for_ = deadline_;
@@ -197,6 +198,7 @@ void Http1Connection::begin_body() {
   body_left_ = head.has_length ? head.length : 0;
   answered_ = answer_started_ = chunked_answer_ = blocked_ = false;
   scanned_ = 0;
+  write_stall_ = server_.options_.write_stall;
   if (body_left_ > server_.options_.max_body) {
     refuse(413, "the request body is larger than the limit");
     return;
@@ -283,7 +285,7 @@ bool Http1Connection::take_body(std::string_view& bytes) {
 
 void Http1Connection::body_complete() {
   state_ = State::busy;
-  deadline_ = server_.loop_.now() + server_.options_.write_stall;
+  deadline_ = server_.loop_.now() + write_stall_;
   if (peer_closed_) {
     gone();  // request and FIN came together: nobody waits for an answer
     return;
@@ -425,7 +427,7 @@ void Http1Connection::exchange_done() {
       close();
     } else {
       state_ = State::closing;
-      set_deadline(server_.options_.write_stall);
+      set_deadline(write_stall_);
     }
     return;
   }
@@ -461,7 +463,7 @@ void Http1Connection::send(const iovec* parts, int count) {
     if (sent == total) return;
   }
   auto& pool = server_.loop_.buffers();
-  if (out_.empty()) set_deadline(server_.options_.write_stall);
+  if (out_.empty()) set_deadline(write_stall_);
   for (int i = 0; i < count; ++i) {
     if (sent >= parts[i].iov_len) {
       sent -= parts[i].iov_len;
@@ -483,7 +485,7 @@ void Http1Connection::continue_output() {
       return;
     }
     out_.consume(io.n);
-    deadline_ = server_.loop_.now() + server_.options_.write_stall;
+    deadline_ = server_.loop_.now() + write_stall_;
   }
   if (out_.empty()) {
     out_.release();

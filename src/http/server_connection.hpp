@@ -23,6 +23,7 @@ class Http1Connection final : public net::Handler, public ServerStream, private 
   void abort() override;
   bool blocked() const override { return blocked_; }
   std::size_t pending() const override { return out_.size(); }
+  void set_write_stall(Nanos stall) override { write_stall_ = stall; }
   bool started() const override { return answer_started_; }
   bool http11() const override { return http11_; }
   bool head_method() const override { return head_method_; }
@@ -70,6 +71,7 @@ class Http1Connection final : public net::Handler, public ServerStream, private 
   std::size_t scanned_ = 0;
   Nanos deadline_ = 0;
   Nanos armed_for_ = 0;
+  Nanos write_stall_ = 0;
   State state_ = State::head;
   bool http11_ = true;
   bool keep_alive_ = true;

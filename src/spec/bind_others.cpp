@@ -29,7 +29,6 @@ void bind_bounds(const Reader& doc, Route& r) {
   r.retry.budget = doc.value("spec.retry.budget").number;
   r.timeouts.connect = doc.value("spec.timeouts.connect").integer;
   r.timeouts.tls = doc.value("spec.timeouts.tls").integer;
-  r.timeouts.request_body = doc.value("spec.timeouts.requestBody").integer;
   r.timeouts.first_byte = doc.value("spec.timeouts.firstByte").integer;
   r.timeouts.between_events = doc.value("spec.timeouts.betweenEvents").integer;
   r.timeouts.total = doc.value("spec.timeouts.total").integer;

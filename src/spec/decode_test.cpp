@@ -113,7 +113,6 @@ TEST(Decode, SmallestModelGetsTheDefaults) {
   EXPECT_DOUBLE_EQ(r.retry.budget, 0.2);
   EXPECT_EQ(r.timeouts.connect, 2 * kSecond);
   EXPECT_EQ(r.timeouts.tls, 5 * kSecond);
-  EXPECT_EQ(r.timeouts.request_body, 30 * kSecond);
   EXPECT_EQ(r.timeouts.first_byte, 2 * kMinute);
   EXPECT_EQ(r.timeouts.between_events, kMinute);
   EXPECT_EQ(r.timeouts.total, 10 * kMinute);

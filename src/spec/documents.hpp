@@ -124,8 +124,7 @@ struct Retry {
 };
 
 struct Timeouts {
-  Nanos connect = 0, tls = 0, request_body = 0, first_byte = 0, between_events = 0, total = 0,
-        client_stalled = 0;
+  Nanos connect = 0, tls = 0, first_byte = 0, between_events = 0, total = 0, client_stalled = 0;
 };
 
 struct Route {

@@ -366,10 +366,9 @@ constexpr auto kRoute = std::to_array<Field>({
      .max = kDay},
     {.path = "spec.timeouts.requestBody",
      .type = Type::duration,
-     .fallback = "30s",
-     .meaning = "Between two reads of the client's body.",
-     .min = kMs,
-     .max = kDay},
+     .meaning = "Between two reads of the client's body. The Route is known only behind the body, so 30s "
+                "hold for all.",
+     .planned = true},
     {.path = "spec.timeouts.firstByte",
      .type = Type::duration,
      .fallback = "2m",

@@ -131,7 +131,7 @@ std::string dump(const Documents& d) {
     for (const auto& t : r.to) line("to", dump(t));
     for (const auto& f : r.fallback) line("fallback", dump(f.target), f.on_errors ? 1 : 0);
     const Timeouts& t = r.timeouts;
-    line(t.connect, t.tls, t.request_body, t.first_byte, t.between_events, t.total, t.client_stalled);
+    line(t.connect, t.tls, t.first_byte, t.between_events, t.total, t.client_stalled);
   }
   for (const auto& [name, t] : d.tenants) {
     line("tenant", name, t.all_routes ? 1 : 0, fmt::format("{}", t.routes), t.limits.requests_per_minute,
@@ -273,7 +273,6 @@ TEST(Table, EachFieldHasAnEffect) {
       {"Route.spec.retry.budget", "5%"},
       {"Route.spec.timeouts.connect", "1s"},
       {"Route.spec.timeouts.tls", "1s"},
-      {"Route.spec.timeouts.requestBody", "1s"},
       {"Route.spec.timeouts.firstByte", "1s"},
       {"Route.spec.timeouts.betweenEvents", "1s"},
       {"Route.spec.timeouts.total", "1s"},
