@@ -250,12 +250,14 @@ Result<admin::LedgerPlace> Control::ledger() {
 
 std::vector<std::string> Control::tenants() {
   std::vector<std::string> names;
+  names.reserve(documents_.tenants.size());
   for (const auto& [name, tenant] : documents_.tenants) names.push_back(name);
   return names;
 }
 
 std::vector<std::string> Control::routes() {
   std::vector<std::string> names;
+  names.reserve(documents_.routes.size());
   for (const auto& [name, route] : documents_.routes) names.push_back(name);
   return names;
 }

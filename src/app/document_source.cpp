@@ -60,6 +60,7 @@ DocumentSource::DocumentSource(const UpOptions& options, const std::string& dir)
 
 std::vector<std::string> DocumentSource::Loaded::texts() const {
   std::vector<std::string> out;
+  out.reserve(findings.size());
   for (const spec::Finding& f : findings) out.push_back(f.str());
   return out;
 }

@@ -98,7 +98,7 @@ Result<std::string> first_key(ledger::KeyStore& keys, const std::string& dir) {
   if (keys.active() > 0) return std::string();
   auto created = keys.create({.name = "first", .tenant = "default", .models = {}, .limits = {}});
   if (!created) return std::unexpected(std::move(created.error()));
-  const std::string text = created->front().text;
+  std::string text = created->front().text;
   if (auto written = replace_file(dir + "/key", text + "\n"); !written)
     return std::unexpected(std::move(written.error()));
   return text;

@@ -12,7 +12,7 @@
 namespace tg::app {
 
 Workers::Workers(const Shared& shared, const http::ServerOptions& server, std::size_t max_requests,
-                 std::vector<Fd> listeners, std::shared_ptr<const gateway::Snapshot> snapshot) {
+                 std::vector<Fd> listeners, const std::shared_ptr<const gateway::Snapshot>& snapshot) {
   for (std::size_t i = 0; i < listeners.size(); ++i) {
     auto t = std::make_unique<Thread>();
     gateway::WorkerOptions options;
@@ -66,7 +66,7 @@ void Workers::set_ready(bool ready) {
   for (auto& t : threads_) t->loop.post([worker = t->worker.get(), ready] { worker->set_ready(ready); });
 }
 
-void Workers::drain(net::Loop& control, std::function<void()> done) {
+void Workers::drain(net::Loop& control, const std::function<void()>& done) {
   auto left = std::make_shared<std::size_t>(threads_.size());
   for (auto& t : threads_) {
     t->loop.post([worker = t->worker.get(), &control, left, done] {

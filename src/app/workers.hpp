@@ -25,14 +25,14 @@ class Workers {
 
   // One worker for each listener.
   Workers(const Shared& shared, const http::ServerOptions& server, std::size_t max_requests,
-          std::vector<Fd> listeners, std::shared_ptr<const gateway::Snapshot> snapshot);
+          std::vector<Fd> listeners, const std::shared_ptr<const gateway::Snapshot>& snapshot);
   ~Workers();  // stops at once and joins
 
   void set_snapshot(const std::shared_ptr<const gateway::Snapshot>& snapshot);
   void grant(std::size_t worker, const replica::Grant& grant);
   void set_ready(bool ready);
   // Stops accepting; `done` runs on the control loop when every worker's last connection is gone.
-  void drain(net::Loop& control, std::function<void()> done);
+  void drain(net::Loop& control, const std::function<void()>& done);
   std::size_t connections() const;
   std::size_t open_requests() const;
   std::size_t size() const { return threads_.size(); }
