@@ -27,7 +27,7 @@ class Sink final : public tg::http::ServerStream {
   void abort() override {}
   bool blocked() const override { return false; }
   std::size_t pending() const override { return 0; }
-  void set_write_stall(Nanos) override {}
+  void set_write_stall(tg::Nanos) override {}
   bool started() const override { return true; }
   bool http11() const override { return true; }
   bool head_method() const override { return false; }
