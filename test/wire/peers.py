@@ -42,11 +42,11 @@ class Message:
 
 def read_chunks(raw: bytes) -> tuple[bytes, bool, int]:
     """(payload, complete, bytes used). Strict about what the program under test writes."""
-    payload, at = b"", 0
+    payload, at = bytearray(), 0
     while True:
         end = raw.find(b"\r\n", at)
         if end < 0:
-            return payload, False, len(raw)
+            return bytes(payload), False, len(raw)
         head = raw[at:end].split(b";")[0]
         if not head or head.strip(b"0123456789abcdefABCDEF"):
             raise WireFailure(f"bad chunk head {raw[at:end]!r}")
@@ -56,10 +56,10 @@ def read_chunks(raw: bytes) -> tuple[bytes, bool, int]:
             while tail > start:  # trailer lines
                 start = tail + 2
                 tail = raw.find(b"\r\n", start)
-            return payload, tail == start, (tail + 2 if tail == start else len(raw))
+            return bytes(payload), tail == start, (tail + 2 if tail == start else len(raw))
         payload += raw[start : start + size]
         if len(raw) < start + size + 2:
-            return payload, False, len(raw)
+            return bytes(payload), False, len(raw)
         if raw[start + size : start + size + 2] != b"\r\n":
             raise WireFailure(f"chunk of {size} bytes is not followed by CRLF")
         at = start + size + 2

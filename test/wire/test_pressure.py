@@ -1,13 +1,17 @@
-"""A client that does not read stops the upstream; when it reads again, every byte arrives."""
+"""A client that does not read stops the upstream. When it reads again, every byte arrives; after clientStalled it is
+dropped."""
 
+import contextlib
 import hashlib
 import os
 import select
 import socket
+import threading
+import time
 
 import notation
-from case import DOCUMENTS, UPSTREAM_KEY
-from peers import Peer, Upstream, read_message
+from case import DOCUMENTS, UPSTREAM_KEY, sample_sum
+from peers import Peer, Upstream, WireFailure, read_message
 from program import Program
 
 OFFERED = 24 << 20  # far above every buffer of the kernel and of the program
@@ -57,6 +61,95 @@ def test_a_client_that_does_not_read(binary, tmp_path):
             assert len(answer.payload) == events * len(event)
             assert hashlib.sha256(answer.payload).digest() == hashlib.sha256(event * events).digest()
             client.close()
+            upstream.release()
+    finally:
+        upstream.release()
+
+
+STALL_S = 0.5
+TWO_ROUTES = """\
+apiVersion: tidegate.dev/v1alpha1
+kind: Provider
+metadata: {name: up}
+spec: {dialect: openai, url: "http://{{upstream}}/v1", models: [m]}
+---
+apiVersion: tidegate.dev/v1alpha1
+kind: Route
+metadata: {name: impatient}
+spec: {to: [{provider: up, model: m}], timeouts: {clientStalled: 500ms}}
+---
+apiVersion: tidegate.dev/v1alpha1
+kind: Route
+metadata: {name: patient}
+spec: {to: [{provider: up, model: m}]}
+"""
+
+
+class Flood(threading.Thread):
+    """Sends a stream far larger than every buffer, as fast as it is taken, until it is whole or the program closes."""
+
+    def __init__(self, peer: Peer):
+        super().__init__(daemon=True)
+        self.peer = peer
+        self.event = b"data: " + b"0123456789abcdef" * 512 + b"\n\n"
+        self.count = OFFERED // len(self.event)
+        self.start()
+
+    def run(self) -> None:
+        framed = b"%x\r\n%s\r\n" % (len(self.event), self.event)
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        with contextlib.suppress(WireFailure, OSError):
+            self.peer.send(head)
+            for _ in range(self.count):
+                self.peer.send(framed)
+            self.peer.send(b"0\r\n\r\n")
+
+
+def ask_without_reading(program: Program, route: str) -> Peer:
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(program.address())
+    client = Peer(sock, f"client of {route}", reading=False)
+    body = b'{"model":"%s","messages":[],"stream":true}' % route.encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {program.key}\r\n"
+    client.send(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    return client
+
+
+def test_client_stalled_drops_one_who_takes_nothing(binary, tmp_path):
+    """Two clients that read nothing. The one whose Route says so is dropped, its upstream told, and not before its time;
+    the other one's Route has the default of 30 s, and it gets every byte when it reads."""
+    upstream = Upstream()
+    documents = notation.expand(TWO_ROUTES, {"upstream": upstream.address.encode()}).decode()
+    try:
+        with Program(binary, tmp_path, {"wire.yaml": documents}) as program:
+            patient = ask_without_reading(program, "patient")
+            patient_peer, _ = upstream.next_request()
+            flood = Flood(patient_peer)
+            begin = time.monotonic()
+            impatient = ask_without_reading(program, "impatient")
+            impatient_peer, _ = upstream.next_request()
+            Flood(impatient_peer)
+            at = impatient_peer.wait("the close after clientStalled", lambda: impatient_peer.closed_at)
+            assert at - begin >= STALL_S, f"dropped after {at - begin:.3f} s"
+            end = time.monotonic() + 10
+            while sample_sum(program.metrics(), "tidegate_requests_total", 'route="impatient",outcome="client_gone"') != 1:
+                assert time.monotonic() < end, "the drop is not counted"
+                time.sleep(0.01)
+            impatient.start_reading()
+            impatient.wait("the close of the client", lambda: impatient.closed_at)
+            answer = read_message(impatient.received, True, request=False)
+            assert answer.status == 200 and not answer.complete, "the dropped answer must be seen as cut"
+            assert b"[DONE]" not in answer.payload
+
+            assert patient_peer.closed_at is None, "30 s hold for the other Route"
+            patient.start_reading()
+            patient.wait("every byte", lambda: patient.received.endswith(b"\r\n0\r\n\r\n"), bound=60)
+            answer = read_message(patient.received, False, request=False)
+            assert answer.complete
+            assert hashlib.sha256(answer.payload).digest() == hashlib.sha256(flood.event * flood.count).digest()
+            patient.close()
+            impatient.close()
             upstream.release()
     finally:
         upstream.release()
