@@ -164,8 +164,9 @@ constexpr ReasonEntry kReasons[] = {
      "runs here.",
      "Add spec.sha256 to the Model."},
     {"disk_budget",
-     "The cache of weights has a budget, and the file does not fit beside the files that Models use now.",
-     "Remove Models that are not needed, or use a data directory on a larger disk."},
+     "The cache of weights has a budget, tidegate up --cache-limit, and the file does not fit beside those "
+     "that are there. It was not fetched.",
+     "Remove files from DIR/cache/sha256 that no Model needs, or start with a larger --cache-limit."},
     {"disk_full",
      "The disk has not enough room for the file. This is checked before a byte is fetched where the size is "
      "known.",

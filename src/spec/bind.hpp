@@ -9,7 +9,7 @@
 
 namespace tg::spec {
 
-Model bind_model(const Reader& doc, std::vector<Finding>& out);
+Model bind_model(const Reader& doc, Purpose purpose, std::vector<Finding>& out);
 Provider bind_provider(const Reader& doc, std::vector<Finding>& out);
 Route bind_route(const Reader& doc, std::vector<Finding>& out);
 Tenant bind_tenant(const Reader& doc, std::vector<Finding>& out);

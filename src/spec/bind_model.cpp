@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <tuple>
 
@@ -48,15 +49,34 @@ SimulatedEngine bind_simulated(const Reader& doc, std::vector<Finding>& out) {
   return e;
 }
 
+// hf://OWNER/REPO: a whole repository, which only vLLM takes.
+bool is_repository(std::string_view source) {
+  return source.starts_with("hf://") && std::count(source.begin() + 5, source.end(), '/') == 1;
+}
+
+bool is_for_vllm(std::string_view source) {
+  return source.ends_with(".safetensors") || is_repository(source);
+}
+
 // Which engine the document names or its source implies. Nothing when neither says it or what is said is
 // wrong; there is a finding then.
-std::optional<EngineKind> engine_of(const Reader& doc, const Model& m, std::vector<Finding>& out) {
+std::optional<EngineKind> engine_of(const Reader& doc, Purpose purpose, const Model& m,
+                                    std::vector<Finding>& out) {
   const std::string_view named = doc.chosen("spec.engine");
+  const bool vllm = purpose == Purpose::platform && (named == "vllm" || !doc.has("spec.engine"));
+  if (is_repository(m.source) && !vllm) {
+    add(out, "bad_value", doc, "spec.source",
+        fmt::format("spec.source: '{}' names no file in a repository", m.source),
+        "write hf://OWNER/REPO/FILE.gguf");
+    return std::nullopt;
+  }
   if (named == "llamacpp") return EngineKind::llamacpp;
   if (named == "simulated") return EngineKind::simulated;
   if (named == "ollama") return EngineKind::ollama;
   if (named == "external") return EngineKind::external;
+  if (named == "vllm" && vllm) return EngineKind::external;
   if (doc.has("spec.engine")) return std::nullopt;  // found wrong already
+  if (vllm && is_for_vllm(m.source)) return EngineKind::external;
   if (m.source.starts_with("ollama://")) return EngineKind::ollama;
   if (m.source.ends_with(".gguf")) return EngineKind::llamacpp;
   if (m.source.empty()) {
@@ -147,13 +167,14 @@ void check_source(const Reader& doc, const Model& m, std::vector<Finding>& out) 
 
 }  // namespace
 
-Model bind_model(const Reader& doc, std::vector<Finding>& out) {
+Model bind_model(const Reader& doc, Purpose purpose, std::vector<Finding>& out) {
   Model m;
   m.name = doc.value("metadata.name").text;
   m.at = doc.at();
   m.source = doc.value("spec.source").text;
   m.sha256 = doc.value("spec.sha256").text;
-  const auto engine = engine_of(doc, m, out);
+  const auto engine = engine_of(doc, purpose, m, out);
+  const bool vllm = engine == EngineKind::external && doc.chosen("spec.engine") != "external";
   m.engine = engine.value_or(EngineKind::simulated);
   m.simulated = bind_simulated(doc, out);
   m.ollama.url = doc.value("spec.engine.ollama.url").text;
@@ -179,8 +200,8 @@ Model bind_model(const Reader& doc, std::vector<Finding>& out) {
         fmt::format("spec.replicas.min {} is above spec.replicas.max {}", m.replicas_min, m.replicas_max),
         fmt::format("write max: {}, or a smaller min", m.replicas_min));
   }
-  if (engine) refuse_without_effect(doc, m, out);
-  if (engine) check_source(doc, m, out);
+  if (engine && !vllm) refuse_without_effect(doc, m, out);
+  if (engine && !vllm) check_source(doc, m, out);
   return m;
 }
 

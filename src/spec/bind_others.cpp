@@ -80,7 +80,8 @@ Route bind_route(const Reader& doc, std::vector<Finding>& out) {
   }
   for (const Reader& entry : doc.entries("spec.fallback")) {
     Fallback f{bind_target(entry), entry.value("when.errors").integer != 0};
-    if (!f.on_errors) {
+    // The other reasons are for clusters; there they are enough.
+    if (!f.on_errors && !entry.has("when.heldFor") && !entry.has("when.contextExceeded")) {
       add(out, "no_effect", entry, "when.errors",
           fmt::format("{} is never used: nothing makes a request fall back to it", entry.where("when")),
           "write errors: true, or remove the entry");
@@ -119,8 +120,8 @@ Route implied_route(std::string name, Target target) {
   r.to.push_back(std::move(target));
   text::Node nothing;
   nothing.kind = text::Node::Kind::mapping;
-  const std::string file;
-  bind_bounds(Reader(DocumentKind::route, file, nothing), r);
+  const std::vector<std::string> files;
+  bind_bounds(Reader(DocumentKind::route, files, nothing), r);
   return r;
 }
 

@@ -11,9 +11,9 @@
 
 namespace tg::spec {
 
-// Appends a finding for everything that the table forbids. Brings `document` to its one form on the way: a
-// name where a union stands (`engine: simulated`) and an empty union entry (`simulated:`) become maps.
-void check_document(DocumentKind kind, const std::string& file, text::Node& document,
-                    std::vector<Finding>& out);
+// Appends a finding for everything that the table forbids. `document` is in its one form (normalise.hpp); an
+// empty union entry (`simulated:`) becomes a map. `files`: names of the files that Mark::source counts into.
+void check_document(DocumentKind kind, Purpose purpose, const std::vector<std::string>& files,
+                    text::Node& document, std::vector<Finding>& out);
 
 }  // namespace tg::spec

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.hpp"
 #include "spec/documents.hpp"
 #include "spec/finding.hpp"
 
@@ -24,8 +25,18 @@ struct DecodeResult {
   std::string text() const;  // all findings, a line feed after each; empty if there are none
 };
 
-// `complete` = false: some documents are missing from `sources` for a reason that the caller reports, so
-// references to what is not there are not judged.
-DecodeResult decode(const std::vector<Source>& sources, bool complete = true);
+// With Purpose::platform a later file may write over documents of earlier ones: same kind and name, JSON
+// merge patch, null removes. Twice in one file is an error, and with Purpose::serve twice anywhere (a
+// Platform or a TrainingRun excepted, which serving does not look into). `complete` = false: some documents
+// are missing from `sources` for a reason that the caller reports, so references to what is not there are not
+// judged.
+DecodeResult decode(const std::vector<Source>& sources, Purpose purpose = Purpose::serve,
+                    bool complete = true);
+
+// The documents of one environment: what stands at spec.delivery.environments.NAME of the Platform is merged
+// over its spec, and `environments` is taken out. Findings of the merged form are appended to `out`.
+// Error unknown_reference: there is no such Platform or environment.
+Result<Documents> in_environment(const Documents& documents, std::string_view platform,
+                                 std::string_view environment, std::vector<Finding>& out);
 
 }  // namespace tg::spec

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "spec/fields.hpp"
 #include "text/position.hpp"
+#include "text/yaml.hpp"
 
 namespace tg::spec {
 
@@ -20,6 +22,7 @@ inline constexpr std::string_view kApiVersion = "tidegate.dev/v1alpha1";
 
 // ---- Model
 // -------------------------------------------------------------------------------------------------------
+// vLLM runs in clusters only: with Purpose::platform such a Model counts as external here.
 enum class EngineKind { llamacpp, simulated, ollama, external };
 
 // One scripted fault of the simulated engine: on its n-th request (from 1, counted per replica process) …
@@ -84,7 +87,7 @@ struct Model {
 // ---- Provider
 // ----------------------------------------------------------------------------------------------------
 struct Credentials {
-  enum class From { none, env, file };
+  enum class From { none, env, file };  // secretRef and vault are for clusters: none here
   From from = From::none;
   std::string name;  // variable or path
   Position at;
@@ -153,13 +156,35 @@ struct Tenant {
   Limits limits;
 };
 
+// A document as it stands after merging, check and writing out of shorthands; read it with Reader.
+struct Document {
+  DocumentKind kind = DocumentKind::platform;
+  std::string name;
+  Position at;  // of its first writing
+  text::Node node;
+};
+
 // All documents of one load, references checked, implied Routes and the `default` Tenant added.
 struct Documents {
   std::map<std::string, Model> models;
   std::map<std::string, Provider> providers;
   std::map<std::string, Route> routes;  // name = what clients write in `model`
   std::map<std::string, Tenant> tenants;
-  std::vector<std::string> platforms;  // names of Platform documents seen; they are for render and apply
+  std::vector<std::string> platforms;      // names of Platform documents seen; they are for render and apply
+  std::vector<std::string> training_runs;  // names of TrainingRun documents seen, as platforms
+  std::vector<Document> all;               // every document that has a name, in order of first appearance
+  std::vector<std::string> files;          // names of the files; Mark::source counts into it
+
+  Position position(text::Mark mark) const {
+    const auto index = static_cast<std::size_t>(mark.source);
+    return {index < files.size() ? files[index] : std::string(), mark.line, mark.column};
+  }
+  const Document* find(DocumentKind kind, std::string_view name) const {
+    for (const Document& d : all) {
+      if (d.kind == kind && d.name == name) return &d;
+    }
+    return nullptr;
+  }
 };
 
 }  // namespace tg::spec

@@ -60,7 +60,7 @@ std::vector<std::string> list_files(const std::vector<std::string>& paths, std::
   return once;
 }
 
-DecodeResult load(const std::vector<std::string>& paths, std::string_view standard_input) {
+DecodeResult load(const std::vector<std::string>& paths, std::string_view standard_input, Purpose purpose) {
   std::vector<Finding> findings;
   std::vector<Source> sources;
   for (const std::string& path : list_files(paths, findings)) {
@@ -80,7 +80,7 @@ DecodeResult load(const std::vector<std::string>& paths, std::string_view standa
         content.error().code, path, message,
         content.error().code == "file_too_large" ? "split the file" : "check the path and its permissions"));
   }
-  DecodeResult result = decode(sources, findings.empty());
+  DecodeResult result = decode(sources, purpose, findings.empty());
   findings.insert(findings.end(), std::make_move_iterator(result.findings.begin()),
                   std::make_move_iterator(result.findings.end()));
   result.findings = std::move(findings);

@@ -37,11 +37,17 @@ std::string range(const Field& f) {
 
 std::string type_of(const Field& f) {
   std::string out(type_name(f.type));
-  if (f.type == Type::choice) out = text::join_words(split_words(f.words), "or");
-  if (f.type != Type::choice && !f.words.empty())
-    out += " or " + text::join_words(split_words(f.words), "or");
+  const auto words = text::join_words(split_words(f.words), "or");
+  if (f.type == Type::choice) {
+    out = words;
+  } else if (f.type == Type::text_list && f.item) {
+    out = f.item == Type::choice ? "a list of " + words : fmt::format("a list, each {}", type_name(*f.item));
+  } else if (!f.words.empty()) {
+    out += " or " + words;
+  }
   if (f.type == Type::fault_time) out = "load, firstByte, event:N or end";
   if (f.type == Type::fault_act) out = "exit, stall or error:STATUS";
+  if (f.shorthand == "[]") out += ", or one alone";
   return out;
 }
 
@@ -59,24 +65,54 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-void add_table(std::string& out, DocumentKind kind) {
-  out += "| field | type | default | unit and range | meaning |\n|---|---|---|---|---|\n";
+// What a person must know besides the meaning.
+std::string remarks(const Field& f) {
+  std::string out;
+  if (!f.reason.empty()) out += fmt::format(" Why this default: {}.", f.reason);
+  if (!f.shorthand.empty() && f.shorthand != "[]")
+    out += fmt::format(" A value in place of the map is its `{}`.", f.shorthand);
+  if (!f.like.empty()) out += fmt::format(" Also has the fields of `{}`.", f.like);
+  if (f.planned) out += " Serving refuses it.";
+  return out;
+}
+
+void add_row(std::string& out, const Field& f) {
+  std::string limits(f.unit);
+  const std::string r = range(f);
+  if (!r.empty()) limits += limits.empty() ? r : ", " + r;
+  const std::string given = default_of(f);
+  const bool literal = !f.required && !f.described && !given.empty() && given != "none" &&
+                       (f.platform || given.find(' ') == std::string::npos);
+  out += fmt::format("| `{}` | {} | {} | {} | {} |\n", f.path, escaped(type_of(f)),
+                     literal ? "`" + given + "`" : escaped(given), escaped(limits),
+                     escaped(std::string(f.meaning) + remarks(f)));
+}
+
+// The part below `spec` that a row belongs to: "components".
+std::string_view area(const Field& f) {
+  if (!f.path.starts_with("spec.")) return {};
+  const std::string_view rest = f.path.substr(5);
+  return rest.substr(0, rest.find_first_of(".["));
+}
+
+constexpr std::string_view kTableHead =
+    "| field | type | default | unit and range | meaning |\n|---|---|---|---|---|\n";
+
+void add_table(std::string& out, DocumentKind kind, bool by_area) {
+  std::string_view last;
+  out += kTableHead;
   for (const Field& f : fields(kind)) {
-    if (f.planned) continue;
-    std::string limits(f.unit);
-    const std::string r = range(f);
-    if (!r.empty()) limits += limits.empty() ? r : ", " + r;
-    std::string meaning(f.meaning);
-    if (!f.reason.empty()) meaning += fmt::format(" Why this default: {}.", f.reason);
-    const std::string given = default_of(f);
-    const bool literal =
-        !f.required && !given.empty() && given.find(' ') == std::string::npos && given != "none";
-    out += fmt::format("| `{}` | {} | {} | {} | {} |\n", f.path, escaped(type_of(f)),
-                       literal ? "`" + given + "`" : escaped(given), escaped(limits), escaped(meaning));
+    if (f.planned && !f.platform) continue;
+    const bool opens = !children(kind, f.path).empty() || f.type == Type::object_list;
+    if (by_area && area(f) != last && opens) {
+      out += fmt::format("\n### {}.spec.{}\n\n{}", kind_name(kind), area(f), kTableHead);
+      last = area(f);
+    }
+    add_row(out, f);
   }
   std::vector<std::string> planned;
   for (const Field& f : fields(kind)) {
-    if (f.planned) planned.push_back(fmt::format("`{}`", f.path));
+    if (f.planned && !f.platform) planned.push_back(fmt::format("`{}`", f.path));
     for (const std::string_view later : split_words(f.later))
       planned.push_back(fmt::format("`{}: {}`", f.path, later));
   }
@@ -84,25 +120,6 @@ void add_table(std::string& out, DocumentKind kind) {
   const std::vector<std::string_view> views(planned.begin(), planned.end());
   out += fmt::format("\nKnown and refused, because this version does not act on them: {}.\n",
                      text::join_words(views));
-}
-
-// "spec.to[0].weight", "spec.to.weight" → "spec.to[].weight" as far as the table has it.
-const Field* find_loosely(DocumentKind kind, std::string_view path) {
-  const auto plain = [](std::string_view text) {
-    std::string out;
-    bool inside = false;
-    for (const char c : text) {
-      if (c == '[') inside = true;
-      if (!inside) out += c;
-      if (c == ']') inside = false;
-    }
-    return out;
-  };
-  const std::string wanted = plain(path);
-  for (const Field& f : fields(kind)) {
-    if (plain(f.path) == wanted) return &f;
-  }
-  return nullptr;
 }
 
 std::string lower(std::string_view text) {
@@ -117,7 +134,7 @@ std::string describe_field(DocumentKind kind, const Field& f) {
   const auto line = [&out](std::string_view name, std::string_view value) {
     if (!value.empty()) out += fmt::format("  {:<9}{}\n", name, value);
   };
-  if (f.planned) {
+  if (f.planned && !f.platform) {
     line("state", "not supported yet: a document with it is refused");
     return out;
   }
@@ -126,21 +143,30 @@ std::string describe_field(DocumentKind kind, const Field& f) {
   line("range", range(f));
   line("default", default_of(f));
   line("why", f.reason);
+  if (f.shorthand == "[]")
+    line("short", "one value in place of the list");
+  else
+    line("short",
+         f.shorthand.empty() ? "" : fmt::format("a value in place of the map is its {}", f.shorthand));
+  if (f.platform && kind != DocumentKind::platform && kind != DocumentKind::training_run)
+    line("state", f.planned ? "for render; serving refuses it" : "for render; serving does not look into it");
   return out;
 }
 
 std::string list_below(DocumentKind kind, std::string_view parent) {
   std::string out;
   for (const Field* f : children(kind, parent)) {
-    if (!f->planned) out += fmt::format("  {:<16}{}\n", f->leaf(), f->meaning);
+    if (!f->planned || f->platform) out += fmt::format("  {:<16}{}\n", f->leaf(), f->meaning);
   }
   return out;
 }
 
 std::string explain_in(DocumentKind kind, const Field& f) {
   std::string out = describe_field(kind, f);
-  const std::string below =
-      list_below(kind, f.type == Type::object_list ? std::string(f.path) + "[]" : std::string(f.path));
+  // Of a map of named things the fields of one thing.
+  const auto& members = children(kind, f.path);
+  const bool named = f.type == Type::map && !members.empty();
+  const std::string below = list_below(kind, named ? inside(*members.front()) : inside(f));
   if (!below.empty()) out += "fields:\n" + below;
   return out;
 }
@@ -160,14 +186,20 @@ std::string reference_markdown() {
       "- A field that is not known, or known but not acted on, is an error. So is the same key twice.\n"
       "- Every Model, and every model of a Provider, gets a Route of its name unless a Route has that name.\n"
       "- Where a map with one entry is expected, a name stands for that entry without fields: `engine: "
-      "simulated`.\n";
+      "simulated`. Where a map has one field that matters most, its value stands for the map: `logs: loki`.\n"
+      "- `PATH.*` is a thing of a map by a name of one's own: `spec.pools.*.count` is `count` of each pool.\n"
+      "- Secrets are named, never written: `{secretRef: NAME}`, `{secretRef: {name: NAME, key: KEY}}`, "
+      "`{env: VARIABLE}`,\n  `{file: PATH}` or `{vault: PATH}`.\n"
+      "- For `render`, a later file may repeat a kind and name: what it says is put over the earlier "
+      "document, "
+      "null removes.\n";
   for (const DocumentKind kind : decoded_kinds()) {
     out += fmt::format("\n## {}\n\n", kind_name(kind));
-    add_table(out, kind);
+    const bool for_render = kind == DocumentKind::platform || kind == DocumentKind::training_run;
+    if (for_render)
+      out += "For `render` and `apply`; serving accepts and names it and does not look into it.\n\n";
+    add_table(out, kind, kind == DocumentKind::platform);
   }
-  out +=
-      "\n## Platform\n\nAccepted and named, not looked into: it is for `render` and `apply`, not for "
-      "serving.\n";
   return out;
 }
 
@@ -185,16 +217,15 @@ Result<std::string> explain_field(std::string_view path) {
                                     list_below(kind, "spec"));
       return out;
     }
-    if (const Field* f = find_loosely(kind, path.substr(dot + 1))) return explain_in(kind, *f);
+    if (const Field* f = resolve_field(kind, path.substr(dot + 1))) return explain_in(kind, *f);
   }
   std::string out;
   for (const DocumentKind kind : decoded_kinds()) {
-    if (const Field* f = find_loosely(kind, path)) out += (out.empty() ? "" : "\n") + explain_in(kind, *f);
+    if (const Field* f = resolve_field(kind, path)) out += (out.empty() ? "" : "\n") + explain_in(kind, *f);
   }
   if (!out.empty()) return out;
   std::string hint = text::did_you_mean(path, std::span<const std::string>(all));
-  if (hint.empty())
-    hint = "begin with model., provider., route. or tenant., for example model.spec.replicas.max";
+  if (hint.empty()) hint = "begin with the kind, for example model.spec.replicas.max or platform.spec.pools";
   return fail("unknown_field", fmt::format("there is no field {}", path), std::move(hint));
 }
 

@@ -1,18 +1,24 @@
-// The field table itself. Defaults are text, so that the decoder, the schema and the reference page state the
-// same one.
+// The field table of the four kinds that serving acts on; table_*.cpp have the others. Defaults are text, so
+// that the decoder, the schema and the reference page state the same one.
 #include <array>
+#include <initializer_list>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "spec/fields.hpp"
+#include "spec/tables.hpp"
 
 namespace tg::spec {
 
 namespace {
 
+using rows::kMi;
+using rows::kPi;
+using rows::kTi;
+using rows::row;
+
 constexpr double kMs = static_cast<double>(kMillisecond);
 constexpr double kDay = 24 * static_cast<double>(kHour);
-constexpr double kMi = 1024.0 * 1024.0;
-constexpr double kTi = kMi * kMi;
 
 constexpr Field kApiVersionField{.path = "apiVersion",
                                  .type = Type::text,
@@ -125,7 +131,7 @@ constexpr auto kModel = std::to_array<Field>({
      .type = Type::url,
      .meaning = "Its base URL, for example http://host:8000/v1.",
      .required = true},
-    {.path = "spec.engine.vllm", .type = Type::any, .meaning = "vLLM.", .planned = true},
+    row("spec.engine.vllm", Type::object, "vLLM, in clusters.").unserved(),
     {.path = "spec.replicas", .type = Type::object, .meaning = "Bounds of the number of replicas."},
     {.path = "spec.replicas.min",
      .type = Type::integer,
@@ -224,12 +230,21 @@ constexpr auto kModel = std::to_array<Field>({
      .min = 100 * kMs,
      .max = kDay,
      .words = "never"},
-    {.path = "spec.resources",
-     .type = Type::any,
-     .meaning = "Processor, memory and devices of a pod.",
-     .planned = true},
-    {.path = "spec.cache", .type = Type::any, .meaning = "Volume for weights in a cluster.", .planned = true},
-    {.path = "spec.pool", .type = Type::any, .meaning = "Node pool in a cluster.", .planned = true},
+    row("spec.resources", Type::object, "Processor, memory and devices of one replica's pod."),
+    row("spec.resources.requests", Type::resources, "What is kept for the pod.")
+        .else_("memory and processors from the file, GPUs as the pool has"),
+    row("spec.resources.limits", Type::resources, "What the pod may not exceed.")
+        .else_("the memory requested"),
+    row("spec.cache", Type::object, "Volume that keeps the weights between replicas and restarts.")
+        .as("size"),
+    row("spec.cache.size", Type::quantity, "Size of the volume.")
+        .else_("the size of the weights and a fifth more")
+        .in("bytes")
+        .from(kMi, 100 * kTi),
+    row("spec.cache.class", Type::label, "Storage class of the volume.")
+        .else_("components.serving.cache, else the default class"),
+    row("spec.pool", Type::label, "Node pool that runs the replicas.")
+        .else_("the pool with the devices that the engine needs"),
 });
 
 constexpr auto kProvider = std::to_array<Field>({
@@ -262,14 +277,13 @@ constexpr auto kProvider = std::to_array<Field>({
      .type = Type::variable,
      .meaning = "Name of the environment variable that holds the key."},
     {.path = "spec.credentials.file", .type = Type::text, .meaning = "File that holds the key."},
-    {.path = "spec.credentials.secretRef",
-     .type = Type::any,
-     .meaning = "Kubernetes Secret that holds the key.",
-     .planned = true},
-    {.path = "spec.credentials.vault",
-     .type = Type::any,
-     .meaning = "Vault path that holds the key.",
-     .planned = true},
+    row("spec.credentials.secretRef", Type::object, "Kubernetes Secret that holds the key.")
+        .as("name")
+        .unserved(),
+    row("spec.credentials.secretRef.name", Type::dotted, "Name of the Secret.").must(),
+    row("spec.credentials.secretRef.key", Type::text, "Entry of the Secret.").of("apiKey"),
+    row("spec.credentials.vault", Type::text, "Path in the Platform's secret store that holds the key.")
+        .unserved(),
     {.path = "spec.models",
      .type = Type::names,
      .meaning =
@@ -323,18 +337,20 @@ constexpr auto kRoute = std::to_array<Field>({
      .fallback = "true",
      .meaning = "Connection failures, 429 and 5xx.",
      .reason = "it is the only reason that this version knows"},
-    {.path = "spec.fallback[].when.heldFor",
-     .type = Type::any,
-     .meaning = "A request that was held this long.",
-     .planned = true},
-    {.path = "spec.fallback[].when.contextExceeded",
-     .type = Type::any,
-     .meaning = "A prompt that is too long for the first choice.",
-     .planned = true},
-    {.path = "spec.balance",
-     .type = Type::any,
-     .meaning = "How a replica is chosen: leastBusy, prefixHash, weighted or session.",
-     .planned = true},
+    row("spec.fallback[].when.heldFor", Type::duration, "A request that was held this long.")
+        .else_("never")
+        .from(kMs, kDay)
+        .unserved(),
+    row("spec.fallback[].when.contextExceeded", Type::boolean,
+        "A prompt that is too long for the first choice.")
+        .of("false")
+        .unserved(),
+    row("spec.balance", Type::choice, "How a replica is chosen.")
+        .of("leastBusy")
+        .why("it needs no knowledge of the prompts and never queues behind a busy replica while another is "
+             "free")
+        .words("leastBusy|prefixHash|weighted|session")
+        .unserved(),
     {.path = "spec.retry", .type = Type::object, .meaning = "Sending a request again."},
     {.path = "spec.retry.attempts",
      .type = Type::integer,
@@ -437,43 +453,64 @@ constexpr auto kTenant = std::to_array<Field>({
      .min = 1,
      .max = 1e6},
     {.path = "spec.limits.maxOutputTokens", .type = Type::any, .meaning = "Longest answer.", .planned = true},
-    {.path = "spec.tier",
-     .type = Type::any,
-     .meaning = "Class of the Tenant when requests compete.",
-     .planned = true},
-    {.path = "spec.weight",
-     .type = Type::any,
-     .meaning = "Share of the Tenant when requests compete.",
-     .planned = true},
+    row("spec.tier", Type::label, "Class of the Tenant when requests compete.")
+        .of("standard")
+        .why("one class for all until someone pays for another")
+        .unserved(),
+    row("spec.weight", Type::integer, "Share of the Tenant within its tier when requests compete.")
+        .of("1")
+        .why("equal shares")
+        .from(1, 1000)
+        .unserved(),
     {.path = "spec.budget",
      .type = Type::any,
      .meaning = "Money per period and what happens when it is spent.",
      .planned = true},
-    {.path = "spec.quota", .type = Type::any, .meaning = "Resources in a cluster.", .planned = true},
-    {.path = "spec.defaults",
-     .type = Type::any,
-     .meaning = "Default resources of pods in a cluster.",
-     .planned = true},
-    {.path = "spec.roles", .type = Type::any, .meaning = "Who may do what in a cluster.", .planned = true},
-    {.path = "spec.priority",
-     .type = Type::any,
-     .meaning = "Priority class of pods in a cluster.",
-     .planned = true},
-    {.path = "spec.isolation",
-     .type = Type::any,
-     .meaning = "How the Tenant is kept apart in a cluster.",
-     .planned = true},
-    {.path = "spec.podSecurity",
-     .type = Type::any,
-     .meaning = "Pod security level in a cluster.",
-     .planned = true},
-    {.path = "spec.secrets",
-     .type = Type::any,
-     .meaning = "Secrets of the Tenant in a cluster.",
-     .planned = true},
+    row("spec.quota", Type::object, "What all pods of the Tenant's namespace may take together."),
+    row("spec.quota.requests", Type::resources, "Sum of the requests.").else_("no bound"),
+    row("spec.quota.limits", Type::resources, "Sum of the limits.").else_("no bound"),
+    row("spec.quota.pods", Type::integer, "Number of pods.").else_("no bound").in("pods").from(1, 100000),
+    row("spec.quota.volumes", Type::integer, "Number of volume claims.")
+        .else_("no bound")
+        .in("claims")
+        .from(1, 100000),
+    row("spec.quota.storage", Type::quantity, "Sum of the volume claims.")
+        .else_("no bound")
+        .in("bytes")
+        .from(kMi, 1024 * kPi),
+    row("spec.defaults", Type::object, "For containers of the namespace that say nothing themselves."),
+    row("spec.defaults.requests", Type::resources, "Requests of such a container.")
+        .else_("a hundredth of the quota"),
+    row("spec.defaults.limits", Type::resources, "Limits of such a container.").else_("twice the requests"),
+    row("spec.roles", Type::map, "Who may do what in the namespace."),
+    row("spec.roles.*", Type::object, "A role, by its name."),
+    row("spec.roles.*.groups", Type::text_list, "Groups of the login that have the role.").else_("none"),
+    row("spec.roles.*.users", Type::text_list, "Users that have the role.").else_("none"),
+    row("spec.roles.*.can", Type::text_list, "What the role may do.")
+        .must()
+        .item(Type::choice)
+        .words("view|logs|run-workloads|use-volumes|expose|read-secrets|manage"),
+    row("spec.priority", Type::object, "Priority class of the Tenant's pods.").as("value"),
+    row("spec.priority.name", Type::dotted, "Name of the class.").else_("the Tenant's name"),
+    row("spec.priority.value", Type::integer, "Higher goes first and may evict lower.")
+        .of("0")
+        .why("what pods without a class have")
+        .from(-2e9, 1e9),
+    row("spec.priority.description", Type::text, "What the class is for.").else_("names the Tenant"),
+    row("spec.isolation", Type::choice,
+        "How the Tenant is kept apart: a namespace that others cannot reach, or none.")
+        .of("namespace")
+        .why("tenants do not know each other")
+        .words("namespace|none"),
+    row("spec.podSecurity", Type::choice, "Level that pods of the namespace must meet.")
+        .of("restricted")
+        .why("inference and training need no rights over the node")
+        .words("restricted|baseline|privileged"),
+    row("spec.secrets", Type::text_list, "Paths in the Platform's secret store to bring into the namespace.")
+        .else_("none"),
 });
 
-constexpr auto kPlatform = std::to_array<Field>({
+constexpr auto kPlatformHead = std::to_array<Field>({
     kApiVersionField,
     kKindField,
     kMetadataField,
@@ -481,10 +518,31 @@ constexpr auto kPlatform = std::to_array<Field>({
     kLabelsField,
     kAnnotationsField,
     {.path = "spec",
-     .type = Type::any,
-     .meaning = "For render and apply; serving does not look into it.",
-     .required = true},
+     .type = Type::object,
+     .meaning = "What is wanted; serving does not look into it.",
+     .required = true,
+     .platform = true},
 });
+
+constexpr auto kTrainingRunHead = std::to_array<Field>({
+    kApiVersionField,
+    kKindField,
+    kMetadataField,
+    {.path = "metadata.name", .type = Type::label, .meaning = "Name of the run.", .required = true},
+    kLabelsField,
+    kAnnotationsField,
+    {.path = "spec",
+     .type = Type::object,
+     .meaning = "What is wanted; serving does not look into it.",
+     .required = true,
+     .platform = true},
+});
+
+std::vector<Field> joined(std::initializer_list<std::span<const Field>> parts) {
+  std::vector<Field> out;
+  for (const auto part : parts) out.insert(out.end(), part.begin(), part.end());
+  return out;
+}
 
 }  // namespace
 
@@ -498,10 +556,17 @@ std::span<const Field> fields(DocumentKind kind) {
       return kRoute;
     case DocumentKind::tenant:
       return kTenant;
-    case DocumentKind::platform:
-      return kPlatform;
-    case DocumentKind::training_run:
-      break;
+    case DocumentKind::platform: {
+      static const std::vector<Field> all =
+          joined({kPlatformHead, platform_general_rows(), platform_infrastructure_rows(),
+                  platform_cluster_rows(), platform_workload_rows(), platform_component_rows(),
+                  platform_observability_rows(), platform_upkeep_rows()});
+      return all;
+    }
+    case DocumentKind::training_run: {
+      static const std::vector<Field> all = joined({kTrainingRunHead, training_run_rows()});
+      return all;
+    }
   }
   return {};
 }

@@ -19,8 +19,15 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 bool is_scalar(Type t) {
-  return t != Type::object && t != Type::one_of && t != Type::secret && t != Type::object_list &&
-         t != Type::text_list && t != Type::names && t != Type::any;
+  static const std::set<Type> deep{Type::object,    Type::one_of, Type::secret,    Type::object_list,
+                                   Type::text_list, Type::names,  Type::any,       Type::map,
+                                   Type::text_map,  Type::count,  Type::resources, Type::secret_ref};
+  return !deep.contains(t);
+}
+
+// Written without quotes.
+bool is_bare(Type t) {
+  return t == Type::boolean || t == Type::integer || t == Type::number || t == Type::quantity;
 }
 
 std::string name_of(DocumentKind kind, const Field& f) {
@@ -140,18 +147,40 @@ std::string dump(const Documents& d) {
   return out;
 }
 
+// Every row on which serving acts or which it refuses.
 template <class F>
 void for_each_field(F f) {
+  for (const DocumentKind kind : serving_kinds()) {
+    for (const Field& field : fields(kind)) {
+      if (!field.platform || field.planned) f(kind, field);
+    }
+  }
+}
+
+template <class F>
+void for_each_row(F f) {
   for (const DocumentKind kind : decoded_kinds()) {
     for (const Field& field : fields(kind)) f(kind, field);
   }
 }
 
 TEST(Table, RowsAreInOrder) {
-  for_each_field([](DocumentKind kind, const Field& f) {
+  for_each_row([](DocumentKind kind, const Field& f) {
     SCOPED_TRACE(name_of(kind, f));
     EXPECT_EQ(find_field(kind, f.path), &f) << "the path is there twice";
     EXPECT_TRUE(f.meaning.ends_with('.')) << f.meaning;
+    EXPECT_FALSE(f.reason.ends_with('.')) << f.reason;
+    if (!f.like.empty()) EXPECT_FALSE(children(kind, f.like).empty()) << f.like;
+    if (!f.shorthand.empty() && f.shorthand != "[]") {
+      const auto& below = children(kind, f.path);
+      EXPECT_TRUE(std::any_of(below.begin(), below.end(), [&](const Field* m) {
+        return m->leaf() == f.shorthand;
+      })) << f.shorthand;
+    }
+    if (f.type == Type::map) {
+      ASSERT_EQ(children(kind, f.path).size(), 1U);
+      EXPECT_EQ(children(kind, f.path).front()->leaf(), "*");
+    }
     if (f.parent().empty()) return;
     std::string parent(f.parent());
     if (parent.ends_with("[]")) parent.resize(parent.size() - 2);
@@ -159,8 +188,10 @@ TEST(Table, RowsAreInOrder) {
     ASSERT_NE(p, nullptr);
     EXPECT_LT(p, &f);
     EXPECT_EQ(p->type == Type::object_list, f.parent().ends_with("[]"));
+    EXPECT_EQ(p->type == Type::map, f.leaf() == "*");
     EXPECT_TRUE(p->type == Type::object || p->type == Type::object_list || p->type == Type::one_of ||
-                p->type == Type::secret);
+                p->type == Type::secret || p->type == Type::map || p->type == Type::count);
+    EXPECT_FALSE(p->platform && !f.platform) << "its map is not looked into";
   });
 }
 
@@ -169,21 +200,22 @@ TEST(Table, DefaultsAreValues) {
   const std::set<std::string_view> described{
       "none",          "none: a Model", "from the source",
       "from the file", "every Route",   "the engine's program on PATH"};
-  for_each_field([&](DocumentKind kind, const Field& f) {
+  for_each_row([&](DocumentKind kind, const Field& f) {
     SCOPED_TRACE(name_of(kind, f));
-    if (f.planned || f.required) {
+    if ((f.planned && !f.platform) || f.required) {
       EXPECT_TRUE(f.fallback.empty());
       return;
     }
-    const bool of_union =
-        find_field(kind, f.parent()) != nullptr && find_field(kind, f.parent())->type == Type::secret;
+    const bool in_map = f.leaf() == "*";
+    const Field* parent = find_field(kind, f.parent());
+    const bool of_union = parent != nullptr && (parent->type == Type::secret || parent->type == Type::one_of);
     const bool of_weights =
         f.path == "spec.source" || f.path == "spec.sha256";  // needed or not by other fields
-    if (!is_scalar(f.type) || of_union || of_weights) return;
+    if (!is_scalar(f.type) || of_union || of_weights || in_map) return;
     ASSERT_FALSE(f.fallback.empty()) << "an optional field has a default";
-    if (described.contains(f.fallback)) return;
+    if (f.described || (!f.platform && described.contains(f.fallback))) return;
     text::Node node;
-    node.plain = true;
+    node.plain = !f.platform || is_bare(f.type);
     node.text = f.fallback;
     const auto value = read_value(f, node);
     EXPECT_TRUE(value) << value.error().message;
@@ -194,7 +226,7 @@ TEST(Table, DefaultsAreValues) {
 TEST(Table, EachFieldRefusesAWrongType) {
   for_each_field([](DocumentKind kind, const Field& f) {
     SCOPED_TRACE(name_of(kind, f));
-    if (f.planned || f.path == "apiVersion" || f.path == "kind") return;
+    if (f.planned || f.platform || f.path == "apiVersion" || f.path == "kind") return;
     Json subject = base(kind, f.path);
     put(subject, f.path, is_scalar(f.type) ? Json::array({Json::array()}) : Json(7));
     const auto result = decode_with_company(subject);

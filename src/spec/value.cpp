@@ -9,6 +9,7 @@
 
 #include "base/clock.hpp"
 #include "base/units.hpp"
+#include "spec/value_cluster.hpp"
 #include "text/suggest.hpp"
 
 namespace tg::spec {
@@ -151,12 +152,13 @@ Result<Value> read_source(std::string_view text) {
                   "write three slashes and the whole path: file:///data/model.gguf");
     }
   } else if (scheme == "hf") {
-    // OWNER/REPO/FILE, the file may stand in folders.
+    // OWNER/REPO/FILE, the file may stand in folders; OWNER/REPO is a repository of safetensors, which the
+    // rules between fields allow or not.
     const std::size_t first = rest.find('/');
     const std::size_t second = first == std::string_view::npos ? first : rest.find('/', first + 1);
     const bool leaves = fmt::format("/{}/", rest).find("/../") != std::string::npos;
-    if (leaves || first == 0 || second == std::string_view::npos || second == first + 1 ||
-        second + 1 == rest.size()) {
+    if (leaves || first == 0 || first == std::string_view::npos || first + 1 == rest.size() ||
+        second == first + 1 || (second != std::string_view::npos && second + 1 == rest.size())) {
       return fail("bad_value", fmt::format("'{}' names no file in a repository", text),
                   "write hf://OWNER/REPO/FILE.gguf");
     }
@@ -234,6 +236,12 @@ Result<Value> read_choice(const Field& field, std::string_view text) {
 // The value of a bound in the words of the field's unit.
 std::string bound_text(Type type, double bound) {
   if (type == Type::duration) return format_duration(static_cast<Nanos>(bound));
+  if (type == Type::quantity && bound >= 1024) {
+    std::string text = format_bytes(static_cast<std::uint64_t>(bound));  // "1.5 GiB"
+    std::erase(text, ' ');
+    if (text.ends_with('B')) text.pop_back();
+    return text;
+  }
   if (type == Type::bytes) return format_bytes(static_cast<std::uint64_t>(bound));
   if (type == Type::percent) return fmt::format("{:g}%", bound * 100);
   if (type == Type::integer) return fmt::format("{:.0f}", bound);
@@ -392,12 +400,20 @@ Result<Value> read_text(const Field& field, std::string_view text, ScalarType ty
   if (text.empty()) return fail("empty_value", "is empty", "write a value or remove the field");
   if (text.find('\0') != std::string_view::npos) return fail("bad_value", "holds a zero byte", "remove it");
   if (field.type == Type::variable) return read_variable(text);
-  return Value{.text = std::string(text)};
+  return read_cluster_text(field, text);
+}
+
+Result<Value> read_quantity(const Field& field, std::string_view text) {
+  if (text.starts_with('-'))
+    return fail("out_of_range", fmt::format("{} is below 0", text), "write for example 500m or 4Gi");
+  const auto parsed = parse_quantity(text);
+  if (!parsed) return std::unexpected(parsed.error());
+  return bounded(field, text, {.text = std::string(text), .number = *parsed}, *parsed);
 }
 
 bool is_numeric(Type type) {
   return type == Type::integer || type == Type::number || type == Type::bytes || type == Type::duration ||
-         type == Type::percent;
+         type == Type::percent || type == Type::quantity;
 }
 
 Result<Value> read_scalar(const Field& field, std::string_view text, ScalarType type, bool quoted) {
@@ -430,6 +446,8 @@ Result<Value> read_scalar(const Field& field, std::string_view text, ScalarType 
       return read_percent(field, text, type);
     case Type::boolean:
       return read_boolean(field, text, type);
+    case Type::quantity:
+      return read_quantity(field, text);
     default:
       return read_text(field, text, type);
   }
@@ -449,7 +467,7 @@ Result<Value> read_value(const Field& field, const Node& node) {
 }
 
 Value default_value(const Field& field) {
-  if (field.fallback.empty()) return {};
+  if (field.fallback.empty() || field.described) return {};
   Node node;
   node.plain = true;
   node.text = field.fallback;

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::string_view kCore = "tag:yaml.org,2002:";
 
-Mark mark_of(const yaml_mark_t& m) { return {static_cast<int>(m.line) + 1, static_cast<int>(m.column) + 1}; }
+Mark mark_of(const yaml_mark_t& m) { return {static_cast<int>(m.line) + 1, static_cast<int>(m.column) + 1, 0}; }
 
 std::string place(Mark m) { return fmt::format("line {} column {}", m.line, m.column); }
 
@@ -25,7 +25,7 @@ std::string_view text_of(const yaml_char_t* text) {
 }
 
 Mark mark_at(std::string_view content, std::size_t offset) {
-  Mark m{1, 1};
+  Mark m{1, 1, 0};
   for (std::size_t i = 0; i < offset && i < content.size(); ++i) {
     if (content[i] == '\n') {
       ++m.line;
@@ -405,6 +405,15 @@ YamlFile parse_yaml(std::string_view content, const YamlLimits& limits) {
   }
   Builder(content, limits, out).run();
   return out;
+}
+
+void stamp_source(Node& tree, int source) {
+  tree.start.source = tree.end.source = source;
+  for (Node& item : tree.items) stamp_source(item, source);
+  for (Member& member : tree.members) {
+    member.at.source = source;
+    stamp_source(member.value, source);
+  }
 }
 
 }  // namespace tg::text

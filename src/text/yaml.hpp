@@ -21,6 +21,7 @@ namespace tg::text {
 struct Mark {
   int line = 0;
   int column = 0;
+  int source = 0;  // index of the file in a list that the caller keeps; parse_yaml leaves 0
 };
 
 struct Member;
@@ -79,5 +80,8 @@ struct YamlFile {
 };
 
 YamlFile parse_yaml(std::string_view content, const YamlLimits& limits = {});
+
+// Writes `source` into all marks of the tree, for trees of several files that are put together.
+void stamp_source(Node& tree, int source);
 
 }  // namespace tg::text
