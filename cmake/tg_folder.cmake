@@ -1,9 +1,9 @@
 # tg_folder(NAME DEPS lower-folders... LINK external-targets...)
-# A folder of src/ is one static library tg_NAME. Files named *_test.cpp form the program NAME_test, *_bench.cpp the
+# A folder of src/, with the folders right below it, is one static library tg_NAME. Files named *_test.cpp form the program NAME_test, *_bench.cpp the
 # program NAME_bench, and each X_fuzz.cpp the fuzz target X_fuzz with its corpus in src/NAME/corpus/X/.
 function(tg_folder name)
   cmake_parse_arguments(A "" "" "DEPS;LINK" ${ARGN})
-  file(GLOB all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  file(GLOB all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/*/*.cpp)
   set(code ${all})
   list(FILTER code EXCLUDE REGEX "(_test|_bench|_fuzz|_main)\\.cpp$")
   if(code)

@@ -21,11 +21,11 @@ import sys
 # Lower folders first. A folder may include itself and those to its left, less the pairs below. A folder that stands in
 # src/ and not here is an error: a new folder gets its place on purpose.
 ORDER = (
-    "base", "net", "http", "text", "spec", "ledger", "scale", "replica", "gateway", "runtime", "admin", "app",
+    "base", "net", "http", "text", "spec", "catalog", "verify", "render", "ledger", "scale", "replica", "gateway", "runtime", "admin", "app",
 )  # fmt: skip
-FORBIDDEN = {("gateway", "runtime"), ("runtime", "gateway")}
+FORBIDDEN = {("gateway", "runtime"), ("runtime", "gateway"), ("verify", "render"), ("render", "verify")}
 # These are functions of values: no socket, no event loop.
-FORBIDDEN |= {(pure, edge) for pure in ("text", "spec", "scale") for edge in ("net", "http")}
+FORBIDDEN |= {(pure, edge) for pure in ("text", "spec", "catalog", "verify", "render", "scale") for edge in ("net", "http")}
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.MULTILINE)
 COMPILE = (

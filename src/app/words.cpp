@@ -8,6 +8,7 @@ void add_words(CommandLine& line) {
   line.root().example("tidegate up -f models.yaml").example("tidegate keys create --name laptop");
   add_up(line);
   add_check(line);
+  add_render(line);
   add_status(line);
   add_models(line);
   add_keys(line);

@@ -9,6 +9,7 @@ namespace tg::app {
 
 void add_up(CommandLine& line);
 void add_check(CommandLine& line);
+void add_render(CommandLine& line);
 void add_keys(CommandLine& line);
 void add_usage(CommandLine& line);
 void add_status(CommandLine& line);

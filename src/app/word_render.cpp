@@ -1,0 +1,121 @@
+// tidegate render: the whole tree of a platform as files
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "app/stdin_text.hpp"
+#include "app/view.hpp"
+#include "app/words.hpp"
+#include "render/render.hpp"
+#include "spec/load.hpp"
+#include "verify/verify.hpp"
+
+namespace tg::app {
+
+namespace {
+
+struct RenderFlags {
+  std::vector<std::string> files;
+  std::string out, only, diff, platform;
+};
+
+bool is_error(const spec::Finding& f) { return f.severity == spec::Severity::error; }
+
+void print(Terminal& terminal, const std::vector<spec::Finding>& findings) {
+  for (const spec::Finding& f : findings) {
+    terminal.err(
+        printable(fmt::format("{}: ", f.at.str())) +
+        terminal.err_paint(is_error(f) ? Style::bad : Style::warn, is_error(f) ? "error" : "warning") +
+        printable(fmt::format("[{}] {}\n", f.code, f.message)));
+    if (!f.hint.empty()) terminal.err(printable(fmt::format("  hint: {}\n", f.hint)));
+  }
+}
+
+// In the order of files and places; the checks come from three sources.
+void sort(std::vector<spec::Finding>& findings) {
+  std::stable_sort(findings.begin(), findings.end(), [](const spec::Finding& a, const spec::Finding& b) {
+    if (a.at.file != b.at.file) return a.at.file < b.at.file;
+    if (a.at.line != b.at.line) return a.at.line < b.at.line;
+    return a.at.column < b.at.column;
+  });
+}
+
+Result<spec::DecodeResult> read(const RenderFlags& flags) {
+  if (flags.files.empty()) {
+    return fail("missing_argument", "-f is missing: which documents?", "tidegate render -f FILE -o DIR");
+  }
+  std::string input;
+  if (std::find(flags.files.begin(), flags.files.end(), "-") != flags.files.end()) {
+    auto text = read_stdin("documents");
+    if (!text) return std::unexpected(text.error());
+    input = std::move(*text);
+  }
+  return spec::load(flags.files, input, spec::Purpose::platform);
+}
+
+Result<int> deliver(Terminal& terminal, const RenderFlags& flags, const render::Tree& tree) {
+  if (!flags.diff.empty()) {
+    auto difference = render::diff_tree(flags.diff, tree);
+    if (!difference) return std::unexpected(difference.error());
+    terminal.out(printable(*difference));
+    if (difference->empty()) terminal.note("nothing differs");
+    return difference->empty() ? kGood : kFailed;
+  }
+  if (auto done = render::write_tree(tree, flags.out, flags.only.empty()); !done)
+    return std::unexpected(done.error());
+  terminal.note(fmt::format("{} files in {}", tree.files().size(), flags.out));
+  if (flags.only.empty()) terminal.next(fmt::format("less {}/RUNBOOK.md", flags.out));
+  return kGood;
+}
+
+Result<int> render_word(Terminal& terminal, const RenderFlags& flags) {
+  if (flags.out.empty() == flags.diff.empty()) {
+    return fail("missing_argument", "one of -o DIR and --diff DIR is needed",
+                "tidegate render -f FILE -o DIR writes the tree, --diff OLD_DIR shows what would change");
+  }
+  auto decoded = read(flags);
+  if (!decoded) return std::unexpected(decoded.error());
+  std::vector<spec::Finding> findings = decoded->findings;
+  render::Rendered rendered;
+  if (decoded->ok()) {
+    for (spec::Finding& f : verify::check(decoded->documents)) findings.push_back(std::move(f));
+    if (std::none_of(findings.begin(), findings.end(), is_error)) {
+      auto result = render::render(decoded->documents, flags.platform);
+      if (!result) return std::unexpected(result.error());
+      rendered = std::move(*result);
+      for (spec::Finding& f : rendered.findings) findings.push_back(std::move(f));
+    }
+  }
+  sort(findings);
+  print(terminal, findings);
+  if (const auto errors = std::count_if(findings.begin(), findings.end(), is_error); errors > 0) {
+    terminal.note(fmt::format("{} error{}, nothing is written", errors, errors == 1 ? "" : "s"));
+    return kFailed;
+  }
+  if (flags.only.empty()) return deliver(terminal, flags, rendered.tree);
+  const render::Tree part = rendered.tree.only(flags.only);
+  if (part.files().empty()) {
+    return fail("nothing_there", fmt::format("there is nothing at {} in the tree", printable(flags.only)),
+                "tidegate render -o DIR without --only shows what there is");
+  }
+  return deliver(terminal, flags, part);
+}
+
+}  // namespace
+
+void add_render(CommandLine& line) {
+  auto flags = std::make_shared<RenderFlags>();
+  Word& word =
+      line.root().sub("render", "write the whole tree of a Platform: infrastructure, charts, manifests");
+  word.example("tidegate render -f examples/webui-k3s.yaml -o out")
+      .example("tidegate render -f platform.yaml -f staging.yaml --diff out");
+  word.list("-f,--file", "PATH", flags->files,
+            "documents: file, directory or - (stdin); later files are merged over");
+  word.option("-o,--out", "DIR", flags->out, "where to write");
+  word.option("--only", "PATH", flags->only, "only this part of the tree, for example components/metrics");
+  word.option("--diff", "DIR", flags->diff, "write nothing, show what differs from this rendered tree");
+  word.option("--platform", "NAME", flags->platform, "which Platform, when there are several");
+  word.action_result([flags](Terminal& terminal) { return render_word(terminal, *flags); });
+}
+
+}  // namespace tg::app

@@ -1,0 +1,37 @@
+#include "catalog/sizes.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+
+namespace tg::catalog {
+
+namespace {
+
+constexpr auto kWorkloads = std::to_array<Workload>({
+    {"data", "postgresql", {1, 1}, {{"250m", "512Mi", "", "1Gi"}, {"50m", "96Mi", "", "192Mi"}}},
+});
+
+}  // namespace
+
+std::span<const Workload> workloads() { return kWorkloads; }
+
+const Workload& workload(std::string_view component, std::string_view name) {
+  const auto it = std::find_if(kWorkloads.begin(), kWorkloads.end(),
+                               [&](const Workload& w) { return w.component == component && w.name == name; });
+  if (it != kWorkloads.end()) return *it;
+  std::fprintf(stderr, "no workload %.*s of %.*s in the catalog\n", static_cast<int>(name.size()),
+               name.data(), static_cast<int>(component.size()), component.data());
+  std::abort();
+}
+
+const Size& size(std::string_view component, std::string_view name, Profile profile) {
+  return workload(component, name).size[static_cast<std::size_t>(profile)];
+}
+
+int replicas(std::string_view component, std::string_view name, Profile profile) {
+  return workload(component, name).replicas[static_cast<std::size_t>(profile)];
+}
+
+}  // namespace tg::catalog

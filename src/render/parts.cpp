@@ -1,0 +1,43 @@
+#include "render/parts.hpp"
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+
+#include "render/component/components.hpp"
+#include "render/delivery/delivery.hpp"
+#include "render/infrastructure/infrastructure.hpp"
+#include "render/workload/workloads.hpp"
+
+namespace tg::render {
+
+namespace {
+
+constexpr auto kEntries = std::to_array<Entry>({
+    // infrastructure
+    // components
+    // workloads
+    {.name = "data", .build = data},
+    // collectors: parts that need all others
+    {.name = "namespaces", .order = 0, .collect = namespaces},
+    {.name = "network-policies", .order = 5, .collect = network_policies},
+});
+
+}  // namespace
+
+std::span<const Entry> entries() { return kEntries; }
+
+Part component(std::string_view name) {
+  for (const Entry& e : kEntries) {
+    if (e.name == name) {
+      Part part;
+      part.name = name;
+      part.order = e.order;
+      return part;
+    }
+  }
+  std::fprintf(stderr, "no component %.*s in the table\n", static_cast<int>(name.size()), name.data());
+  std::abort();
+}
+
+}  // namespace tg::render
