@@ -83,7 +83,11 @@ Result<int> render_word(Terminal& terminal, const RenderFlags& flags) {
       auto result = render::render(decoded->documents, flags.platform);
       if (!result) return std::unexpected(result.error());
       rendered = std::move(*result);
-      for (spec::Finding& f : rendered.findings) findings.push_back(std::move(f));
+      for (spec::Finding& f : rendered.findings) {
+        // Said of the whole tree: who asks for a part may well write the rest later.
+        if (f.code == "nothing_renders" && !flags.only.empty()) continue;
+        findings.push_back(std::move(f));
+      }
     }
   }
   sort(findings);

@@ -10,6 +10,9 @@ namespace tg::catalog {
 namespace {
 
 constexpr auto kWorkloads = std::to_array<Workload>({
+    {"certificates", "controller", {2, 1}, {{"25m", "64Mi", "", "256Mi"}, {"10m", "48Mi", "", "96Mi"}}},
+    {"certificates", "webhook", {2, 1}, {{"10m", "32Mi", "", "128Mi"}, {"5m", "24Mi", "", "64Mi"}}},
+    {"certificates", "cainjector", {1, 1}, {{"10m", "64Mi", "", "256Mi"}, {"5m", "32Mi", "", "96Mi"}}},
     {"data", "postgresql", {1, 1}, {{"250m", "512Mi", "", "1Gi"}, {"50m", "96Mi", "", "192Mi"}}},
 });
 

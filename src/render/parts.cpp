@@ -16,9 +16,11 @@ namespace {
 constexpr auto kEntries = std::to_array<Entry>({
     // infrastructure
     // components
+    {.name = "certificates", .order = 12, .build = certificates},
     // workloads
     {.name = "data", .build = data},
     // collectors: parts that need all others
+    {.name = "routes", .order = 70, .collect = routes},
     {.name = "namespaces", .order = 0, .collect = namespaces},
     {.name = "network-policies", .order = 5, .collect = network_policies},
 });

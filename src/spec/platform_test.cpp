@@ -421,12 +421,13 @@ TEST_P(Example, HasNoFindings) {
   EXPECT_EQ(result.documents.platforms.size(), 1U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, Example, testing::ValuesIn(examples()),
-                         [](const testing::TestParamInfo<std::string>& info) {
-                           std::string name = std::filesystem::path(info.param).stem().string();
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+std::string example_name(const testing::TestParamInfo<std::string>& example) {
+  std::string name = std::filesystem::path(example.param).stem().string();
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, Example, testing::ValuesIn(examples()), example_name);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Example);
 
 TEST(Explain, FollowsNamesAndLikeness) {

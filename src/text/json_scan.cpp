@@ -113,9 +113,15 @@ class Walk {
     bool object;
   };
 
-  Result<> bad(const char* what) {
+  // Notes what is wrong here. Always false.
+  bool refuse(const char* what) {
     const std::size_t at = at_ < count_ ? index_[at_] : text_.size();
     bad_ = fail("invalid_json", fmt::format("invalid JSON at byte {}: {}", at, what));
+    return false;
+  }
+
+  Result<> bad(const char* what) {
+    refuse(what);
     return bad_;
   }
 
@@ -127,22 +133,13 @@ class Walk {
   }
 
   bool take_key(std::string_view& key) {
-    if (at_ == count_ || text_[index_[at_]] != '"') {
-      bad("expected a key in quotes");
-      return false;
-    }
+    if (at_ == count_ || text_[index_[at_]] != '"') return refuse("expected a key in quotes");
     const std::size_t begin = index_[at_];
     const std::size_t end = token_end(at_);
-    if (end < begin + 2 || text_[end - 1] != '"') {
-      bad("a key does not end in a quote");
-      return false;
-    }
+    if (end < begin + 2 || text_[end - 1] != '"') return refuse("a key does not end in a quote");
     key = text_.substr(begin + 1, end - begin - 2);
     ++at_;
-    if (at_ == count_ || text_[index_[at_]] != ':') {
-      bad("expected ':' after a key");
-      return false;
-    }
+    if (at_ == count_ || text_[index_[at_]] != ':') return refuse("expected ':' after a key");
     ++at_;
     return true;
   }
@@ -172,10 +169,7 @@ class Walk {
       default:
         good = is_number(raw);
     }
-    if (!good) {
-      bad("not a JSON value");
-      return false;
-    }
+    if (!good) return refuse("not a JSON value");
     visitor_.on_value({key, raw, kind, depth_});
     ++at_;
     return true;

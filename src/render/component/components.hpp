@@ -8,10 +8,21 @@
 namespace tg::render {
 
 
+std::vector<Part> certificates(const Context&);
+
+// The namespace and name of the Gateway that everything published hangs on.
+inline constexpr const char* kGatewayNamespace = "gateway-system";
+inline constexpr const char* kGatewayName = "platform";
+// The proxies that requests come through.
+Peer gateway_peer(const Context&);
+// The issuer that Certificates name.
+std::string certificate_issuer(const Context&);
+
 // The pods of Prometheus, for edges to what they scrape.
 Peer prometheus_peer();
 
 // Collectors.
+std::vector<Part> routes(const Context&, const std::vector<Part>&);
 std::vector<Part> namespaces(const Context&, const std::vector<Part>&);
 std::vector<Part> network_policies(const Context&, const std::vector<Part>&);
 

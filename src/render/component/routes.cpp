@@ -1,0 +1,153 @@
+// Everything that is published: one Gateway, a certificate for each name (or one for all), a route for each
+// part that wants to be reached. A collector: parts only say what they publish.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "render/component/components.hpp"
+
+namespace tg::render {
+
+namespace {
+
+// Listeners bear the ports of the proxy: Traefik matches them with its entry points, which are not
+// privileged.
+struct Ports {
+  int http, https;
+};
+Ports listener_ports(const std::string& use) { return use == "traefik" ? Ports{8000, 8443} : Ports{80, 443}; }
+
+std::string gateway_class(const std::string& use) { return use == "envoy-gateway" ? "platform" : use; }
+
+std::string slug(std::string host) {
+  std::replace(host.begin(), host.end(), '.', '-');
+  if (host.starts_with('*')) host = "wildcard" + host.substr(1);
+  return host;
+}
+
+// The names that one wildcard certificate covers get one; all others their own.
+std::string certificate_of(const std::string& host, const std::string& wildcard_domain) {
+  if (!wildcard_domain.empty()) {
+    if (host == wildcard_domain) return slug("*." + wildcard_domain);
+    const std::size_t dot = host.find('.');
+    if (dot != std::string::npos && host.substr(dot + 1) == wildcard_domain)
+      return slug("*." + wildcard_domain);
+  }
+  return slug(host);
+}
+
+Json certificate(const std::string& name, const std::set<std::string>& hosts, const std::string& issuer) {
+  Json out = object("cert-manager.io/v1", "Certificate", name, kGatewayNamespace);
+  out["spec"] = {{"secretName", name + "-tls"},
+                 {"dnsNames", std::vector<std::string>(hosts.begin(), hosts.end())},
+                 {"duration", "2160h"},
+                 {"renewBefore", "720h"},
+                 {"privateKey", {{"algorithm", "ECDSA"}, {"size", 256}, {"rotationPolicy", "Always"}}},
+                 {"issuerRef", {{"name", issuer}, {"kind", "ClusterIssuer"}}}};
+  return out;
+}
+
+Json allowed_routes() {
+  return {{"namespaces",
+           {{"from", "Selector"}, {"selector", {{"matchLabels", {{"tidegate.dev/published", "true"}}}}}}}};
+}
+
+Json parent(const std::string& section) {
+  return {{"name", kGatewayName}, {"namespace", kGatewayNamespace}, {"sectionName", section}};
+}
+
+Json route(const Published& p) {
+  Json out = object("gateway.networking.k8s.io/v1", "HTTPRoute",
+                    p.path == "/" ? slug(p.host) : fmt::format("{}-{}", slug(p.host), p.service), p.ns);
+  Json rule{{"matches", Json::array({{{"path", {{"type", "PathPrefix"}, {"value", p.path}}}}})},
+            {"backendRefs", Json::array({{{"name", p.service}, {"port", p.port}}})}};
+  // A stream of tokens or a socket has no end that a proxy could know.
+  if (p.web_socket) rule["timeouts"] = {{"request", "0s"}};
+  out["spec"] = {{"parentRefs", Json::array({parent(slug(p.host))})},
+                 {"hostnames", Json::array({p.host})},
+                 {"rules", Json::array({std::move(rule)})}};
+  return out;
+}
+
+Json redirect() {
+  Json out = object("gateway.networking.k8s.io/v1", "HTTPRoute", "to-https", kGatewayNamespace);
+  Json filter{{"type", "RequestRedirect"},
+              {"requestRedirect", {{"scheme", "https"}, {"port", 443}, {"statusCode", 301}}}};
+  out["spec"] = {{"parentRefs", Json::array({parent("http")})},
+                 {"rules", Json::array({{{"filters", Json::array({std::move(filter)})}}})}};
+  return out;
+}
+
+}  // namespace
+
+Peer gateway_peer(const Context& context) {
+  const std::string use = context.use("gateway");
+  if (use == "traefik")
+    return Peer::pods(context.site() == Site::k3s ? "kube-system" : kGatewayNamespace,
+                      {{"app.kubernetes.io/name", "traefik"}});
+  if (use == "ingress-nginx")
+    return Peer::pods(kGatewayNamespace, {{"app.kubernetes.io/name", "ingress-nginx"}});
+  if (use == "istio")
+    return Peer::pods(kGatewayNamespace, {{"gateway.networking.k8s.io/gateway-name", kGatewayName}});
+  return Peer::pods(kGatewayNamespace, {{"gateway.envoyproxy.io/owning-gateway-name", kGatewayName}});
+}
+
+std::vector<Part> routes(const Context& context, const std::vector<Part>& parts) {
+  if (!context.has("gateway")) return {};
+  std::vector<Published> all;
+  for (const Part& p : parts) all.insert(all.end(), p.published.begin(), p.published.end());
+  if (all.empty()) return {};
+  const std::string use = context.use("gateway");
+  const spec::Reader certificates = context.component("certificates");
+  const std::string wildcard = certificates.flag("wildcard") ? context.spec().text("domain") : std::string();
+  const bool tls = context.has("certificates");
+
+  Part part = component("routes");
+  part.after = {"certificates", "gateway"};
+  part.namespaces.push_back({.name = kGatewayNamespace, .labels = {{"tidegate.dev/published", "true"}}});
+  std::map<std::string, std::set<std::string>> names;  // certificate → names in it
+  std::set<std::string> hosts;
+  for (const Published& p : all) {
+    hosts.insert(p.host);
+    const std::string name = certificate_of(p.host, wildcard);
+    names[name].insert(p.host);
+    if (name.starts_with("wildcard")) {
+      names[name] = {"*." + wildcard, wildcard};
+    }
+    part.namespaces.push_back({.name = p.ns, .labels = {{"tidegate.dev/published", "true"}}});
+    part.edges.push_back({.from = gateway_peer(context),
+                          .to = Peer::pods(p.ns, p.pods),
+                          .ports = {{"http", p.pod_port == 0 ? p.port : p.pod_port}},
+                          .why = fmt::format("{} is published", p.host)});
+  }
+  const Ports ports = listener_ports(use);
+  Json listeners = Json::array();
+  listeners.push_back(
+      {{"name", "http"}, {"protocol", "HTTP"}, {"port", ports.http}, {"allowedRoutes", allowed_routes()}});
+  for (const std::string& host : hosts) {
+    Json listener{{"name", slug(host)}, {"hostname", host}};
+    listener["protocol"] = tls ? "HTTPS" : "HTTP";
+    listener["port"] = tls ? ports.https : ports.http;
+    if (tls) {
+      listener["tls"] = {
+          {"mode", "Terminate"},
+          {"certificateRefs", Json::array({{{"name", certificate_of(host, wildcard) + "-tls"}}})}};
+    }
+    listener["allowedRoutes"] = allowed_routes();
+    listeners.push_back(std::move(listener));
+  }
+  Json gateway = object("gateway.networking.k8s.io/v1", "Gateway", kGatewayName, kGatewayNamespace);
+  gateway["spec"] = {{"gatewayClassName", gateway_class(use)}, {"listeners", std::move(listeners)}};
+  part.add("gateway.yaml", std::move(gateway));
+  if (tls) {
+    part.add("gateway.yaml", redirect());
+    for (const auto& [name, dns_names] : names)
+      part.add("certificates.yaml", certificate(name, dns_names, certificate_issuer(context)));
+  }
+  for (const Published& p : all) part.add("routes.yaml", route(p));
+  return {std::move(part)};
+}
+
+}  // namespace tg::render
