@@ -17,6 +17,8 @@ constexpr auto kEntries = std::to_array<Entry>({
     // infrastructure
     // components
     {.name = "certificates", .order = 12, .build = certificates},
+    {.name = "serving", .order = 50, .build = serving},
+    {.name = "chat", .order = 52, .build = chat},
     // workloads
     {.name = "data", .build = data},
     // collectors: parts that need all others

@@ -9,6 +9,8 @@ namespace tg::render {
 
 
 std::vector<Part> certificates(const Context&);
+std::vector<Part> serving(const Context&);
+std::vector<Part> chat(const Context&);
 
 // The namespace and name of the Gateway that everything published hangs on.
 inline constexpr const char* kGatewayNamespace = "gateway-system";
@@ -17,6 +19,15 @@ inline constexpr const char* kGatewayName = "platform";
 Peer gateway_peer(const Context&);
 // The issuer that Certificates name.
 std::string certificate_issuer(const Context&);
+
+// Where pods reach the models: the pods, the port they listen on and the URL inside the cluster.
+struct ModelApi {
+  Peer pods;
+  int port = 0;
+  std::string url;      // "http://ollama.models.svc:11434"
+  bool ollama = false;  // speaks Ollama's own API; else OpenAI's below /v1, with a key
+};
+ModelApi model_api(const Context&);
 
 // The pods of Prometheus, for edges to what they scrape.
 Peer prometheus_peer();

@@ -1,0 +1,131 @@
+// Open WebUI: a page to talk to the models, its data in PostgreSQL, its first user made at apply.
+#include <fmt/format.h>
+
+#include "render/component/components.hpp"
+
+namespace tg::render {
+
+namespace {
+
+constexpr const char* kNamespace = "chat";
+constexpr const char* kAdmin = "open-webui-admin";
+constexpr int kPort = 8080;
+
+Labels pods() { return {{"app.kubernetes.io/component", "open-webui"}}; }
+
+Json environment(const Context& context, const ModelApi& api) {
+  const spec::Reader chat = context.component("chat");
+  std::string email = chat.text("admin.email");
+  if (email.empty()) email = context.spec().text("contacts.email");
+  Json out = Json::array({env("WEBUI_ADMIN_EMAIL", email),
+                          env_from_secret("WEBUI_ADMIN_PASSWORD", kAdmin, "password"),
+                          env_from_secret("WEBUI_SECRET_KEY", kAdmin, "session-key"),
+                          // Nobody registers on his own: the first user invites.
+                          env("ENABLE_SIGNUP", "false"), env("ENABLE_VERSION_UPDATE_CHECK", "false"),
+                          env("ANONYMIZED_TELEMETRY", "false"), env("SCARF_NO_ANALYTICS", "true")});
+  if (!api.ollama) {
+    out.push_back(env("OPENAI_API_BASE_URL", api.url + "/v1"));
+    out.push_back(env_from_secret("OPENAI_API_KEY", "open-webui-key", "key"));
+  }
+  if (const std::string database = chat.text("database"); !database.empty())
+    out.push_back(env_from_secret("DATABASE_URL", database + "-postgresql", "url"));
+  if (context.small()) {
+    // The local embedding model alone is half of a small machine: search in documents asks the engine
+    // instead.
+    out.push_back(env("RAG_EMBEDDING_ENGINE", api.ollama ? "ollama" : "openai"));
+    out.push_back(env("ENABLE_AUTOCOMPLETE_GENERATION", "false"));
+    out.push_back(env("UVICORN_WORKERS", "1"));
+  }
+  if (!chat.text("host").empty()) out.push_back(env("WEBUI_URL", "https://" + chat.text("host")));
+  return out;
+}
+
+Json values(const Context& context, const ModelApi& api) {
+  const spec::Reader chat = context.component("chat");
+  const std::int64_t replicas = chat.integer("replicas");
+  Json out{{"replicaCount", replicas}};
+  out["ollama"] = {{"enabled", false}};  // the chart's own would be a second one
+  out["pipelines"] = {{"enabled", false}};
+  out["tika"] = {{"enabled", false}};
+  // Sockets of several replicas find each other through Redis; one replica needs none.
+  out["websocket"] = {{"enabled", replicas > 1}, {"redis", {{"enabled", replicas > 1}}}};
+  out["ollamaUrls"] = api.ollama ? Json::array({api.url}) : Json::array();
+  out["enableOpenaiApi"] = !api.ollama;
+  out["openaiApiKey"] = "";  // the chart's default is a key of its own; ours comes from a Secret
+  out["image"] = {{"useSlim", context.small()}};
+  out["serviceAccount"] = {{"automountServiceAccountToken", false}};
+  out["persistence"] = {{"enabled", true}, {"size", chat.text("storage.size")}};
+  std::string storage_class = chat.text("storage.class");
+  if (storage_class.empty()) storage_class = context.default_storage_class();
+  if (!storage_class.empty()) out["persistence"]["storageClass"] = storage_class;
+  out["resources"] = to_json(context.size("chat", "open-webui"));
+  out["extraEnvVars"] = environment(context, api);
+  out["podSecurityContext"] = {{"runAsNonRoot", true},
+                               {"runAsUser", 65532},
+                               {"runAsGroup", 65532},
+                               {"fsGroup", 65532},
+                               {"seccompProfile", {{"type", "RuntimeDefault"}}}};
+  out["containerSecurityContext"] = {{"allowPrivilegeEscalation", false},
+                                     {"capabilities", {{"drop", Json::array({"ALL"})}}}};
+  const Placement where = context.add_on_placement();
+  if (!where.node_selector.empty()) out["nodeSelector"] = to_json(where.node_selector);
+  if (!where.tolerations.empty()) out["tolerations"] = where.tolerations;
+  return out;
+}
+
+}  // namespace
+
+std::vector<Part> chat(const Context& context) {
+  if (!context.has("chat")) return {};
+  const spec::Reader spec = context.component("chat");
+  const ModelApi api = model_api(context);
+  Part part = component("chat");
+  part.after = {"namespaces", "network-policies", "storage", "serving"};
+  part.namespaces.push_back({.name = kNamespace});
+  part.secrets.push_back({.name = kAdmin,
+                          .ns = kNamespace,
+                          .keys = {"password", "session-key"},
+                          .why = "first user of the chat, and the key of its sessions"});
+  if (!api.ollama) {
+    part.secrets.push_back({.name = "open-webui-key",
+                            .ns = kNamespace,
+                            .keys = {"key"},
+                            .why = "the chat's own key at the gateway"});
+  }
+  part.releases.push_back(
+      {.chart = "open-webui", .release = "open-webui", .ns = kNamespace, .values = values(context, api)});
+  part.edges.push_back({.from = Peer::pods(kNamespace, pods()),
+                        .to = api.pods,
+                        .ports = {{"http", api.port}},
+                        .why = "asks the models"});
+  if (const std::string database = spec.text("database"); !database.empty()) {
+    part.secrets.push_back({.name = database + "-postgresql",
+                            .ns = kNamespace,
+                            .keys = {"url"},
+                            .from = SecretNeed::From::reference,
+                            .reference = fmt::format("copy of data/{}-postgresql", database),
+                            .why = "stores its chats in PostgreSQL"});
+    part.edges.push_back({.from = Peer::pods(kNamespace, pods()),
+                          .to = Peer::pods("data", selector(database)),
+                          .ports = {{"postgresql", 5432}},
+                          .why = "stores its chats"});
+  }
+  if (const std::string host = spec.text("host"); !host.empty()) {
+    part.published.push_back({.host = host,
+                              .ns = kNamespace,
+                              .service = "open-webui",
+                              .port = 80,
+                              .pods = pods(),
+                              .pod_port = kPort,
+                              .web_socket = true,
+                              .cookie_affinity = spec.integer("replicas") > 1});
+    part.sections.push_back(
+        {Section::Chapter::access, "Chat",
+         fmt::format("https://{} · user {} · password:\n\n"
+                     "    kubectl -n chat get secret {} -o jsonpath='{{.data.password}}' | base64 -d\n",
+                     host, spec.text("admin.email"), kAdmin)});
+  }
+  return {std::move(part)};
+}
+
+}  // namespace tg::render
