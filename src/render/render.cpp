@@ -11,6 +11,7 @@
 #include "render/context.hpp"
 #include "render/parts.hpp"
 #include "render/plan.hpp"
+#include "render/runbook.hpp"
 #include "text/emit.hpp"
 
 namespace tg::render {
@@ -130,6 +131,7 @@ Result<Rendered> render(const spec::Documents& documents, std::string_view platf
   }
   order_parts(parts);
   for (Part& p : parts) put_part(context, p, out.tree);
+  out.tree.add("RUNBOOK.md", runbook(context, parts));
   out.tree.add("plan.json", plan_json(context, parts, out.tree));
   for (spec::Finding& f : spec::unused(documents, usage)) out.findings.push_back(std::move(f));
   return out;
