@@ -14,6 +14,11 @@ namespace {
 constexpr auto kImages = std::to_array<Image>({
     {"postgresql", "docker.io/library/postgres", "17.7-bookworm"},
     {"postgres-exporter", "quay.io/prometheuscommunity/postgres-exporter", "v0.18.1"},
+    {"rclone", "docker.io/rclone/rclone", "1.71.2"},
+    {"velero-plugin-for-aws", "docker.io/velero/velero-plugin-for-aws", "v1.14.1"},
+    {"velero-plugin-for-gcp", "docker.io/velero/velero-plugin-for-gcp", "v1.14.1"},
+    {"velero-plugin-for-microsoft-azure", "docker.io/velero/velero-plugin-for-microsoft-azure", "v1.14.1"},
+    {"kubectl", "registry.k8s.io/kubectl", "v1.35.8"},
 });
 
 }  // namespace

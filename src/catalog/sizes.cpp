@@ -14,6 +14,9 @@ constexpr auto kWorkloads = std::to_array<Workload>({
     {"certificates", "webhook", {2, 1}, {{"10m", "32Mi", "", "128Mi"}, {"5m", "24Mi", "", "64Mi"}}},
     {"certificates", "cainjector", {1, 1}, {{"10m", "64Mi", "", "256Mi"}, {"5m", "32Mi", "", "96Mi"}}},
     {"data", "postgresql", {1, 1}, {{"250m", "512Mi", "", "1Gi"}, {"50m", "96Mi", "", "192Mi"}}},
+    {"backup", "velero", {1, 1}, {{"100m", "128Mi", "", "512Mi"}, {"20m", "64Mi", "", "256Mi"}}},
+    {"backup", "node-agent", {-1, -1}, {{"100m", "128Mi", "", "1Gi"}, {"20m", "64Mi", "", "512Mi"}}},
+    {"backup", "copy", {0, 0}, {{"20m", "32Mi", "", "128Mi"}, {"20m", "32Mi", "", "128Mi"}}},
     {"chat", "open-webui", {1, 1}, {{"250m", "768Mi", "", "1536Mi"}, {"200m", "448Mi", "", "704Mi"}}},
     {"serving", "ollama", {1, 1}, {{"1", "4Gi", "", "8Gi"}, {"1", "768Mi", "2500m", "1Gi"}}},
 });

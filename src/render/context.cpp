@@ -40,6 +40,22 @@ std::string_view name_of(Site site) {
 
 }  // namespace
 
+std::string describe(const spec::SecretRef& secret) {
+  using How = spec::SecretRef::How;
+  switch (secret.how) {
+    case How::secret_ref:
+      return secret.key.empty() ? "secretRef " + secret.name
+                                : fmt::format("secretRef {}, key {}", secret.name, secret.key);
+    case How::env:
+      return "env " + secret.name;
+    case How::file:
+      return "file " + secret.name;
+    case How::vault:
+      return "vault " + secret.name;
+  }
+  return {};
+}
+
 Context::Context(const spec::Documents& documents, const spec::Document& platform, spec::Usage& usage,
                  std::vector<spec::Finding>& findings)
     : documents_(documents),

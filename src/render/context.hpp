@@ -27,6 +27,9 @@ enum class Site : std::uint8_t {
   existing,
 };
 
+// "secretRef smtp", "env NAME": where the user said that a secret stands.
+std::string describe(const spec::SecretRef& secret);
+
 class Context {
  public:
   // All must outlive the context. `platform` has no errors.

@@ -125,6 +125,14 @@ struct SecretNeed {
   std::string why{};
 };
 
+// Data that must survive: a volume claim, or a PostgreSQL database that is dumped.
+struct Keep {
+  enum class Kind : std::uint8_t { volume, postgresql } kind = Kind::volume;
+  std::string ns{}, name{};  // of the claim, or of the database's Service
+  std::string secret{};      // of the database: keys username, password, database
+  int user = 65532;          // who owns the files
+};
+
 // A paragraph of the runbook.
 struct Section {
   enum class Chapter : std::uint8_t {
@@ -174,6 +182,7 @@ struct Part {
   std::vector<Dashboard> dashboards{};
   std::vector<Published> published{};
   std::vector<SecretNeed> secrets{};
+  std::vector<Keep> keeps{};
   std::vector<Section> sections{};
   std::vector<Extra> extras{};
   std::vector<Step> steps{};

@@ -22,6 +22,7 @@ constexpr auto kEntries = std::to_array<Entry>({
     // workloads
     {.name = "data", .build = data},
     // collectors: parts that need all others
+    {.name = "backup", .order = 60, .collect = backup},
     {.name = "routes", .order = 70, .collect = routes},
     {.name = "namespaces", .order = 0, .collect = namespaces},
     {.name = "network-policies", .order = 5, .collect = network_policies},

@@ -94,6 +94,7 @@ std::vector<Part> chat(const Context& context) {
   }
   part.releases.push_back(
       {.chart = "open-webui", .release = "open-webui", .ns = kNamespace, .values = values(context, api)});
+  part.keeps.push_back({.ns = kNamespace, .name = "open-webui"});
   part.edges.push_back({.from = Peer::pods(kNamespace, pods()),
                         .to = api.pods,
                         .ports = {{"http", api.port}},

@@ -33,6 +33,7 @@ ModelApi model_api(const Context&);
 Peer prometheus_peer();
 
 // Collectors.
+std::vector<Part> backup(const Context&, const std::vector<Part>&);
 std::vector<Part> routes(const Context&, const std::vector<Part>&);
 std::vector<Part> namespaces(const Context&, const std::vector<Part>&);
 std::vector<Part> network_policies(const Context&, const std::vector<Part>&);

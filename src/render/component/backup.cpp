@@ -1,0 +1,406 @@
+// Copies outside the platform, and the drill that proves them. A collector: parts say what must survive.
+//
+// velero: objects of the cluster and volumes, on any cluster. copies: on one small machine an own CronJob for
+// each database and volume costs no memory while it sleeps.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "catalog/images.hpp"
+#include "render/component/components.hpp"
+
+namespace tg::render {
+
+namespace {
+
+constexpr const char* kNamespace = "backup";
+constexpr const char* kStoreSecret = "backup-store";
+
+// Where copies go, in the words of the S3 API.
+struct Store {
+  std::string provider;  // velero's plugin: aws, gcp, azure
+  std::string bucket, region, endpoint;
+  bool path_style = false;
+  bool own_keys = false;  // keys in a Secret; else the identity of the pod
+  std::string ca;         // Secret with the authority's certificate
+};
+
+Store store(const Context& context) {
+  const spec::Reader spec = context.spec().sub("backup.store");
+  Store out;
+  if (spec.has("s3")) {
+    out.provider = "aws";
+    out.bucket = spec.text("s3.bucket");
+    out.region = spec.text("s3.region");
+    out.endpoint = spec.text("s3.endpoint");
+    out.path_style = spec.flag("s3.pathStyle");
+    out.own_keys = true;
+    if (const auto ca = spec.secret("s3.ca")) out.ca = ca->name;
+    return out;
+  }
+  out.provider = context.site() == Site::google ? "gcp" : context.site() == Site::azure ? "azure" : "aws";
+  out.bucket = spec.text("bucket");
+  if (out.bucket.empty()) out.bucket = context.name() + "-backup";
+  out.region = spec.text("region");
+  if (context.site() == Site::open_telekom_cloud) {
+    // Its object store speaks S3 under an address of its own.
+    if (out.region.empty())
+      out.region = context.infrastructure().text("region") == "eu-de" ? "eu-nl" : "eu-de";
+    out.endpoint = fmt::format("https://obs.{}.otc.t-systems.com", out.region);
+    out.own_keys = true;
+  }
+  return out;
+}
+
+std::string hours(double seconds) {
+  return fmt::format("{}h0m0s", static_cast<std::int64_t>(seconds / 3600));
+}
+
+void need_store_keys(Part& part, const Context& context, const std::string& ns) {
+  const auto keys = context.spec().secret("backup.store.s3.credentials");
+  part.secrets.push_back(
+      {.name = kStoreSecret,
+       .ns = ns,
+       .keys = {"cloud", "access-key", "secret-key"},
+       .from = SecretNeed::From::reference,
+       .reference = keys ? describe(*keys) : "keys of the bucket",
+       .why = "writes to the bucket of the backups"});
+}
+
+// --- velero
+// ----------------------------------------------------------------------------------------------------------
+
+Json location(const Store& s) {
+  Json out{{"name", "default"}, {"provider", s.provider}, {"bucket", s.bucket}, {"default", true}};
+  Json config = Json::object();
+  if (!s.region.empty() && s.provider == "aws") config["region"] = s.region;
+  if (!s.endpoint.empty()) {
+    config["s3Url"] = s.endpoint;
+    config["s3ForcePathStyle"] = s.path_style ? "true" : "false";
+    // Stores that are not Amazon's refuse its newer checksums.
+    config["checksumAlgorithm"] = "";
+  }
+  if (!config.empty()) out["config"] = std::move(config);
+  if (s.own_keys) out["credential"] = {{"name", kStoreSecret}, {"key", "cloud"}};
+  return out;
+}
+
+std::string plugin(const std::string& provider) {
+  if (provider == "gcp") return "velero-plugin-for-gcp";
+  if (provider == "azure") return "velero-plugin-for-microsoft-azure";
+  return "velero-plugin-for-aws";
+}
+
+Json velero_values(const Context& context, const Store& s) {
+  const spec::Reader spec = context.spec().sub("backup");
+  const std::string volumes = spec.text("volumes");
+  const std::string image = plugin(s.provider);
+  Json out = Json::object();
+  Json configuration{{"backupStorageLocation", Json::array({location(s)})},
+                     {"uploaderType", "kopia"},
+                     {"defaultVolumesToFsBackup", volumes == "fileSystem"},
+                     {"defaultBackupTTL", hours(spec.seconds("keep"))}};
+  if (volumes == "snapshots") {
+    configuration["features"] = "EnableCSI";
+    configuration["defaultSnapshotMoveData"] = true;
+  }
+  configuration["volumeSnapshotLocation"] = Json::array();
+  out["configuration"] = std::move(configuration);
+  out["snapshotsEnabled"] =
+      false;  // volumes go as files or as data of snapshots, never as a provider's snapshot
+  out["initContainers"] =
+      Json::array({{{"name", image},
+                    {"image", catalog::image(image)},
+                    {"imagePullPolicy", "IfNotPresent"},
+                    {"volumeMounts", Json::array({{{"mountPath", "/target"}, {"name", "plugins"}}})}}});
+  out["credentials"] =
+      s.own_keys ? Json{{"useSecret", true}, {"existingSecret", kStoreSecret}} : Json{{"useSecret", false}};
+  out["deployNodeAgent"] = volumes != "none";
+  out["nodeAgent"] = {{"resources", to_json(context.size("backup", "node-agent"))}};
+  // Data lies on tainted nodes too.
+  out["nodeAgent"]["tolerations"] = Json::array({{{"operator", "Exists"}}});
+  out["resources"] = to_json(context.size("backup", "velero"));
+  const Placement where = context.add_on_placement();
+  if (!where.node_selector.empty()) out["nodeSelector"] = to_json(where.node_selector);
+  if (!where.tolerations.empty()) out["tolerations"] = where.tolerations;
+  if (context.has("metrics")) out["metrics"] = {{"serviceMonitor", {{"enabled", true}}}};
+  out["schedules"] = {{"daily",
+                       {{"disabled", false},
+                        {"schedule", spec.text("schedule")},
+                        {"useOwnerReferencesInBackup", false},
+                        {"template",
+                         {{"ttl", hours(spec.seconds("keep"))},
+                          {"includedNamespaces", Json::array({"*"})},
+                          {"storageLocation", "default"}}}}}};
+  return out;
+}
+
+void add_velero_alerts(Part& part) {
+  part.alerts.push_back(
+      {.name = "BackupTooOld",
+       .expr = "time() - velero_backup_last_successful_timestamp{schedule!=\"\"} > 2 * 86400",
+       .duration = "15m",
+       .severity = "critical",
+       .summary = "The last good backup of {{ $labels.schedule }} is older than two days",
+       .description = "A loss now would cost more than two days of changes.",
+       .action = "velero backup get; velero backup describe NAME --details",
+       .input = {{"velero_backup_last_successful_timestamp{schedule=\"velero-daily\"}", "0x6000"}},
+       .quiet = "1d",
+       .fires = "3d",
+       .expected = {{"schedule", "velero-daily"}}});
+}
+
+std::string drill_schedule(const std::string& how_often) {
+  if (how_often == "weekly") return "0 5 * * 1";
+  if (how_often == "quarterly") return "0 5 1 1,4,7,10 *";
+  return "0 5 1 * *";
+}
+
+// The drill restores one namespace of the newest backup under another name, looks whether it is complete, and
+// removes it. It never touches the original.
+std::string drill_script(const std::string& ns) {
+  const std::string lines[] = {
+      "set -eu",
+      "backup=$(kubectl get backups.velero.io -n backup -l velero.io/schedule-name=velero-daily \\",
+      "  -o jsonpath='{range .items[?(@.status.phase==\"Completed\")]}{.metadata.creationTimestamp}{\" \"}"
+      "{.metadata.name}{\"\\n\"}{end}' | sort | tail -n 1 | cut -d' ' -f2)",
+      "test -n \"$backup\" || { echo 'there is no completed backup' >&2; exit 1; }",
+      "restore=drill-$(date +%Y%m%d%H%M)",
+      "kubectl create -f - <<MANIFEST",
+      "{\"apiVersion\":\"velero.io/"
+      "v1\",\"kind\":\"Restore\",\"metadata\":{\"name\":\"$restore\",\"namespace\":\"backup\"},",
+      fmt::format("\"spec\":{{\"backupName\":\"$backup\",\"includedNamespaces\":[\"{0}\"],"
+                  "\"namespaceMapping\":{{\"{0}\":\"{0}-drill\"}}}}}}",
+                  ns),
+      "MANIFEST",
+      "for _ in $(seq 120); do",
+      "  phase=$(kubectl get restores.velero.io -n backup \"$restore\" -o jsonpath='{.status.phase}')",
+      "  case $phase in",
+      fmt::format("    Completed) kubectl get all,pvc -n {0}-drill; kubectl delete namespace {0}-drill "
+                  "--wait=false; exit 0 ;;",
+                  ns),
+      "    Failed|PartiallyFailed|FailedValidation) echo \"restore $restore: $phase\" >&2; exit 1 ;;",
+      "  esac",
+      "  sleep 15",
+      "done",
+      "echo \"restore $restore did not end\" >&2",
+      "exit 1"};
+  std::string out;
+  for (const std::string& line : lines) out += line + "\n";
+  return out;
+}
+
+void add_drill(Part& part, const Context& context, const std::string& ns) {
+  const std::string how_often = context.spec().text("backup.drill");
+  if (how_often == "none" || ns.empty()) return;
+  const std::string account = "restore-drill";
+  part.add("drill.yaml", config_map(account, kNamespace, {{"drill.sh", drill_script(ns)}}));
+  part.add("drill.yaml", service_account(account, kNamespace));
+  part.add("drill.yaml", role(account, kNamespace,
+                              {{{"velero.io"}, {"backups"}, {"get", "list"}},
+                               {{"velero.io"}, {"restores"}, {"create", "get"}}}));
+  part.add("drill.yaml",
+           role_binding(account, kNamespace, "Role", account, {{"ServiceAccount", account, kNamespace}}));
+  // Looks at the restored namespace and removes it, that one and no other.
+  part.add("drill.yaml", role(account, "", {{{""}, {"namespaces"}, {"get", "delete"}, {ns + "-drill"}}}));
+  part.add("drill.yaml",
+           role_binding(account, "", "ClusterRole", account, {{"ServiceAccount", account, kNamespace}}));
+  part.add("drill.yaml", role_binding(account + "-view", "", "ClusterRole", "view",
+                                      {{"ServiceAccount", account, kNamespace}}));
+  Pod pod;
+  Container c{.name = "drill", .image = catalog::image("kubectl")};
+  c.command = {"sh", "/drill/drill.sh"};
+  c.resources = context.size("backup", "copy");
+  c.mounts = {{"script", "/drill", true}, {"tmp", "/tmp"}};
+  pod.containers = {std::move(c)};
+  pod.volumes = {volume_config("script", account), volume_scratch("tmp", "16Mi")};
+  pod.service_account = account;
+  pod.api_token = true;
+  pod.placement = context.add_on_placement();
+  part.add("drill.yaml", cron_job(account, kNamespace, drill_schedule(how_often), pod));
+  part.edges.push_back({.from = Peer::pods(kNamespace, selector(account)),
+                        .to = Peer::api_server(),
+                        .why = "tries a restore"});
+}
+
+// One namespace with data, for the drill: the first that keeps something.
+std::string drill_namespace(const std::vector<Part>& parts) {
+  for (const Part& p : parts) {
+    if (!p.keeps.empty()) return p.keeps.front().ns;
+  }
+  for (const Part& p : parts) {
+    if (p.where == Where::workload && !p.namespaces.empty()) return p.namespaces.front().name;
+  }
+  return {};
+}
+
+Part velero(const Context& context, const std::vector<Part>& parts) {
+  const Store s = store(context);
+  Part part = component("backup");
+  part.after = {"namespaces", "network-policies", "storage"};
+  part.namespaces.push_back(
+      {.name = kNamespace, .level = Level::privileged, .reason = "the node agent reads volumes on the host"});
+  if (s.own_keys) need_store_keys(part, context, kNamespace);
+  if (!s.ca.empty()) {
+    part.secrets.push_back({.name = s.ca,
+                            .ns = kNamespace,
+                            .keys = {"ca.crt"},
+                            .from = SecretNeed::From::reference,
+                            .reference = "secretRef " + s.ca,
+                            .why = "trusts the certificate of the backup store"});
+  }
+  Json values = velero_values(context, s);
+  if (!s.ca.empty()) {
+    values["configuration"]["extraEnvVars"] = Json::array({env("AWS_CA_BUNDLE", "/etc/backup-ca/ca.crt")});
+    values["extraVolumes"] = Json::array({volume_secret("backup-ca", s.ca)});
+    values["extraVolumeMounts"] =
+        Json::array({{{"name", "backup-ca"}, {"mountPath", "/etc/backup-ca"}, {"readOnly", true}}});
+    values["nodeAgent"]["extraEnvVars"] = values["configuration"]["extraEnvVars"];
+    values["nodeAgent"]["extraVolumes"] = values["extraVolumes"];
+    values["nodeAgent"]["extraVolumeMounts"] = values["extraVolumeMounts"];
+  }
+  part.releases.push_back(
+      {.chart = "velero", .release = "velero", .ns = kNamespace, .values = std::move(values)});
+  const Labels pods{{"app.kubernetes.io/name", "velero"}};
+  part.edges.push_back(
+      {.from = Peer::pods(kNamespace, pods), .to = Peer::api_server(), .why = "reads what it copies"});
+  const std::string port = s.endpoint.rfind(':') != std::string::npos && s.endpoint.rfind(':') > 6
+                               ? s.endpoint.substr(s.endpoint.rfind(':') + 1)
+                               : "443";
+  part.edges.push_back({.from = Peer::pods(kNamespace, pods),
+                        .to = Peer::everywhere(),
+                        .ports = {{"https", std::atoi(port.c_str())}},
+                        .why = "writes to the bucket of the backups"});
+  if (context.has("metrics")) {
+    part.edges.push_back({.from = prometheus_peer(),
+                          .to = Peer::pods(kNamespace, pods),
+                          .ports = {{"metrics", 8085}},
+                          .why = "scrapes metrics"});
+    add_velero_alerts(part);
+  }
+  const std::string ns = drill_namespace(parts);
+  add_drill(part, context, ns);
+  part.sections.push_back(
+      {Section::Chapter::backup, "Now, of one namespace",
+       fmt::format("velero backup create test-backup --include-namespaces {} --wait\n", ns)});
+  part.sections.push_back(
+      {Section::Chapter::restore, "By hand",
+       fmt::format("velero backup get\nvelero restore create --from-backup test-backup --namespace-mappings "
+                   "{0}:{0}-drill --wait\n"
+                   "kubectl get all,pvc -n {0}-drill\nkubectl delete namespace {0}-drill\n",
+                   ns)});
+  return part;
+}
+
+// --- copies
+// ----------------------------------------------------------------------------------------------------------
+
+std::vector<Json> rclone_env(const Store& s) {
+  return {env("RCLONE_CONFIG_STORE_TYPE", "s3"),
+          env("RCLONE_CONFIG_STORE_PROVIDER", s.endpoint.empty() ? "AWS" : "Other"),
+          env("RCLONE_CONFIG_STORE_ENDPOINT", s.endpoint),
+          env("RCLONE_CONFIG_STORE_REGION", s.region),
+          env("RCLONE_CONFIG_STORE_FORCE_PATH_STYLE", s.path_style ? "true" : "false"),
+          env_from_secret("RCLONE_CONFIG_STORE_ACCESS_KEY_ID", kStoreSecret, "access-key"),
+          env_from_secret("RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY", kStoreSecret, "secret-key"),
+          env("RCLONE_CONFIG", "/tmp/rclone.conf")};
+}
+
+Container upload(const Context& context, const Store& s, const Keep& keep, const std::string& age) {
+  const std::string target = fmt::format("store:{}/{}/{}", s.bucket, keep.ns, keep.name);
+  Container c{.name = "upload", .image = catalog::image("rclone")};
+  c.command = {"sh", "-c"};
+  c.args = {fmt::format(
+      "set -eu; rclone copy --no-traverse /copy {0}/$(date +%Y-%m-%d); rclone delete --min-age {1} {0}",
+      target, age)};
+  c.env = rclone_env(s);
+  c.resources = context.size("backup", "copy");
+  c.mounts = {{"copy", "/copy", true}, {"tmp", "/tmp"}};
+  return c;
+}
+
+void add_copy(Part& part, const Context& context, const Store& s, const Keep& keep) {
+  const spec::Reader spec = context.spec().sub("backup");
+  const std::string age = fmt::format("{}h", static_cast<std::int64_t>(spec.seconds("keep") / 3600));
+  const std::string name = "backup-" + keep.name;
+  Pod pod;
+  pod.user = pod.group = keep.user;
+  pod.volumes = {volume_scratch("tmp", "64Mi")};
+  if (keep.kind == Keep::Kind::postgresql) {
+    pod.user = pod.group = 999;
+    Container dump{.name = "dump", .image = catalog::image("postgresql")};
+    dump.command = {"sh", "-c"};
+    dump.args = {
+        fmt::format("exec pg_dump --host {} --format custom --file /copy/{}.dump", keep.name, keep.name)};
+    dump.env = {env_from_secret("PGUSER", keep.secret, "username"),
+                env_from_secret("PGPASSWORD", keep.secret, "password"),
+                env_from_secret("PGDATABASE", keep.secret, "database")};
+    dump.resources = context.size("backup", "copy");
+    dump.mounts = {{"copy", "/copy"}, {"tmp", "/tmp"}};
+    pod.init = {std::move(dump)};
+    pod.volumes.push_back(volume_scratch("copy", "2Gi"));
+    part.edges.push_back({.from = Peer::pods(keep.ns, selector(name)),
+                          .to = Peer::pods(keep.ns, selector(keep.name)),
+                          .ports = {{"postgresql", 5432}},
+                          .why = "dumps the database"});
+  } else {
+    pod.volumes.push_back(volume_claim("copy", keep.name));
+  }
+  pod.containers = {upload(context, s, keep, age)};
+  part.add("copies.yaml", cron_job(name, keep.ns, spec.text("schedule"), pod));
+  part.edges.push_back({.from = Peer::pods(keep.ns, selector(name)),
+                        .to = Peer::everywhere(),
+                        .ports = {{"https", 443}},
+                        .why = "writes to the bucket of the backups"});
+}
+
+std::string restore_text(const Store& s, const Keep& keep) {
+  if (keep.kind == Keep::Kind::postgresql) {
+    return fmt::format(
+        "kubectl -n {0} create job --from=cronjob/backup-{1} backup-{1}-now\n"
+        "rclone copy store:{2}/{0}/{1}/DATE/{1}.dump .\n"
+        "kubectl -n {0} exec -i statefulset/{1} -- sh -c 'createdb -U \"$POSTGRES_USER\" drill'\n"
+        "kubectl -n {0} exec -i statefulset/{1} -- sh -c 'pg_restore -U \"$POSTGRES_USER\" -d drill' "
+        "<{1}.dump\n"
+        "kubectl -n {0} exec -i statefulset/{1} -- sh -c 'dropdb -U \"$POSTGRES_USER\" drill'\n",
+        keep.ns, keep.name, s.bucket);
+  }
+  return fmt::format("kubectl -n {0} get pvc {1}\nrclone ls store:{2}/{0}/{1}\n", keep.ns, keep.name,
+                     s.bucket);
+}
+
+Part copies(const Context& context, const std::vector<Part>& parts) {
+  const Store s = store(context);
+  Part part = component("backup");
+  part.after = {"namespaces", "network-policies"};
+  std::set<std::string> namespaces;
+  for (const Part& p : parts) {
+    for (const Keep& keep : p.keeps) {
+      add_copy(part, context, s, keep);
+      if (namespaces.insert(keep.ns).second) need_store_keys(part, context, keep.ns);
+      part.sections.push_back({Section::Chapter::restore, keep.ns + "/" + keep.name, restore_text(s, keep)});
+    }
+  }
+  part.sections.push_back(
+      {Section::Chapter::backup, "What is copied",
+       fmt::format("Databases and volumes go to {}/{} by the CronJobs backup-*; copies older than "
+                   "`backup.keep` are removed there.\n",
+                   s.endpoint, s.bucket)});
+  return part;
+}
+
+}  // namespace
+
+std::vector<Part> backup(const Context& context, const std::vector<Part>& parts) {
+  const spec::Reader spec = context.spec().sub("backup");
+  std::string use = spec.text("use");
+  if (use.empty()) {
+    if (!context.spec().has("backup")) return {};
+    use = context.site() == Site::k3s && context.small() ? "copies" : "velero";
+  }
+  if (use == "none") return {};
+  return {use == "copies" ? copies(context, parts) : velero(context, parts)};
+}
+
+}  // namespace tg::render
