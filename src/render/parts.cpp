@@ -21,7 +21,10 @@ constexpr auto kEntries = std::to_array<Entry>({
     {.name = "chat", .order = 52, .build = chat},
     // workloads
     {.name = "data", .build = data},
+    // delivery
+    {.name = "updates", .build = updates},
     // collectors: parts that need all others
+    {.name = "pipeline", .collect = pipeline},
     {.name = "backup", .order = 60, .collect = backup},
     {.name = "routes", .order = 70, .collect = routes},
     {.name = "namespaces", .order = 0, .collect = namespaces},

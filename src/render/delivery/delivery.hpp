@@ -1,8 +1,13 @@
-// How changes reach the platform: pipelines, scanners, update bots, the runbook. One function per file.
+// How changes reach the platform: pipelines, scanners, update bots. One function per file of this folder.
 #pragma once
 
 #include <vector>
 
 #include "render/parts.hpp"
 
-namespace tg::render {}  // namespace tg::render
+namespace tg::render {
+
+std::vector<Part> pipeline(const Context&, const std::vector<Part>&);
+std::vector<Part> updates(const Context&);
+
+}  // namespace tg::render
