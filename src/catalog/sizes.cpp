@@ -18,6 +18,8 @@ constexpr auto kWorkloads = std::to_array<Workload>({
     {"backup", "node-agent", {-1, -1}, {{"100m", "128Mi", "", "1Gi"}, {"20m", "64Mi", "", "512Mi"}}},
     {"backup", "copy", {0, 0}, {{"20m", "32Mi", "", "128Mi"}, {"20m", "32Mi", "", "128Mi"}}},
     {"chat", "open-webui", {1, 1}, {{"250m", "768Mi", "", "1536Mi"}, {"200m", "448Mi", "", "704Mi"}}},
+    {"storage", "local-path", {1, 1}, {{"20m", "32Mi", "", "128Mi"}, {"5m", "24Mi", "", "64Mi"}}},
+    {"storage", "snapshot-controller", {2, 1}, {{"20m", "32Mi", "", "128Mi"}, {"10m", "24Mi", "", "64Mi"}}},
     {"serving", "ollama", {1, 1}, {{"1", "4Gi", "", "8Gi"}, {"1", "768Mi", "2500m", "1Gi"}}},
 });
 

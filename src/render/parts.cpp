@@ -16,6 +16,7 @@ namespace {
 constexpr auto kEntries = std::to_array<Entry>({
     // infrastructure
     // components
+    {.name = "storage", .order = 8, .build = storage},
     {.name = "certificates", .order = 12, .build = certificates},
     {.name = "serving", .order = 50, .build = serving},
     {.name = "chat", .order = 52, .build = chat},

@@ -59,13 +59,12 @@ std::string hours(double seconds) {
 
 void need_store_keys(Part& part, const Context& context, const std::string& ns) {
   const auto keys = context.spec().secret("backup.store.s3.credentials");
-  part.secrets.push_back(
-      {.name = kStoreSecret,
-       .ns = ns,
-       .keys = {"cloud", "access-key", "secret-key"},
-       .from = SecretNeed::From::reference,
-       .reference = keys ? describe(*keys) : "keys of the bucket",
-       .why = "writes to the bucket of the backups"});
+  part.secrets.push_back({.name = kStoreSecret,
+                          .ns = ns,
+                          .keys = {"cloud", "access-key", "secret-key"},
+                          .from = SecretNeed::From::reference,
+                          .reference = keys ? describe(*keys) : "keys of the bucket",
+                          .why = "writes to the bucket of the backups"});
 }
 
 // --- velero

@@ -8,6 +8,7 @@
 namespace tg::render {
 
 
+std::vector<Part> storage(const Context&);
 std::vector<Part> certificates(const Context&);
 std::vector<Part> serving(const Context&);
 std::vector<Part> chat(const Context&);
