@@ -84,7 +84,15 @@ TlsSession::TlsSession(TlsContext::Impl& context, int fd, std::string host)
   SSL_set_connect_state(impl_->ssl);
 }
 
-TlsSession::~TlsSession() { SSL_free(impl_->ssl); }
+// Says close_notify as far as the socket takes it. OpenSSL takes a session that ended without for broken and
+// never resumes it.
+TlsSession::~TlsSession() {
+  if (error_.empty() && SSL_is_init_finished(impl_->ssl) == 1) {
+    SSL_shutdown(impl_->ssl);
+    ERR_clear_error();
+  }
+  SSL_free(impl_->ssl);
+}
 
 bool TlsSession::resumed() const { return SSL_session_reused(impl_->ssl) == 1; }
 
