@@ -160,8 +160,7 @@ TEST_F(AdminApi, DryRunChangesNothingAndHasTheSameShape) {
   EXPECT_EQ(sources_.keys().active(), 2U);
 }
 
-// The rules of the dry run are written twice (KeyStore cannot check without doing): here they are held
-// together.
+// A dry run answers with the code that the change itself would get.
 TEST_F(AdminApi, DryRunAndChangeAgreeOnEveryRefusal) {
   ASSERT_EQ(call("POST", "/api/v1/keys", R"({"name":"taken"})").status, 201);
   const std::string long_name(129, 'x');

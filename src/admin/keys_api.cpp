@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "admin/dry_run.hpp"
 #include "base/clock.hpp"
 #include "base/id.hpp"
 #include "text/suggest.hpp"
@@ -144,7 +143,7 @@ Result<std::string> create_keys(Sources& sources, const std::string& body, bool 
   out["dryRun"] = dry_run;
   Json items = Json::array();
   if (dry_run) {
-    const auto names = check_new_keys(sources.keys(), wanted->key, count);
+    const auto names = sources.keys().names_of(wanted->key, count);
     if (!names) return std::unexpected(names.error());
     for (const std::string& name : *names) {
       ledger::KeyEntry entry;
@@ -179,7 +178,7 @@ Result<std::string> revoke_key(Sources& sources, const std::string& body, bool d
     return bad_body("key is missing: the name, the first characters or the text of a key");
   }
   const std::string selector = it->get<std::string>();
-  const auto entry = dry_run ? find_active_key(sources.keys(), selector) : sources.keys().revoke(selector);
+  const auto entry = dry_run ? sources.keys().find_active(selector) : sources.keys().revoke(selector);
   if (!entry) return std::unexpected(entry.error());
   Json item = key_json(**entry);
   if (dry_run) item["revokedAt"] = format_utc(utc_now_ns());

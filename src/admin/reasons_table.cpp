@@ -47,7 +47,10 @@ constexpr ReasonEntry kReasons[] = {
      "Correct the field; the message names it."},
     {"bad_flag", "A flag has a value that it cannot have, or stands there twice.",
      "Run the word with --help: it lists the values."},
-    {"bad_key", "The key of a YAML map is not a text.", "Put the key in quotes, or correct the indentation."},
+    {"bad_key",
+     "The key of a YAML map is not a text, or a name of one's own, such as that of a pool or a host, has letters that "
+     "such names do not have.",
+     "Put the key in quotes, correct the indentation, or rename the thing as the hint shows."},
     {"bad_percent", "The text is not a percentage.", "Write for example 20%."},
     {"bad_quantity",
      "The text is not an amount of bytes. Amounts are numbers with k, M, G, T (powers of 1000) or Ki, Mi, "
@@ -333,6 +336,11 @@ constexpr ReasonEntry kReasons[] = {
      "so that a "
      "document never promises what does not happen.",
      "Remove it, or use a version that has it."},
+    {"nothing_renders",
+     "The field is known and good, but nothing of what is rendered depends on it: it belongs to a part that is "
+     "switched off, or to another infrastructure. It is refused, because a field that does nothing hides that what "
+     "was wanted is not there.",
+     "Remove the field, or switch on the part that it belongs to."},
     {"one_of", "The map holds two fields of which only one is possible.", "Remove one of them."},
     {"out_of_memory", "The program could not get memory.",
      "Free memory on the machine, or raise the limit of the cgroup."},
@@ -436,7 +444,7 @@ constexpr ReasonEntry kReasons[] = {
     {"unknown_flag", "The word has no such flag.",
      "Take the nearest one from the hint, or run the word with --help."},
     {"unknown_kind", "There is no such kind of document, or it has no schema in this version.",
-     "Write Model, Provider, Route or Tenant."},
+     "Write Model, Provider, Route, Tenant, Platform or TrainingRun."},
     {"unknown_name", "The text is neither a reason code nor a field.",
      "`tidegate explain Model` lists the fields of a Model; docs/reference/reasons.md the codes."},
     {"unknown_path", "The gateway has nothing under that path.",

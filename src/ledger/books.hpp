@@ -55,6 +55,8 @@ class Books {
   bool pending() const { return pending_; }  // something was applied since the last commit
   Result<> flush_log() { return access_log_.flush(); }
   Result<> commit(const std::vector<std::pair<std::uint32_t, Position>>& positions);
+  // See Rollups::compact.
+  Result<> compact(std::int64_t before_utc_ns) { return rollups_.compact(before_utc_ns); }
 
  private:
   Books(Rollups rollups, AccessLog log) : rollups_(std::move(rollups)), access_log_(std::move(log)) {}

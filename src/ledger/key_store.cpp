@@ -73,7 +73,7 @@ Result<> KeyStore::load() {
   }
 }
 
-Result<std::vector<CreatedKey>> KeyStore::create(const NewKey& key, std::size_t count) {
+Result<std::vector<std::string>> KeyStore::names_of(const NewKey& key, std::size_t count) const {
   if (count < 1 || count > kMaxCount) {
     return fail("key_count_invalid", fmt::format("cannot create {} keys", count),
                 fmt::format("ask for 1 to {}", kMaxCount));
@@ -89,18 +89,23 @@ Result<std::vector<CreatedKey>> KeyStore::create(const NewKey& key, std::size_t 
                 "only keys begin with tg-");
   }
   std::vector<std::string> names(count, key.name);
-  if (!key.name.empty()) {
-    for (std::size_t i = 0; count > 1 && i < count; ++i) names[i] += fmt::format("-{}", i + 1);
-    const std::set<std::string_view> wanted(names.begin(), names.end());
-    for (const KeyEntry& e : registry_.entries()) {
-      if (!e.revoked() && wanted.contains(e.name)) {
-        return fail("key_name_taken",
-                    fmt::format("the active key {} has the name {} already", e.prefix, e.name),
-                    "choose another name, or revoke that key first");
-      }
+  if (key.name.empty()) return names;
+  for (std::size_t i = 0; count > 1 && i < count; ++i) names[i] += fmt::format("-{}", i + 1);
+  const std::set<std::string_view> wanted(names.begin(), names.end());
+  for (const KeyEntry& e : registry_.entries()) {
+    if (!e.revoked() && wanted.contains(e.name)) {
+      return fail("key_name_taken",
+                  fmt::format("the active key {} has the name {} already", e.prefix, e.name),
+                  "choose another name, or revoke that key first");
     }
   }
+  return names;
+}
 
+Result<std::vector<CreatedKey>> KeyStore::create(const NewKey& key, std::size_t count) {
+  const auto checked = names_of(key, count);
+  if (!checked) return std::unexpected(checked.error());
+  const std::vector<std::string>& names = *checked;
   auto transaction = Transaction::begin(db_);
   if (!transaction) return std::unexpected(transaction.error());
   auto insert = db_.prepare(
@@ -154,14 +159,14 @@ Result<std::vector<CreatedKey>> KeyStore::create(const NewKey& key, std::size_t 
   return created;
 }
 
-Result<KeyEntry*> KeyStore::select(std::string_view selector) {
+Result<const KeyEntry*> KeyStore::find_active(std::string_view selector) const {
   constexpr std::size_t kLeast = 4;  // "tg-" alone would name every key
   const bool whole = is_well_formed_key(selector);
   const Digest digest = whole ? Sha256().of(selector) : Digest{};
   const bool by_prefix =
       !whole && selector.starts_with("tg-") && selector.size() >= kLeast && selector.size() <= kPrefix;
-  std::vector<KeyEntry*> found;
-  for (KeyEntry& e : registry_.entries()) {
+  std::vector<const KeyEntry*> found;
+  for (const KeyEntry& e : registry_.entries()) {
     if (e.revoked()) continue;
     const bool match = whole       ? e.digest == digest
                        : by_prefix ? std::string_view(e.prefix).starts_with(selector)
@@ -183,7 +188,7 @@ Result<KeyEntry*> KeyStore::select(std::string_view selector) {
 }
 
 Result<const KeyEntry*> KeyStore::revoke(std::string_view selector) {
-  auto entry = select(selector);
+  auto entry = find_active(selector);
   if (!entry) return std::unexpected(entry.error());
   const std::int64_t now = utc_now_ns();
   auto update = db_.prepare("UPDATE keys SET revoked_ns=? WHERE id=?");
@@ -191,7 +196,9 @@ Result<const KeyEntry*> KeyStore::revoke(std::string_view selector) {
   update->bind(1, now).bind(2, (*entry)->id);
   if (auto r = update->run(); !r)
     return std::unexpected(std::move(r.error()).context("cannot revoke the key"));
-  registry_.revoke(**entry, now);
+  for (KeyEntry& e : registry_.entries()) {
+    if (&e == *entry) registry_.revoke(e, now);
+  }
   return *entry;
 }
 

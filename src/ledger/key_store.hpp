@@ -38,16 +38,20 @@ class KeyStore {
   // key_name_invalid, key_count_invalid, database_*.
   Result<std::vector<CreatedKey>> create(const NewKey& key, std::size_t count = 1);
 
+  // The names that create() would give, or the error it would return before it stores anything.
+  Result<std::vector<std::string>> names_of(const NewKey& key, std::size_t count) const;
+
   // Revokes one active key. `selector`: the key's whole text, its name, or its first characters (at least 4,
   // as far as they name one key). Errors: key_not_found, key_ambiguous, database_*.
   Result<const KeyEntry*> revoke(std::string_view selector);
+  // The key that revoke() would revoke.
+  Result<const KeyEntry*> find_active(std::string_view selector) const;
 
   std::size_t active() const;
 
  private:
   explicit KeyStore(Database db) : db_(std::move(db)) {}
   Result<> load();
-  Result<KeyEntry*> select(std::string_view selector);
 
   Database db_;
   KeyRegistry registry_;

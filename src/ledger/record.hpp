@@ -144,6 +144,19 @@ class RecordReader {
       : bytes_(bytes), offset_(offset), check_crc_(check_crc) {}
 
   Next next(RecordView& record);
+  // Hands every record that is there to `apply`, which says false for one that it cannot take: it is corrupt,
+  // and offset() stays at it. Returns why no further one came; never `record`.
+  template <class Apply>
+  Next each(Apply&& apply) {
+    RecordView record;
+    for (;;) {
+      const Next next_is = next(record);
+      if (next_is != Next::record) return next_is;
+      if (apply(record)) continue;
+      offset_ = record.offset;
+      return Next::corrupt;
+    }
+  }
   std::uint64_t offset() const { return offset_; }  // of the next record
 
  private:

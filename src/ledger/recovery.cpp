@@ -41,14 +41,8 @@ class WorkerJournal {
     SegmentNames names = books_.segment_names();
     // From the first record, because the names are there.
     RecordReader reader(segment.bytes(), sizeof(SegmentHeader), true);
-    RecordView record;
-    RecordReader::Next next = reader.next(record);
-    for (; next == RecordReader::Next::record; next = reader.next(record)) {
-      if (!apply(record, make_ticket(sequence, record.offset), names)) {
-        next = RecordReader::Next::corrupt;
-        break;
-      }
-    }
+    const RecordReader::Next next = reader.each(
+        [&](const RecordView& record) { return apply(record, make_ticket(sequence, record.offset), names); });
     if (next == RecordReader::Next::ended) return reader.offset() + kEndRecord;
     const bool corrupt = next == RecordReader::Next::corrupt || segment.has_data_after(reader.offset());
     if (corrupt) {

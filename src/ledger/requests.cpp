@@ -80,14 +80,8 @@ class Scan {
     const bool live = query_.live_run != 0 && segment.header().run == query_.live_run;
     names_.assign(kMaxNames + 1, {});
     RecordReader reader(segment.bytes(), sizeof(SegmentHeader), true);
-    RecordView record;
-    RecordReader::Next next = reader.next(record);
-    for (; next == RecordReader::Next::record; next = reader.next(record)) {
-      if (!apply(record, make_ticket(sequence, record.offset), live)) {
-        next = RecordReader::Next::corrupt;
-        break;
-      }
-    }
+    const RecordReader::Next next = reader.each(
+        [&](const RecordView& record) { return apply(record, make_ticket(sequence, record.offset), live); });
     if (next == RecordReader::Next::corrupt) ++report_.unreadable_segments;
   }
 

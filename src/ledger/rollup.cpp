@@ -4,6 +4,23 @@
 
 namespace tg::ledger {
 
+namespace {
+
+constexpr std::int64_t kMinutesOfDay = 24 * 60;
+
+// What stands behind an INSERT of sums: a row that is there already grows by them.
+constexpr std::string_view kAddToRow =
+    " ON CONFLICT DO UPDATE SET requests=requests+excluded.requests, "
+    "reported_requests=reported_requests+excluded.reported_requests, "
+    "reported_in=reported_in+excluded.reported_in, reported_out=reported_out+excluded.reported_out, "
+    "reported_cached=reported_cached+excluded.reported_cached, "
+    "estimated_in=estimated_in+excluded.estimated_in, estimated_out=estimated_out+excluded.estimated_out, "
+    "first_byte_ns=first_byte_ns+excluded.first_byte_ns, total_ns=total_ns+excluded.total_ns, "
+    "bytes_in=bytes_in+excluded.bytes_in, bytes_out=bytes_out+excluded.bytes_out, "
+    "retries=retries+excluded.retries";
+
+}  // namespace
+
 Result<Rollups> Rollups::open(const std::string& dir) {
   auto db = Database::open(dir, Database::Mode::write, false);
   if (!db) return std::unexpected(db.error());
@@ -20,20 +37,12 @@ Result<> Rollups::load() {
     out = std::move(*s);
     return {};
   };
+  const std::string upsert =
+      "INSERT INTO rollups VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)" + std::string(kAddToRow);
   Statement names, positions, mark;
   for (const auto& [statement, sql] : std::initializer_list<std::pair<Statement*, std::string_view>>{
            {&insert_name_, "INSERT INTO names(id, name) VALUES(?,?)"},
-           {&upsert_,
-            "INSERT INTO rollups VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
-            "requests=requests+excluded.requests, "
-            "reported_requests=reported_requests+excluded.reported_requests, "
-            "reported_in=reported_in+excluded.reported_in, reported_out=reported_out+excluded.reported_out, "
-            "reported_cached=reported_cached+excluded.reported_cached, "
-            "estimated_in=estimated_in+excluded.estimated_in, "
-            "estimated_out=estimated_out+excluded.estimated_out, "
-            "first_byte_ns=first_byte_ns+excluded.first_byte_ns, "
-            "total_ns=total_ns+excluded.total_ns, bytes_in=bytes_in+excluded.bytes_in, "
-            "bytes_out=bytes_out+excluded.bytes_out, retries=retries+excluded.retries"},
+           {&upsert_, upsert},
            {&insert_position_, "INSERT OR REPLACE INTO positions VALUES(?,?,?,?,?)"},
            {&insert_mark_, "INSERT OR REPLACE INTO access_log VALUES(1,?,?)"},
            {&names, "SELECT id, name FROM names"},
@@ -142,6 +151,31 @@ Result<> Rollups::commit(const std::vector<std::pair<std::uint32_t, Position>>& 
   new_names_.clear();
   sums_.clear();
   last_sums_ = nullptr;
+  return {};
+}
+
+Result<> Rollups::compact(std::int64_t before_utc_ns) {
+  const std::int64_t before = before_utc_ns / kMinute / kMinutesOfDay * kMinutesOfDay;
+  if (before <= compacted_before_) return {};
+  // A row at a day's first minute is where its day is gathered; the others of the day are added to it.
+  auto join = db_.prepare(
+      "INSERT INTO rollups SELECT minute/1440*1440 AS day, key, tenant, model, route, outcome, "
+      "sum(requests), "
+      "sum(reported_requests), sum(reported_in), sum(reported_out), sum(reported_cached), sum(estimated_in), "
+      "sum(estimated_out), sum(first_byte_ns), sum(total_ns), sum(bytes_in), sum(bytes_out), sum(retries) "
+      "FROM rollups WHERE minute<? AND minute%1440!=0 GROUP BY day, key, tenant, model, route, outcome" +
+      std::string(kAddToRow));
+  if (!join) return std::unexpected(join.error());
+  auto forget = db_.prepare("DELETE FROM rollups WHERE minute<? AND minute%1440!=0");
+  if (!forget) return std::unexpected(forget.error());
+  auto transaction = Transaction::begin(db_);
+  if (!transaction) return std::unexpected(transaction.error());
+  for (Statement* statement : {&*join, &*forget}) {
+    statement->bind(1, before);
+    if (auto r = statement->run(); !r) return r;
+  }
+  if (auto r = transaction->commit(); !r) return r;
+  compacted_before_ = before;
   return {};
 }
 

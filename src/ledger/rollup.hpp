@@ -45,6 +45,11 @@ class Rollups {
   // One transaction. On an error nothing of it happened and the sums are kept for the next try.
   Result<> commit(const std::vector<std::pair<std::uint32_t, Position>>& positions, AccessLogMark mark);
 
+  // Joins what is stored of each UTC day that ended before `before_utc_ns` into rows of that day's first
+  // minute. Sums over days stay as they are; hours and minutes of those days can be told apart no more. One
+  // transaction: on an error nothing of it happened. Costs a scan of those days' rows, once for each day.
+  Result<> compact(std::int64_t before_utc_ns);
+
  private:
   struct Key {
     std::int64_t minute, key;
@@ -82,7 +87,8 @@ class Rollups {
   NameNumber last_name_ = 0;
   std::vector<std::pair<NameNumber, std::string>> new_names_;
   std::unordered_map<Key, Sums, KeyHash> sums_;
-  Sums* last_sums_ = nullptr;  // of last_key_: most requests fall into the row of the one before
+  std::int64_t compacted_before_ = 0;  // minute; days below it are joined already, as far as this run knows
+  Sums* last_sums_ = nullptr;          // of last_key_: most requests fall into the row of the one before
   Key last_key_{};
 };
 

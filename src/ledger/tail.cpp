@@ -79,15 +79,11 @@ Result<std::size_t> Tail::drain() {
     // Without CRC: these bytes were written by this process, and reading them again would cost as much as all
     // the rest.
     RecordReader reader(segment.bytes(), offset_, false);
-    RecordView record;
-    RecordReader::Next next = reader.next(record);
-    for (; next == RecordReader::Next::record; next = reader.next(record)) {
-      if (!apply(record)) {
-        next = RecordReader::Next::corrupt;
-        break;
-      }
-      ++count;
-    }
+    const RecordReader::Next next = reader.each([&](const RecordView& record) {
+      const bool good = apply(record);
+      count += good ? 1 : 0;
+      return good;
+    });
     offset_ = reader.offset();
     dirty_ = dirty_ || offset_ > from;
     if (next == RecordReader::Next::ended) {
@@ -96,7 +92,7 @@ Result<std::size_t> Tail::drain() {
     }
     if (next == RecordReader::Next::corrupt) {
       corrupt_ = true;
-      return fail("journal_corrupt", fmt::format("{}: no record at {}", segment.path(), record.offset));
+      return fail("journal_corrupt", fmt::format("{}: no record at {}", segment.path(), reader.offset()));
     }
     ready_pages(offset_ - from);
     break;

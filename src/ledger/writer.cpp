@@ -243,6 +243,8 @@ void LedgerWriter::Impl::step(bool stopping, bool flushing) {
   if (last_retention == 0 || now - last_retention >= kHour) {
     last_retention = now;
     retire_old_segments();
+    if (auto r = books.compact(utc_now_ns() - options.minutes); !r && log_commit.now(now))
+      log.error("old usage sums not joined into days, will try again", r.error());
   }
 }
 

@@ -36,6 +36,7 @@ class LedgerWriter {
     Nanos commit_every =
         5 * kSecond;  // what recovery has to read again; rows of many keys are worth gathering
     Nanos retention = 30 * 24 * kHour;  // of segments
+    Nanos minutes = 90 * 24 * kHour;    // older sums are kept by the day
     AccessLog::Options access_log = {};
   };
 
