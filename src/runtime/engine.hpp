@@ -15,14 +15,15 @@ namespace tg::runtime {
 
 struct PlanInput {
   const spec::Model& model;
-  std::string label;        // "qwen3-4b-0"
-  std::string self;         // this program, for the simulated engine
-  std::string weights;      // path of the weights file; empty if the source names none
-  std::uint16_t port = 0;   // on loopback, chosen by us
-  std::string key;          // random, for engines that check one
-  std::size_t workers = 1;  // gateway threads that keep connections to the engine
-  std::string engine_data;  // directory the engine may keep its own files in (Ollama's models)
-  int start = 1;            // how often this model was started, for scripted faults
+  std::string label;               // "qwen3-4b-0"
+  std::string self;                // this program, for the simulated engine
+  std::string weights;             // path of the weights file; empty if the source names none
+  std::uint16_t port = 0;          // on loopback, chosen by us
+  std::string key;                 // random, for engines that check one
+  std::size_t workers = 1;         // gateway threads that keep connections to the engine
+  std::string engine_data;         // directory the engine may keep its own files in (Ollama's models)
+  std::string ollama_models = {};  // the user's own store of Ollama's models; empty = engine_data
+  int start = 1;                   // how often this model was started, for scripted faults
 };
 
 // One HTTP request to the engine and the answer that is wanted.
@@ -39,7 +40,8 @@ struct SetupStep {
   EngineCall unless;  // path empty = always do it
   EngineCall call;    // path empty = run `command` instead
   std::vector<std::string> command;
-  std::string what;  // for the reason: "pulling qwen3:4b"
+  std::string what;        // for the reason: "pulling qwen3:4b"
+  bool downloads = false;  // bounded by the time of a download, not by that of a start
 };
 
 struct EnginePlan {

@@ -26,7 +26,8 @@ bool wanted(const EngineCall& call, const CallResult& result);
 // "answers 503", "refuses connections: …" and so on.
 std::string describe(const CallResult& result);
 
-class RunningCall;
+// The check sees this declaration only; the class is final.
+class RunningCall;  // NOLINT(cppcoreguidelines-virtual-class-destructor)
 
 // `done` is called exactly once, never from inside this call, unless the handle is dropped first: that
 // cancels.

@@ -20,12 +20,17 @@ Result<EnginePlan> plan_ollama(const PlanInput& in) {
                    .authorization = "",
                    .model = "",
                    .label = in.label};
+  // `command` names the program, with or without Ollama's word `serve`.
+  std::vector<std::string> program = m.command.empty() ? std::vector<std::string>{"ollama"} : m.command;
+  if (program.size() > 1 && program.back() == "serve") program.pop_back();
+  const bool own = m.ollama.url.empty();
   std::string prefix;
-  if (m.ollama.url.empty()) {
-    plan.argv = m.command.empty() ? std::vector<std::string>{"ollama", "serve"} : m.command;
+  if (own) {
+    plan.argv = program;
+    plan.argv.emplace_back("serve");
     plan.argv.insert(plan.argv.end(), m.args.begin(), m.args.end());
     plan.env = {{"OLLAMA_HOST", fmt::format("127.0.0.1:{}", in.port)},
-                {"OLLAMA_MODELS", in.engine_data},
+                {"OLLAMA_MODELS", in.ollama_models.empty() ? in.engine_data : in.ollama_models},
                 {"OLLAMA_NUM_PARALLEL", fmt::to_string(plan.slots)},
                 {"OLLAMA_MAX_LOADED_MODELS", "1"},
                 {"OLLAMA_KEEP_ALIVE", "-1"},  // when a model leaves memory is our decision
@@ -50,33 +55,32 @@ Result<EnginePlan> plan_ollama(const PlanInput& in) {
   step.unless = {"POST", prefix + "/api/show", nlohmann::json({{"model", name}}).dump(), 200};
   if (named) {
     step.what = "pulling " + name;
+    step.downloads = true;
     step.call = {"POST", prefix + "/api/pull", nlohmann::json({{"model", name}, {"stream", false}}).dump(),
                  200};
-  } else if (!in.weights.empty() && m.ollama.url.empty()) {
+  } else if (!in.weights.empty() && own) {
     // The server takes a file only as an upload; its own command line does that.
     step.what = "importing " + in.weights;
     const std::string recipe = fmt::format("{}/{}.Modelfile", in.engine_data, in.label);
     plan.files.emplace_back(recipe, "FROM " + in.weights + "\n");
-    step.command = m.command.empty() ? std::vector<std::string>{"ollama"} : m.command;
-    if (step.command.size() > 1 && step.command.back() == "serve") step.command.pop_back();
+    step.command = program;
     for (const std::string& word : {std::string("create"), name, std::string("-f"), recipe})
       step.command.push_back(word);
   } else {
     return fail("weights_missing",
-                fmt::format("model {}: {} has no model to run", m.name,
-                            m.ollama.url.empty() ? "ollama" : m.ollama.url),
+                fmt::format("model {}: {} has no model to run", m.name, own ? "ollama" : m.ollama.url),
                 "set spec.source to ollama://NAME");
   }
   plan.setup.push_back(std::move(step));
   // Loads the weights, so that "ready" means ready: an empty prompt is Ollama's own way to ask for that.
   SetupStep load;
   load.what = "loading " + name;
-  load.call = {
-      "POST", prefix + "/api/generate",
-      nlohmann::json(
-          {{"model", name}, {"keep_alive", -1}, {"stream", false}, {"options", {{"num_ctx", m.context}}}})
-          .dump(),
-      200};
+  nlohmann::json ask = {{"model", name}, {"stream", false}};
+  if (own) {  // a server of somebody else keeps its own context and its own time to live
+    ask["keep_alive"] = -1;
+    ask["options"] = {{"num_ctx", m.context}};
+  }
+  load.call = {"POST", prefix + "/api/generate", ask.dump(), 200};
   plan.setup.push_back(std::move(load));
   return plan;
 }

@@ -152,6 +152,31 @@ TEST(OllamaPlan, OwnServerPulls) {
   EXPECT_EQ(plan->setup[0].call.path, "/api/pull");
   EXPECT_EQ(plan->setup[0].unless.path, "/api/show");
   EXPECT_THAT(plan->setup[0].call.body, HasSubstr("qwen3:4b"));
+  EXPECT_TRUE(plan->setup[0].downloads);
+  EXPECT_THAT(plan->setup[1].call.body, HasSubstr("num_ctx"));
+}
+
+TEST(OllamaPlan, CommandIsTheProgram) {
+  auto m = model(spec::EngineKind::ollama);
+  m.source = "ollama://qwen3:4b";
+  m.args = {"--more"};
+  for (const auto& command : {std::vector<std::string>{"/opt/ollama"}, {"/opt/ollama", "serve"}}) {
+    m.command = command;
+    const auto plan = plan_engine(input(m));
+    ASSERT_TRUE(plan);
+    EXPECT_THAT(plan->argv, testing::ElementsAre("/opt/ollama", "serve", "--more"));
+  }
+}
+
+TEST(OllamaPlan, TheUsersOwnModels) {
+  auto m = model(spec::EngineKind::ollama);
+  m.source = "ollama://qwen3:4b";
+  auto in = input(m);
+  in.ollama_models = "/home/u/models";
+  const auto plan = plan_engine(in);
+  ASSERT_TRUE(plan);
+  EXPECT_THAT(plan->env,
+              testing::Contains(std::pair<std::string, std::string>("OLLAMA_MODELS", "/home/u/models")));
 }
 
 TEST(OllamaPlan, OwnServerImportsAFile) {
@@ -176,6 +201,9 @@ TEST(OllamaPlan, RunningServer) {
   EXPECT_EQ(plan->endpoint.base_path, "/x/v1");
   EXPECT_EQ(plan->probe.path, "/x/api/version");
   EXPECT_EQ(plan->endpoint.port, 11434);
+  // What it holds in memory, and with which context, is its owner's decision.
+  EXPECT_THAT(plan->setup[1].call.body, testing::Not(HasSubstr("keep_alive")));
+  EXPECT_THAT(plan->setup[1].call.body, testing::Not(HasSubstr("num_ctx")));
 }
 
 TEST(ExternalPlan, Url) {

@@ -138,7 +138,9 @@ Result<> ask_hub(Plan& plan, const std::stop_token& stop) {
     if (!plan.size && answer->status < 300) plan.size = number_of(answer->headers, "content-length");
     const std::string location = value_of(answer->headers, "location");
     if (!stated.empty() || answer->status < 300 || !location.starts_with('/')) break;
-    url = url.substr(0, url.find('/', url.find("://") + 3)) + location;
+    const std::size_t path = url.find('/', url.find("://") + 3);
+    if (path != std::string::npos) url.resize(path);
+    url += location;
   }
   if (stated.empty()) {
     if (auto asked = ask_pointer(plan, stated, stop); !asked) return asked;
@@ -417,7 +419,7 @@ std::optional<Fetched> cached(const WeightsCache& cache, const std::string& name
 }  // namespace
 
 Result<Fetched> fetch_weights(WeightsCache& cache, const std::string& source, const std::string& sha256,
-                              const ProgressSink& progress, std::stop_token stop) {
+                              const ProgressSink& progress, const std::stop_token& stop) {
   auto parsed = parse_source(source, cache.options().hf_endpoint);
   if (!parsed) return std::unexpected(std::move(parsed.error()));
   Plan plan{.source = std::move(*parsed),

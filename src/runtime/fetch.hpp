@@ -73,7 +73,7 @@ using ProgressSink = std::function<void(const replica::Progress&)>;
 // `weights_missing`, `weights_denied`, `weights_host` (another status), `weights_no_network`,
 // `digest_missing`, `digest_mismatch`, `wrong_length`, `disk_full`, `disk_budget`, `stopped`.
 Result<Fetched> fetch_weights(WeightsCache& cache, const std::string& source, const std::string& sha256,
-                              const ProgressSink& progress, std::stop_token stop);
+                              const ProgressSink& progress, const std::stop_token& stop);
 
 // False: trying again changes nothing until somebody changes the document.
 bool worth_retrying(const Error& error);

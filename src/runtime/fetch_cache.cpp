@@ -92,10 +92,11 @@ Result<> WeightsCache::room_for(std::uint64_t total, std::uint64_t have, const s
       });
     }
     if (used + more > options_.disk_budget) {
-      return fail("disk_budget",
-                  fmt::format("{} needs {} more, the cache holds {} of its budget of {}", name,
-                              format_bytes(more), format_bytes(used), format_bytes(options_.disk_budget)),
-                  "remove files from " + options_.cache_dir + "/sha256 or raise the budget");
+      return fail(
+          "disk_budget",
+          fmt::format("{} needs {} more, the cache holds {} of its budget of {}", name, format_bytes(more),
+                      format_bytes(used), format_bytes(options_.disk_budget)),
+          "remove files from " + options_.cache_dir + "/sha256, or start with a larger --cache-limit");
     }
   }
   struct statvfs disk{};

@@ -40,13 +40,20 @@ std::vector<std::string> records(const std::string& run_dir) {
   return found;
 }
 
-// The session of a dead supervisor belongs to us only while its number is not a newer process.
-void add_session(std::vector<ProcessIdentity>& victims, const ProcessIdentity& supervisor) {
+// The supervisor's session, and whatever else began with its mark. The session of a dead supervisor belongs
+// to us only while its number is not a newer process; the mark holds the start time itself.
+void add_family(std::vector<ProcessIdentity>& victims, const ProcessIdentity& supervisor) {
+  const auto processes = all_processes();
+  const auto add = [&](const ProcessIdentity& p) {
+    if (std::ranges::find(victims, p) == victims.end()) victims.push_back(p);
+  };
   const auto leader = read_proc_stat(supervisor.pid);
-  if (leader && leader->id.start != supervisor.start) return;
-  for (const ProcessIdentity& p : session_members(all_processes(), supervisor.pid)) {
-    if (p.start >= supervisor.start) victims.push_back(p);
+  if (!leader || leader->id.start == supervisor.start) {
+    for (const ProcessIdentity& p : session_members(processes, supervisor.pid)) {
+      if (p.start >= supervisor.start) add(p);
+    }
   }
+  for (const ProcessIdentity& p : marked_processes(processes, family_mark(supervisor))) add(p);
 }
 
 }  // namespace
@@ -80,7 +87,7 @@ std::size_t end_leftovers(const std::string& run_dir, Nanos bound) {
     if (json.is_object() && json.value("boot", Json()) == Json(boot)) {
       std::vector<ProcessIdentity> victims;
       const ProcessIdentity supervisor = identity(json, "supervisor");
-      if (supervisor.pid != 0) add_session(victims, supervisor);
+      if (supervisor.pid != 0) add_family(victims, supervisor);
       for (const char* who : {"engine", "guard"}) {
         const ProcessIdentity p = identity(json, who);
         if (p.pid != 0 && std::ranges::find(victims, p) == victims.end()) victims.push_back(p);

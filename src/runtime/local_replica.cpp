@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -141,6 +142,8 @@ void LocalReplica::launch(const std::string& weights) {
   }
   std::uint8_t secret[16];
   random_bytes(secret);
+  // Models that the user's own Ollama has are not pulled again.
+  const char* ollama_models = std::getenv("OLLAMA_MODELS");
   const PlanInput input{.model = model_,
                         .label = label_,
                         .self = context_.options.self,
@@ -149,6 +152,7 @@ void LocalReplica::launch(const std::string& weights) {
                         .key = to_hex(secret),
                         .workers = context_.options.workers,
                         .engine_data = context_.dir("cache") + "/ollama",
+                        .ollama_models = ollama_models != nullptr ? ollama_models : "",
                         .start = ++context_.starts[model_.name]};
   auto plan = plan_engine(input);
   if (!plan) {
@@ -242,6 +246,8 @@ void LocalReplica::next_setup_step() {
   state_ = State::setting_up;
   probe_state_ = step.what;
   const auto act = [this, &step] {
+    context_.loop.arm_after(deadline_,
+                            step.downloads ? context_.options.setup_timeout : context_.options.start_timeout);
     if (step.call.path.empty()) return run_setup_command(step);
     call_ = call_engine(context_.upstreams, plan_.endpoint, true, step.call, context_.options.setup_timeout,
                         [this, &step](const CallResult& r) { setup_done(step, r); });

@@ -14,13 +14,18 @@
 namespace tg::runtime {
 namespace {
 
-// /proc files are short and have no size; one read is one consistent text.
-std::string read_proc(const std::string& path) {
+// /proc files are short and have no size; one read is one consistent text. Environments alone may be longer.
+std::string read_proc(const std::string& path, std::size_t most = 8192) {
+  constexpr std::size_t kPiece = 8192;
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return {};
-  std::string text(8192, '\0');
-  const ssize_t n = ::read(fd.get(), text.data(), text.size());
-  text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  std::string text;
+  while (fd && text.size() < most) {
+    const std::size_t have = text.size();
+    text.resize(have + kPiece);
+    const ssize_t n = ::read(fd.get(), text.data() + have, kPiece);
+    text.resize(have + (n > 0 ? static_cast<std::size_t>(n) : 0));
+    if (n <= 0) break;
+  }
   return text;
 }
 
@@ -92,6 +97,26 @@ std::vector<ProcessIdentity> session_members(const std::vector<ProcStat>& proces
   std::vector<ProcessIdentity> found;
   for (const ProcStat& p : processes) {
     if (p.session == session) found.push_back(p.id);
+  }
+  return found;
+}
+
+std::string family_mark(const ProcessIdentity& supervisor) {
+  return fmt::format("TIDEGATE_SUPERVISOR={}.{}", supervisor.pid, supervisor.start);
+}
+
+std::vector<ProcessIdentity> marked_processes(const std::vector<ProcStat>& processes,
+                                              const std::string& mark) {
+  // Each entry ends with a NUL; one in front makes the first like the others.
+  const std::string wanted = std::string(1, '\0') + mark + std::string(1, '\0');
+  std::vector<ProcessIdentity> found;
+  for (const ProcStat& p : processes) {
+    const std::string environment =
+        std::string(1, '\0') + read_proc(fmt::format("/proc/{}/environ", p.id.pid), 2 << 20);
+    if (environment.find(wanted) == std::string::npos) continue;
+    // The pid may be another process by now.
+    const auto still = read_proc_stat(p.id.pid);
+    if (still && still->id == p.id) found.push_back(p.id);
   }
   return found;
 }

@@ -37,6 +37,14 @@ std::vector<ProcessIdentity> descendants(const std::vector<ProcStat>& processes,
 // Members of a session, whoever their parent is now.
 std::vector<ProcessIdentity> session_members(const std::vector<ProcStat>& processes, pid_t session);
 
+// NAME=VALUE in the environment of an engine, by which its processes are found when their supervisor is dead
+// and they have left its session.
+std::string family_mark(const ProcessIdentity& supervisor);
+// Processes that began with this mark in their environment. Those of other users cannot be read and are left
+// out.
+std::vector<ProcessIdentity> marked_processes(const std::vector<ProcStat>& processes,
+                                              const std::string& mark);
+
 // Sends the signal if pid and start time still name the same process. False: it is gone (or is not ours to
 // signal).
 bool signal_process(const ProcessIdentity& process, int signal);

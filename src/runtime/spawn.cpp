@@ -32,6 +32,7 @@ Result<Pipe> make_pipe() {
 
 std::vector<char*> pointers(const std::vector<std::string>& words) {
   std::vector<char*> result;
+  result.reserve(words.size() + 1);
   for (const std::string& word : words) result.push_back(const_cast<char*>(word.c_str()));
   result.push_back(nullptr);
   return result;
@@ -69,7 +70,11 @@ std::vector<std::string> engine_environment(char* const* environment,
     const bool replaced = std::ranges::any_of(extra, [&](const auto& e) { return e.first == name; });
     if (!replaced && engine_may_see(name)) result.emplace_back(entry);
   }
-  for (const auto& [name, value] : extra) result.push_back(name + "=" + value);
+  for (const auto& [name, value] : extra) {
+    std::string& entry = result.emplace_back(name);
+    entry += '=';
+    entry += value;
+  }
   return result;
 }
 

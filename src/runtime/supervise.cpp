@@ -42,16 +42,21 @@ bool parse_arguments(int argc, char** argv, Arguments& a) {
          a.log_bytes > 0 && number(argv[5], a.grace_ms);
 }
 
-// Waits for the supervisor's end (the pipe's other end closes) and kills what it left. In a session of its
-// own, so that it is not its own victim.
-[[noreturn]] void guard(int pipe_end, pid_t session) {
+// Waits for the supervisor's end (the pipe's other end closes) and kills what it left: its session, and what
+// left that for one of its own but began with the engine's mark. In a session of its own, so that it is not
+// its own victim.
+[[noreturn]] void guard(int pipe_end, const ProcessIdentity& supervisor) {
+  const std::string mark = family_mark(supervisor);
   ::setsid();
   char byte;
   while (::read(pipe_end, &byte, 1) < 0 && errno == EINTR) {
   }
   // Each pass may miss a process that was just being forked; three empty passes end it.
   for (int empty = 0; empty < 3;) {
-    const auto left = session_members(all_processes(), session);
+    const auto processes = all_processes();
+    auto left = session_members(processes, supervisor.pid);
+    const auto marked = marked_processes(processes, mark);
+    left.insert(left.end(), marked.begin(), marked.end());
     for (const ProcessIdentity& p : left) signal_process(p, SIGKILL);
     empty = left.empty() ? empty + 1 : 0;
     ::usleep(5'000);
@@ -74,6 +79,7 @@ class Supervisor {
     for (const int s : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) sigaddset(&mask, s);
     ::sigprocmask(SIG_BLOCK, &mask, &old_mask_);
     signals_.reset(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (const auto self = read_proc_stat(::getpid())) self_ = self->id;
     if (!start_guard() || !start_engine()) return 1;
     loop();
     read_output();
@@ -96,14 +102,13 @@ class Supervisor {
   bool start_guard() {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return false;
-    const pid_t self = ::getpid();
     guard_ = ::fork();
     if (guard_ < 0) return false;
     if (guard_ == 0) {
       ::close(ends[1]);
       // The gateway must not take a living guard for a living supervisor.
       for (const int fd : {arguments_.life, arguments_.report, signals_.get()}) ::close(fd);
-      guard(ends[0], self);
+      guard(ends[0], self_);
     }
     ::close(ends[0]);
     guard_pipe_.reset(ends[1]);
@@ -127,6 +132,8 @@ class Supervisor {
       ::dup2(ends[1], 1);
       ::dup2(ends[1], 2);
       ::signal(SIGPIPE, SIG_DFL);
+      std::string mark = family_mark(self_);
+      ::putenv(mark.data());
       ::sigprocmask(SIG_SETMASK, &old_mask_, nullptr);
       ::execvp(arguments_.program[0], arguments_.program);
       say(fmt::format("cannot_exec {}\n", errno));
@@ -217,6 +224,7 @@ class Supervisor {
   LogFile log_;
   sigset_t old_mask_{};
   Fd signals_, output_, guard_pipe_;
+  ProcessIdentity self_;
   pid_t guard_ = -1, engine_ = -1;
   State state_ = State::running;
   Nanos deadline_ = 0;

@@ -93,14 +93,13 @@ TEST_F(SuperviseTest, GatewayKilled) {
 }
 
 TEST_F(SuperviseTest, SupervisorKilled) {
-  // Without the one in a session of its own: it can be found by a living supervisor only.
-  start("sleep 1000 & (sleep 1001 &) ; echo family; exec sleep 1003", 500, 4);
+  start(kFamily, 500, kFamilySize);
   ASSERT_TRUE(signal_process(supervisor_, SIGKILL));
   EXPECT_TRUE(all_gone());
 }
 
 TEST_F(SuperviseTest, BothKilled) {
-  start("sleep 1000 & (sleep 1001 &) ; echo family; exec sleep 1003", 500, 4);
+  start(kFamily, 500, kFamilySize);
   ASSERT_TRUE(signal_process(supervisor_, SIGKILL));
   kill_gateway();
   EXPECT_TRUE(all_gone());
@@ -132,6 +131,27 @@ TEST_F(SuperviseTest, LeftoversAreEndedByPidAndStartTimeOnly) {
   EXPECT_FALSE(std::filesystem::exists(run_record_path(run, 1)));
   write_run_record(run_record_path(run, 2), {"m", supervisor_, family_.front(), {}});
   EXPECT_GE(end_leftovers(run, 5 * kSecond), 2u);
+  EXPECT_TRUE(all_gone());
+}
+
+TEST_F(SuperviseTest, LeftoversInASessionOfTheirOwnAreEndedByTheirMark) {
+  // The guard is killed first, so nobody follows the supervisor up but the next start.
+  start(kFamily, 500, kFamilySize);
+  const auto processes = all_processes();
+  const auto marked = marked_processes(processes, family_mark(supervisor_));
+  EXPECT_EQ(marked.size(), 4U) << "the sleepers, and neither guard nor supervisor";
+  for (const ProcessIdentity& p : family_) {
+    if (std::ranges::find(marked, p) == marked.end()) {
+      ASSERT_TRUE(signal_process(p, SIGKILL)) << "the guard";
+    }
+  }
+  ASSERT_TRUE(signal_process(supervisor_, SIGKILL));
+  kill_gateway();
+  ASSERT_TRUE(wait_until([&] { return !alive(supervisor_); }));
+  EXPECT_TRUE(std::ranges::any_of(marked, [](const auto& p) { return alive(p); }))
+      << "the one in a session of its own lives on";
+  write_run_record(run_record_path(dir_.path(), 3), {"m", supervisor_, {}, {}});
+  EXPECT_GE(end_leftovers(dir_.path(), 5 * kSecond), 1U);
   EXPECT_TRUE(all_gone());
 }
 

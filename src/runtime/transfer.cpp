@@ -127,7 +127,7 @@ bool is_tls(CURLcode code) {
 }
 
 // Drives the transfer, looking at the token ten times a second. False: stopped.
-bool drive(const Curl& api, CURLM* multi, std::stop_token stop, CURLcode& code) {
+bool drive(const Curl& api, CURLM* multi, const std::stop_token& stop, CURLcode& code) {
   for (;;) {
     int running = 0;
     if (api.multi_perform(multi, &running) != CURLM_OK) return true;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/fetch.hpp"
+#include "runtime/transfer_lines.hpp"
 
 namespace tg::runtime {
 namespace {
@@ -26,10 +27,11 @@ struct Weights::Impl {
   };
 
   Impl(net::Loop& l, Logger& lg, WeightsOptions options)
-      : loop(l), log(lg), cache(std::move(options)), known(cache.known()) {}
+      : loop(l), log(lg), lines(lg, options.terminal), cache(std::move(options)), known(cache.known()) {}
 
   net::Loop& loop;
   Logger& log;
+  TransferLines lines;
   WeightsCache cache;
   std::map<std::string, Fetched> known;  // by source
   std::map<Key, Job> jobs;
@@ -56,14 +58,16 @@ void Weights::Impl::start_queued() {
 void Weights::Impl::launch(const Key& key, Job& job) {
   ++running;
   log.info("fetching weights", {field("source", key.first)});
-  job.thread = std::jthread([this, key, token = std::weak_ptr<bool>(alive)](std::stop_token stop) {
+  job.thread = std::jthread([this, key, token = std::weak_ptr<bool>(alive)](const std::stop_token& stop) {
     // `this` is valid as long as the thread runs: the destructor joins it. What is posted may run later and
     // asks the token.
     Nanos said = 0;
+    int quarter = 0;
     const auto progress = [&, this](const replica::Progress& p) {
       const Nanos now = mono_now();
-      if (now - said < kProgressEvery) return;
+      if (now - said < kProgressEvery && quarters(p) == quarter) return;
       said = now;
+      quarter = quarters(p);
       loop.post([this, key, token, p] {
         if (!token.expired()) progressed(key, p);
       });
@@ -79,6 +83,7 @@ void Weights::Impl::launch(const Key& key, Job& job) {
 void Weights::Impl::progressed(const Key& key, const replica::Progress& progress) {
   const auto found = jobs.find(key);
   if (found == jobs.end()) return;
+  lines.progressed(key.first, progress, mono_now());
   WeightsUpdate update;
   update.progress = progress;
   std::vector<std::uint64_t> handles;
@@ -96,6 +101,7 @@ void Weights::Impl::ended(const Key& key, const Result<Fetched>& result) {
   if (found == jobs.end()) return;
   found->second.thread.join();
   --running;
+  lines.ended(key.first);
   if (result) {
     log.info("weights are here",
              {field("source", key.first), field("bytes", result->size), field("sha256", result->sha256)});
@@ -139,7 +145,7 @@ std::optional<std::string> Weights::present(const std::string& source, const std
   struct stat info{};
   const bool file = source.starts_with("file://");
   if (file && sha256.empty()) {
-    const std::string path = source.substr(7);
+    std::string path = source.substr(7);
     if (!path.starts_with('/') || ::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode))
       return std::nullopt;
     return path;

@@ -25,6 +25,7 @@ struct WeightsOptions {
   std::uint64_t disk_budget = 0;  // bytes the cache may hold; 0 = all but 1 GiB of what is free
   std::string hf_endpoint;        // HF_ENDPOINT, empty = https://huggingface.co
   std::string hf_token;           // HF_TOKEN, sent to that host only
+  int terminal = -1;              // a person's terminal to draw the progress on; -1 = log lines instead
   std::size_t at_once = 2;        // downloads
   int attempts = 5;             // of one download, each resumes; only failures of the network are tried again
   Nanos retry_pause = kSecond;  // doubled each time
