@@ -434,10 +434,11 @@ std::string secret_on_command_line(const std::vector<std::string>& arguments) {
 }
 
 bool is_wrong_use(std::string_view code) {
-  static constexpr std::array<std::string_view, 13> kCodes = {
-      "bad_flag",      "missing_argument", "missing_value",         "unknown_flag",   "unknown_word",
-      "unknown_name",  "unknown_field",    "data_dir_in_use",       "data_dir_newer", "no_data_dir",
-      "query_invalid", "unknown_kind",     "secret_on_command_line"};
+  static constexpr std::array<std::string_view, 16> kCodes = {
+      "bad_flag",         "missing_argument", "missing_value",          "unknown_flag",   "unknown_word",
+      "unknown_name",     "unknown_field",    "data_dir_in_use",        "data_dir_newer", "no_data_dir",
+      "query_invalid",    "unknown_kind",     "secret_on_command_line", "address_in_use", "bad_address",
+      "documents_invalid"};
   return std::find(kCodes.begin(), kCodes.end(), code) != kCodes.end();
 }
 

@@ -15,10 +15,12 @@ namespace {
 constexpr Nanos kDrain = 30 * kSecond;
 constexpr Nanos kStopCheck = 20 * kMillisecond;
 
-runtime::LocalOptions local_options(const std::string& dir, std::size_t workers) {
+runtime::LocalOptions local_options(const UpOptions& up, const std::string& dir, std::size_t workers) {
   runtime::LocalOptions options;
   options.data_dir = dir;
   options.workers = workers;
+  options.weights.disk_budget = up.cache_limit;
+  options.weights.terminal = up.draw_progress ? 2 : -1;
   return options;
 }
 }  // namespace
@@ -30,7 +32,7 @@ Control::Control(const Parts& parts, const UpOptions& options, DocumentSource so
       source_(std::move(source)),
       documents_(std::move(documents)),
       worker_count_(workers),
-      backend_(parts.loop, parts.resolver, parts.log, local_options(parts.dir, workers)),
+      backend_(parts.loop, parts.resolver, parts.log, local_options(options, parts.dir, workers)),
       snapshots_(parts.metrics, limits_),
       tick_timer_([this](Nanos) { tick(); }),
       drain_timer_([this](Nanos) { stop_when_done(); }),

@@ -9,26 +9,20 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdio>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <tuple>
 
 #include "app/control.hpp"
 #include "app/data_dir.hpp"
 #include "app/port_owner.hpp"
+#include "app/view.hpp"
 #include "base/files.hpp"
 #include "net/socket.hpp"
 
 namespace tg::app {
 
 namespace {
-
-int refuse(const Error& error) {
-  fmt::print(stderr, "error: {}\n", error.message);
-  if (!error.hint.empty()) fmt::print(stderr, "hint: {}\n", error.hint);
-  fmt::print(stderr, "code: {}\n", error.code);
-  return 2;
-}
 
 // A bound address and its listeners, one per worker. Bound once without SO_REUSEPORT first: a second program
 // on the same port would otherwise silently share it.
@@ -104,10 +98,8 @@ Result<std::string> first_key(ledger::KeyStore& keys, const std::string& dir) {
   return text;
 }
 
-// What a person needs next, in this order and nothing else: key, curl, Python.
-void greet(const std::string& listen, const std::string& dir, const std::string& key,
-           const spec::Documents& documents, const DocumentSource& source) {
-  // The first Model of the documents is the one to try; Providers may cost money.
+// The model to try first: the first Model of the documents, for Providers may cost money.
+std::string model_to_try(const spec::Documents& documents, const DocumentSource& source) {
   std::string model = documents.routes.empty() ? "NAME" : documents.routes.begin()->first;
   std::tuple<std::size_t, int> first{SIZE_MAX, 0};
   for (const auto& [name, m] : documents.models) {
@@ -117,30 +109,47 @@ void greet(const std::string& listen, const std::string& dir, const std::string&
       model = name;
     }
   }
-  const bool in_file = ::access((dir + "/key").c_str(), R_OK) == 0;
+  return model;
+}
+
+// What a person needs next, in this order and nothing else: key, curl, Python.
+void greet(Terminal& terminal, const nlohmann::ordered_json& up) {
+  const std::string listen = text_at(up, "/listen"), model = text_at(up, "/model"), key = text_at(up, "/key");
+  const std::string key_file = text_at(up, "/keyFile");
   std::string shown = key;
-  if (shown.empty()) shown = in_file ? fmt::format("$(cat {}/key)", dir) : "$TIDEGATE_KEY";
-  if (!key.empty()) fmt::print("key     {}\n        (also in {}/key until you delete that file)\n", key, dir);
-  fmt::print(
-      "curl    curl http://{}/v1/chat/completions -H \"Authorization: Bearer {}\" \\\n"
-      "          -H 'Content-Type: application/json' -d "
-      "'{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n",
-      listen, shown, model);
-  const std::string quoted = key.empty() && in_file ? fmt::format("open(\"{}/key\").read().strip()", dir)
-                             : key.empty()          ? std::string("os.environ[\"TIDEGATE_KEY\"]")
-                                                    : "\"" + key + "\"";
-  fmt::print(
+  if (shown.empty()) shown = key_file.empty() ? "$TIDEGATE_KEY" : fmt::format("$(cat {})", key_file);
+  if (!key.empty())
+    terminal.out(fmt::format("key     {}\n        (also in {} until you delete that file)\n", key, key_file));
+  terminal.out(
+      fmt::format("curl    curl http://{}/v1/chat/completions -H \"Authorization: Bearer {}\" \\\n"
+                  "          -H 'Content-Type: application/json' -d "
+                  "'{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n",
+                  listen, shown, model));
+  const std::string quoted = !key.empty()       ? "\"" + key + "\""
+                             : key_file.empty() ? std::string("os.environ[\"TIDEGATE_KEY\"]")
+                                                : fmt::format("open(\"{}\").read().strip()", key_file);
+  terminal.out(fmt::format(
       "python  from openai import OpenAI\n"
       "        client = OpenAI(base_url=\"http://{}/v1\", api_key={})\n"
       "        print(client.chat.completions.create(model=\"{}\", messages=[{{\"role\": \"user\", "
       "\"content\": \"Hello\"}}]).choices[0].message.content)\n",
-      listen, quoted, model);
-  std::fflush(stdout);
+      listen, quoted, model));
+}
+
+// The same as an object; a key is in it only on the start that made it.
+Result<> announce(Terminal& terminal, const UpOptions& options, const nlohmann::ordered_json& up) {
+  const View view{
+      [&] { return Result<std::string>(up.dump()); },
+      [](Terminal& t, const nlohmann::ordered_json& j, bool) { greet(t, j); },
+      [](const nlohmann::ordered_json& j) { return std::vector<std::string>{text_at(j, "/listen")}; }};
+  if (auto r = show(terminal, options.format, view); !r) return r;
+  terminal.flush();  // who closed stdout does not want to know; the program serves all the same
+  return {};
 }
 
 }  // namespace
 
-int run_up(const UpOptions& options) {
+Result<int> run_up(Terminal& terminal, const UpOptions& options) {
   ::umask(077);
   ::signal(SIGPIPE, SIG_IGN);
   const rlim_t files = raise_file_limit();
@@ -152,36 +161,36 @@ int run_up(const UpOptions& options) {
 
   Logger log(options.log);
   auto dir = DataDir::open(options.data, DataDir::Make::yes);
-  if (!dir) return refuse(dir.error());
+  if (!dir) return std::unexpected(dir.error());
 
   // Everything is checked before anything starts or is fetched.
   DocumentSource source(options, dir->path());
   auto loaded = source.load();
   if (!loaded.ok()) {
-    for (const std::string& text : loaded.texts()) fmt::print(stderr, "{}\n", text);
-    fmt::print(stderr,
-               "error: {} in the documents; nothing was started\nhint: tidegate check FILE prints them "
-               "again\ncode: documents_invalid\n",
-               loaded.texts().size() == 1 ? "1 error" : fmt::format("{} errors", loaded.texts().size()));
-    return 2;
+    for (const std::string& text : loaded.texts()) terminal.err(printable(text) + "\n");
+    return fail(
+        "documents_invalid",
+        fmt::format("{} in the documents; nothing was started",
+                    loaded.texts().size() == 1 ? "1 error" : fmt::format("{} errors", loaded.texts().size())),
+        "tidegate check FILE prints them again");
   }
   const std::size_t workers =
       options.workers > 0 ? static_cast<std::size_t>(options.workers) : usable_cores();
   auto gateway = bind_all(options.listen, workers, "--listen");
-  if (!gateway) return refuse(gateway.error());
+  if (!gateway) return std::unexpected(gateway.error());
   auto console = bind_all(options.console, 1, "--console");
-  if (!console) return refuse(console.error());
+  if (!console) return std::unexpected(console.error());
   auto control_socket = net::listen_unix(socket_path(dir->path()));
-  if (!control_socket) return refuse(control_socket.error());
+  if (!control_socket) return std::unexpected(control_socket.error());
 
   Metrics metrics(workers + 2);  // workers, control thread, ledger thread
   auto keys = ledger::KeyStore::open(dir->path());
-  if (!keys) return refuse(keys.error());
+  if (!keys) return std::unexpected(keys.error());
   const auto key = first_key(**keys, dir->path());
-  if (!key) return refuse(key.error());
+  if (!key) return std::unexpected(key.error());
   auto ledger = ledger::LedgerWriter::start(
       {.dir = dir->path(), .workers = workers, .metric_shard = workers + 1}, metrics, log);
-  if (!ledger) return refuse(ledger.error());
+  if (!ledger) return std::unexpected(ledger.error());
 
   net::Resolver resolver;
   net::Loop loop;
@@ -205,11 +214,18 @@ int run_up(const UpOptions& options) {
             replace_file(run_file, fmt::format("{{\"pid\":{},\"listen\":\"{}\",\"console\":\"{}\"}}\n",
                                                ::getpid(), listen, console_address));
         !written) {
-      return refuse(written.error());
+      return std::unexpected(written.error());
     }
     log.info("serving", {field("listen", listen), field("console", console_address),
                          field("workers", workers), field("data", dir->path())});
-    greet(listen, dir->path(), *key, loaded.documents, control.source());
+    nlohmann::ordered_json up{{"pid", ::getpid()},
+                              {"listen", listen},
+                              {"console", console_address},
+                              {"data", dir->path()},
+                              {"model", model_to_try(loaded.documents, control.source())}};
+    if (::access((dir->path() + "/key").c_str(), R_OK) == 0) up["keyFile"] = dir->path() + "/key";
+    if (!key->empty()) up["key"] = *key;
+    if (auto said = announce(terminal, options, up); !said) return std::unexpected(said.error());
     loop.run();
     ::unlink(run_file.c_str());
     ::unlink(socket_path(dir->path()).c_str());

@@ -2,9 +2,12 @@
 // command line; run_up (up.cpp) is the wiring.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
+#include "app/terminal.hpp"
+#include "base/error.hpp"
 #include "base/log.hpp"
 
 namespace tg::app {
@@ -19,11 +22,13 @@ struct UpOptions {
   int workers = 0;                         // 0 = one per core, as far as the cgroup allows
   bool simulated = false;                  // the built-in Model `simulated` beside the documents
   LogFormat log = LogFormat::text;         // text on a terminal, JSON lines else, unless --log says
-  bool color = false;                      // paint the text printed for people on stdout
+  std::uint64_t cache_limit = 0;           // bytes of fetched weights kept; 0 = all but 1 GiB of what is free
+  bool draw_progress = false;              // stderr is a terminal for people: downloads are drawn there
+  Format format = Format::table;           // of what is said on stdout once it serves
 };
 
-// Returns the exit status: 0 after a drain, 1 failed, 2 wrong use (address taken, data directory in use, bad
-// documents). It prints its own errors.
-int run_up(const UpOptions& options);
+// Serves until told to stop, then 0. Where it is reached is said on `terminal` as soon as it serves; findings
+// in the documents are, before they fail as documents_invalid. Nothing was started where it returns an error.
+Result<int> run_up(Terminal& terminal, const UpOptions& options);
 
 }  // namespace tg::app

@@ -1,9 +1,14 @@
 // tidegate up: the flags. What it does is in up.cpp.
+#include <fmt/format.h>
 #include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
 
 #include "app/data_dir.hpp"
 #include "app/up.hpp"
 #include "app/words.hpp"
+#include "base/units.hpp"
 
 namespace tg::app {
 
@@ -11,7 +16,7 @@ namespace {
 
 struct UpFlags {
   UpOptions options;
-  std::string data, log;
+  std::string data, log, cache_limit;
   std::int64_t workers = 0;
 };
 
@@ -31,8 +36,18 @@ Result<int> up(Terminal& terminal, UpFlags& flags) {
     return fail("bad_flag", fmt::format("--log '{}': neither text nor json", printable(flags.log)),
                 "write --log text or --log json");
   }
-  flags.options.color = terminal.out_color();
-  return run_up(flags.options);
+  if (!flags.cache_limit.empty()) {
+    const auto bytes = parse_bytes(flags.cache_limit);
+    if (!bytes || *bytes == 0)
+      return fail("bad_flag",
+                  fmt::format("--cache-limit '{}': not an amount of bytes", printable(flags.cache_limit)),
+                  "write for example 200Gi, or leave it out");
+    flags.options.cache_limit = *bytes;
+  }
+  const char* term = std::getenv("TERM");
+  flags.options.draw_progress = flags.options.log == LogFormat::text && terminal.err_is_terminal() &&
+                                (term == nullptr || std::strcmp(term, "dumb") != 0);
+  return run_up(terminal, flags.options);
 }
 
 }  // namespace
@@ -51,7 +66,12 @@ void add_up(CommandLine& line) {
   word.number("--workers", "N", flags->workers, "threads that serve (default: one per core)");
   word.option("--log", "FORM", flags->log, "text or json (default: text on a terminal)");
   word.flag("--simulated", o.simulated, "add the built-in Model 'simulated'");
-  word.action_result([flags](Terminal& terminal) { return up(terminal, *flags); });
+  word.option("--cache-limit", "SIZE", flags->cache_limit, "room for fetched weights, such as 200Gi");
+  word.output_flag();
+  word.action_result([flags, &word](Terminal& terminal) {
+    flags->options.format = word.format();
+    return up(terminal, *flags);
+  });
 }
 
 }  // namespace tg::app

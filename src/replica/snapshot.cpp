@@ -19,7 +19,10 @@ std::string about(Nanos t) {
   return format_duration(t >= 10 * kSecond ? (t + kSecond / 2) / kSecond * kSecond
                                            : t / (100 * kMillisecond) * (100 * kMillisecond));
 }
-double ms(Nanos t) { return static_cast<double>(t / kMicrosecond) / 1000.0; }
+double ms(Nanos t) {
+  const Nanos whole_us = t / kMicrosecond;  // no more than three decimals
+  return static_cast<double>(whole_us) / 1000.0;
+}
 double rounded(double v) { return std::round(v * 1e6) / 1e6; }
 
 std::string utc(Nanos at, Nanos now) { return format_utc(utc_now_ns() - (now - at)); }
