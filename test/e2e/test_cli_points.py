@@ -171,6 +171,15 @@ def test_03_colour_switches(binary, place):
     assert re.sub(r"\x1b\[[0-9]+m", "", painted) == plain, "colour carries a meaning of its own"
 
 
+def test_04_nothing_is_redrawn_off_a_terminal(binary, place):
+    """No carriage return and no control character in a pipe. test_downloads.py has the lines of a transfer."""
+    for path, call in CALLS.items():
+        done = run(binary, filled(call, place), env={"CLICOLOR_FORCE": "0"})
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", done.stdout + done.stderr), path
+    log = pathlib.Path(place["folder"], "stderr").read_text()
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", log)
+
+
 def test_05_06_help_is_quick_and_fits(binary, words):
     for path in words:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -253,12 +262,12 @@ def test_09_12_13_failures(binary, place):
             assert re.search(r"missing\.yaml: error\[cannot_read\]", done.stdout), done.stdout
             continue
         lines = [line for line in done.stderr.splitlines() if not line.startswith(("{", "note: "))]
+        if path == "up":  # the findings in the documents come first
+            assert re.search(r"missing\.yaml: error\[cannot_read\]", lines[0]), done.stderr
+            lines = lines[next(n for n, line in enumerate(lines) if line.startswith("error: ")) :]
         assert 1 <= len(lines) <= 5, f"{path}: {done.stderr}"
-        if path != "up":
-            assert re.match(r"error: .* \[[a-z_]+\]$", lines[0]), f"{path}: {done.stderr}"
-            assert len(lines) == 1 or lines[-1].startswith("hint: "), f"{path}: {done.stderr}"
-        if path == "up":
-            continue
+        assert re.match(r"error: .* \[[a-z_]+\]$", lines[0]), f"{path}: {done.stderr}"
+        assert len(lines) == 1 or lines[-1].startswith("hint: "), f"{path}: {done.stderr}"
         failed = run(binary, [*filled(call, place), "-o", "json"])
         assert failed.returncode == status, path
         error = json.loads(failed.stdout)["error"]
@@ -359,6 +368,51 @@ def test_19_ctrl_c_drains_and_twice_leaves_at_once(binary, tmp_path):
             assert program.process.wait(BOUND_S) in (0, 130, -signal.SIGINT)
             assert time.monotonic() - begin < 10, "the second Ctrl-C must not wait for the stream"
         program.process = None
+
+
+# What may differ from one call to the next: the time, and what the program used of the machine.
+MOVES = re.compile(r"\d+ (s|min) ago|\b\d[\d.,]*\b")
+
+
+def test_20_the_same_again_changes_nothing(binary, place):
+    """Each word twice: the same status and, but for numbers that move, the same words."""
+    for path, call in CALLS.items():
+        first, second = (run(binary, filled(call, place)) for _ in range(2))
+        assert first.returncode == second.returncode == 0, path
+        if path != "diagnose":
+            assert MOVES.sub("N", first.stdout) == MOVES.sub("N", second.stdout), path
+    data = ["--data", place["data"]]
+    keys = ["keys", "list", "--all", "-o", "json", *data]
+    assert run(binary, ["keys", "create", "--name", "again", *data]).returncode == 0
+    before = run(binary, keys).stdout
+    done = run(binary, ["keys", "create", "--name", "again", *data])
+    assert done.returncode == 1 and "[key_name_taken]" in done.stderr
+    assert run(binary, keys).stdout == before, "a second key was made"
+    assert run(binary, ["keys", "revoke", "again", *data]).returncode == 0
+    before = run(binary, keys).stdout
+    done = run(binary, ["keys", "revoke", "again", *data])
+    assert done.returncode == 1 and "[key_not_found]" in done.stderr
+    assert run(binary, keys).stdout == before
+
+
+def test_20_up_again_is_the_same_and_quick(binary, tmp_path):
+    """A second start on the same data: no new key, no key shown again, and it says the same as the first."""
+    with Program(binary, tmp_path, {"small.yaml": DOCUMENTS}, arguments=("-o", "json")) as program:
+        key = program.key
+        data = ["keys", "list", "-o", "json", "--data", str(program.data)]
+        keys = run(binary, data).stdout
+        program.stop()
+        program.start()
+        assert program.key == key
+        assert run(binary, data).stdout == keys
+        first, second = map(json.loads, (tmp_path / "stdout").read_text().splitlines())
+        assert first.pop("key") == key
+        assert "key" not in second, "a key is shown once"
+        assert list(first) == list(second)
+        assert (first["data"], first["model"], first["keyFile"]) == (second["data"], second["model"], second["keyFile"])
+        for said in (first, second):
+            assert said["listen"].startswith("127.0.0.1:") and said["console"].startswith("127.0.0.1:")
+        assert second["pid"] == program.process.pid
 
 
 def test_21_ends_with_the_next_command(binary, place):

@@ -1,4 +1,6 @@
-"""A real Ollama behind the program: its own `ollama serve` per replica, and one that runs already. $OLLAMA, or on PATH."""
+"""A real Ollama behind the program: its own `ollama serve` per replica, and one that runs already.
+
+$OLLAMA, else the one on PATH, else the one that `./dev ollama` builds."""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ from lib.processes import all_gone, descendants, identify, replicas
 from lib.wait import until
 from program import Program
 
+BUILT = pathlib.Path(__file__).resolve().parents[2] / ".tidegate" / "ollama" / "ollama"
 PIECES = ["Low ", "water ", "at ", "nine", "."]
 SCRIPT = "".join(PIECES)
 TEMPLATE = "{% for m in messages %}{{ m['content'] }} {% endfor %}{{ '\\n' }}"
@@ -25,9 +28,9 @@ MODELFILE = 'FROM {path}\nTEMPLATE """{{{{ .Prompt }}}}\n"""\n'
 
 @pytest.fixture(scope="module")
 def ollama() -> str:
-    found = os.environ.get("OLLAMA") or shutil.which("ollama")
+    found = os.environ.get("OLLAMA") or shutil.which("ollama") or (str(BUILT) if BUILT.exists() else None)
     if not found:
-        pytest.skip("not run: no ollama ($OLLAMA or PATH)")
+        pytest.skip("not run: no ollama ($OLLAMA, PATH, or ./dev ollama)")
     return found
 
 
@@ -68,11 +71,11 @@ def running(ollama, weights, tmp_path_factory):
         process.wait(20)
 
 
-def check(program: Program, name: str) -> None:
+def check(program: Program, name: str, text: str = "hello") -> None:
     with openai.OpenAI(base_url=program.url("/v1"), api_key=program.key, max_retries=0, timeout=60) as c:
-        answer = c.chat.completions.create(**client.chat(name, "hello"), max_tokens=50)
+        answer = c.chat.completions.create(**client.chat(name, text), max_tokens=50)
         assert answer.choices[0].message.content == SCRIPT
-        request = client.chat(name, "hello", stream=True, stream_options={"include_usage": True}, max_tokens=50)
+        request = client.chat(name, text, stream=True, stream_options={"include_usage": True}, max_tokens=50)
         chunks = list(c.chat.completions.create(**request))
         assert "".join(x.choices[0].delta.content or "" for x in chunks if x.choices) == SCRIPT
         assert [x.usage.completion_tokens for x in chunks if x.usage] == [answer.usage.completion_tokens]
@@ -101,4 +104,16 @@ def test_an_ollama_of_our_own(binary, ollama, running, tmp_path):
         until("zero again", lambda: not replicas(program.data), 30, 0.1)
         all_gone(family, 15)
         check_again = client.post(program.address(), program.key, client.chat("own", "again", max_tokens=50))
+        assert check_again.json["choices"][0]["message"]["content"] == SCRIPT
+
+
+def test_an_ollama_of_our_own_takes_a_file(binary, ollama, weights, tmp_path):
+    """A GGUF file is imported at the first start and found at the second. Ollama knows no template for it, so the
+    prompt is the message itself, and its line feed begins the script."""
+    spec = {"source": f"file://{weights}", "engine": {"ollama": {}}, "command": [ollama], "idle": "300ms"}
+    text = documents.file(documents.document("Model", "file", spec))
+    with Program(binary, tmp_path, {"m.yaml": text}, env={"OLLAMA_MODELS": str(tmp_path / "models")}) as program:
+        check(program, "file", "hello\n")
+        until("zero", lambda: not replicas(program.data), 30, 0.1)
+        check_again = client.post(program.address(), program.key, client.chat("file", "again\n", max_tokens=50))
         assert check_again.json["choices"][0]["message"]["content"] == SCRIPT

@@ -355,6 +355,42 @@ def client_error_event(p: Player, code: str, who: str = "1") -> None:
     peer.close()
 
 
+COMMENT = b": \n\n"
+
+
+@step(r"client(?: (?P<who>\d+))? hears (?P<count>\d+) comments")
+def client_hears_comments(p: Player, count: str, who: str = "1") -> None:
+    """At least so many comments and nothing else came, each a chunk of its own; the answer goes on."""
+    peer = p.clients[who]
+
+    def enough():
+        found = p.answer(who)
+        if not found or len(found.payload) < len(COMMENT) * int(count):
+            return None
+        return found
+
+    found = peer.wait(f"{count} comments", enough)
+    rest = peer.received[peer.used :].partition(b"\r\n\r\n")[2]
+    same("the first chunks", rest[: 9 * int(count)], b"4\r\n: \n\n\r\n" * int(count))
+    if found.payload.replace(COMMENT, b"") or found.complete:
+        raise WireFailure(f"not only comments: {found}")
+
+
+@step(r"client(?: (?P<who>\d+))? ends with the error (?P<code>\w+) and status (?P<status>\d+)")
+def client_ends_with_error(p: Player, code: str, status: str, who: str = "1") -> None:
+    """After comments comes one error event that names the status, and the whole end; no [DONE]."""
+    found = whole_answer(p, who)
+    rest = found.payload
+    while rest.startswith(COMMENT):
+        rest = rest[len(COMMENT) :]
+    if not rest.startswith(b"data: ") or not rest.endswith(b"\n\n") or rest.count(b"\n\n") != 1:
+        raise WireFailure(f"not one error event after the comments: {rest!r}")
+    error = error_object(p, rest.removeprefix(b"data: "), code)
+    if error.get("status") != int(status):
+        raise WireFailure(f"the status of {error} is not {status}")
+    p.clients[who].used += found.length
+
+
 @step(r"client(?: (?P<who>\d+))? ends (?P<how>whole|cut|closed)")
 def client_ends(p: Player, how: str, who: str = "1") -> None:
     """whole: last chunk or full length; closed: whole, and the connection closes; cut: it closes and is not whole."""
@@ -534,6 +570,16 @@ def metric_becomes(p: Player, name: str, value: str, labels: str = "") -> None:
     while (seen := sample_sum(p.metrics(), name, labels)) != float(value):
         if time.monotonic() > end or seen > float(value):
             raise WireFailure(f"{name}{{{labels}}} is {seen}, expected {value}")
+        time.sleep(0.01)
+
+
+@step(r"metric (?P<name>\w+)(?:\{(?P<labels>[^}]*)\})? is above (?P<value>[\d.]+)")
+def metric_is_above(p: Player, name: str, value: str, labels: str = "") -> None:
+    """The sum over the samples with these labels is larger, soon."""
+    end = time.monotonic() + BOUND_S
+    while (seen := sample_sum(p.metrics(), name, labels)) <= float(value):
+        if time.monotonic() > end:
+            raise WireFailure(f"{name}{{{labels}}} is {seen}, expected more than {value}")
         time.sleep(0.01)
 
 
