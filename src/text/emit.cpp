@@ -104,6 +104,37 @@ std::string quoted(std::string_view text) {
   return out;
 }
 
+// Text of several lines that a literal block holds as it is: no controls, nothing that must be escaped, and
+// no space at the front that would be taken for indentation.
+bool fits_block(std::string_view text) {
+  const std::size_t line = text.find('\n');
+  if (line == std::string_view::npos || line + 1 == text.size()) return false;
+  if (text.front() == ' ' || text.front() == '\n') return false;
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t n = character(text, i);
+    if (n == 0) return false;
+    const std::string_view c = text.substr(i, n);
+    if (n == 1 && c[0] != '\n' && (static_cast<unsigned char>(c[0]) < 0x20 || c[0] == 0x7F)) return false;
+    if (n > 1 && escaped_wide(c)) return false;
+    i += n;
+  }
+  return true;
+}
+
+void emit_block(std::string& out, std::string_view text, int indent) {
+  const std::string pad(static_cast<std::size_t>(indent), ' ');
+  // How the line feeds at the end are kept: one, none, all.
+  const bool ends = text.back() == '\n';
+  const bool more = ends && text.size() > 1 && text[text.size() - 2] == '\n';
+  out += more ? " |+\n" : ends ? " |\n" : " |-\n";
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    if (end > 0) out.append(pad).append(text.substr(0, end));
+    out += '\n';
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
+
 void emit(std::string& out, const Json& value, int indent, bool after_dash);
 
 std::string scalar(const Json& value) {
@@ -146,6 +177,8 @@ void emit_entries(std::string& out, const Json& value, int indent, bool after_da
 }
 
 void emit(std::string& out, const Json& value, int indent, bool after_dash) {
+  if (value.is_string() && fits_block(value.get_ref<const std::string&>()))
+    return emit_block(out, value.get_ref<const std::string&>(), indent + 2);
   if (!value.is_structured()) {
     out.append(" ").append(scalar(value)).append("\n");
     return;

@@ -54,7 +54,7 @@ TEST(Emit, WritesBlockStyle) {
             "  e: {}\n"
             "  \"n\": null\n"
             "f: 1.0\n"
-            "s: \"two\\nlines\"\n");
+            "s: |-\n  two\n  lines\n");
 }
 
 TEST(Emit, WritesWhatIsNoMap) {
@@ -99,7 +99,8 @@ TEST(Emit, ComesBackEqual) {
       strings.push_back(text);
   }
   for (const std::string_view text :
-       {"\u2028", "\u2029", "\uFEFF", "\uFFFE", "\U0001F600", "\uD7FF", "\uE000"})
+       {"one\ntwo", "one\ntwo\n", "one\n\n  two\n\n", "one \n two", "# a\n- b: c\n", "a\n\tb", "a\rb\nc",
+        "one\n\n\n", "\u2028", "\u2029", "\uFEFF", "\uFFFE", "\U0001F600", "\uD7FF", "\uE000"})
     strings.push_back(text);
   const Json value{{"strings", strings},
                    {"numbers", {0, -1, 18446744073709551615ULL, 1.5, 1e300, -2.5e-7, 0.1}},
@@ -113,6 +114,12 @@ TEST(Emit, ComesBackEqual) {
   for (std::size_t i = 0; i < strings.size(); ++i)
     EXPECT_EQ(again["strings"][i], strings[i]) << yaml_scalar(strings[i].get<std::string>());
   EXPECT_EQ(again, value);
+}
+
+TEST(Emit, WritesLinesAsBlocks) {
+  EXPECT_EQ(emit_yaml(Json{{"script", "set -e\n  run\n"}}), "script: |\n  set -e\n    run\n");
+  EXPECT_EQ(emit_yaml(Json{{"a", {{{"b", "x\ny"}}, "p\nq\n"}}}),
+            "a:\n  - b: |-\n      x\n      y\n  - |\n    p\n    q\n");
 }
 
 TEST(Emit, ReplacesWhatIsNoText) { EXPECT_EQ(yaml_scalar("a\xFF\xC3"), "\"a\uFFFD\uFFFD\""); }
