@@ -18,6 +18,7 @@ constexpr auto kEntries = std::to_array<Entry>({
     // components
     {.name = "storage", .order = 8, .build = storage},
     {.name = "certificates", .order = 12, .build = certificates},
+    {.name = "gateway", .order = 15, .build = gateway},
     {.name = "serving", .order = 50, .build = serving},
     {.name = "chat", .order = 52, .build = chat},
     // workloads

@@ -10,6 +10,7 @@ namespace tg::render {
 
 std::vector<Part> storage(const Context&);
 std::vector<Part> certificates(const Context&);
+std::vector<Part> gateway(const Context&);
 std::vector<Part> serving(const Context&);
 std::vector<Part> chat(const Context&);
 
@@ -18,6 +19,12 @@ inline constexpr const char* kGatewayNamespace = "gateway-system";
 inline constexpr const char* kGatewayName = "platform";
 // The proxies that requests come through.
 Peer gateway_peer(const Context&);
+// What the gateway does to requests: limits, affinity, login, firewall, headers. Called by routes().
+void add_gateway_policies(Part& part, const Context& context, const std::vector<Published>& all);
+// Filters of one HTTPRoute.
+Json route_filters(const Context& context);
+// Name of the HTTPRoute of something published.
+std::string route_name(const Published& published);
 // The issuer that Certificates name.
 std::string certificate_issuer(const Context&);
 

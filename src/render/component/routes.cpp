@@ -58,11 +58,11 @@ Json parent(const std::string& section) {
   return {{"name", kGatewayName}, {"namespace", kGatewayNamespace}, {"sectionName", section}};
 }
 
-Json route(const Published& p) {
-  Json out = object("gateway.networking.k8s.io/v1", "HTTPRoute",
-                    p.path == "/" ? slug(p.host) : fmt::format("{}-{}", slug(p.host), p.service), p.ns);
+Json route(const Context& context, const Published& p) {
+  Json out = object("gateway.networking.k8s.io/v1", "HTTPRoute", route_name(p), p.ns);
   Json rule{{"matches", Json::array({{{"path", {{"type", "PathPrefix"}, {"value", p.path}}}}})},
             {"backendRefs", Json::array({{{"name", p.service}, {"port", p.port}}})}};
+  if (Json filters = route_filters(context); !filters.empty()) rule["filters"] = std::move(filters);
   // A stream of tokens or a socket has no end that a proxy could know.
   if (p.web_socket) rule["timeouts"] = {{"request", "0s"}};
   out["spec"] = {{"parentRefs", Json::array({parent(slug(p.host))})},
@@ -81,6 +81,13 @@ Json redirect() {
 }
 
 }  // namespace
+
+std::string route_name(const Published& p) {
+  if (p.path == "/") return slug(p.host);
+  std::string path = p.path;
+  std::replace(path.begin(), path.end(), '/', '-');
+  return slug(p.host) + path;
+}
 
 Peer gateway_peer(const Context& context) {
   const std::string use = context.use("gateway");
@@ -146,7 +153,8 @@ std::vector<Part> routes(const Context& context, const std::vector<Part>& parts)
     for (const auto& [name, dns_names] : names)
       part.add("certificates.yaml", certificate(name, dns_names, certificate_issuer(context)));
   }
-  for (const Published& p : all) part.add("routes.yaml", route(p));
+  for (const Published& p : all) part.add("routes.yaml", route(context, p));
+  add_gateway_policies(part, context, all);
   return {std::move(part)};
 }
 
