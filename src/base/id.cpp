@@ -112,13 +112,16 @@ std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t seed) {
   return ~crc_portable(bytes, start);
 }
 
-UlidMaker::UlidMaker() = default;
-
 UlidBytes UlidMaker::next(std::int64_t utc_ns) {
   const std::int64_t ms = utc_ns / 1'000'000;
   if (ms > last_ms_) {
     last_ms_ = ms;
-    random_bytes(std::span(last_).subspan(6));
+    if (left_ == 0) {
+      random_bytes(random_);
+      left_ = random_.size();
+    }
+    std::memcpy(last_.data() + 6, random_.data() + random_.size() - left_, kRandom);
+    left_ -= kRandom;
     last_[6] &= 0x7F;  // room to count up within the millisecond
     for (std::size_t i = 0; i < 6; ++i) last_[i] = static_cast<std::uint8_t>(ms >> (40 - 8 * i));
   } else {

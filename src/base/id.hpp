@@ -49,18 +49,22 @@ std::string to_hex(std::span<const std::uint8_t> bytes);
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t seed = 0);
 
 // ULID (48 bits of UTC milliseconds, 80 random bits), 26 characters of Crockford base 32. Not thread safe:
-// one maker a thread. Ids of one maker rise strictly, also within one millisecond.
+// one maker a thread. Ids of one maker rise strictly, also within one millisecond. Random bytes are fetched
+// for many milliseconds at once: a quiet server would else make a system call for each request.
 using UlidBytes = std::array<std::uint8_t, 16>;
 class UlidMaker {
  public:
-  UlidMaker();
   UlidBytes next(std::int64_t utc_ns);
 
  private:
+  static constexpr std::size_t kRandom = 10;  // random bytes of one id
   std::int64_t last_ms_ = -1;
   UlidBytes last_{};
+  std::array<std::uint8_t, 32 * kRandom> random_{};
+  std::size_t left_ = 0;  // unused bytes at the end of random_
 };
-// Writes exactly 26 characters to `out`.
+// Writes exactly kUlidText characters to `out`.
+inline constexpr std::size_t kUlidText = 26;
 void format_ulid(const UlidBytes& id, char* out);
 std::string request_id_text(const UlidBytes& id);  // "req_" + ULID
 

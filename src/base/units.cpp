@@ -100,7 +100,7 @@ Result<Nanos> parse_duration(std::string_view text) {
     next_unit = i + 1;
     rest.remove_prefix(unit.size());
   }
-  if (text.empty() || total > static_cast<double>(std::numeric_limits<Nanos>::max() / 2)) return bad();
+  if (text.empty() || total > static_cast<double>(std::numeric_limits<Nanos>::max()) / 2) return bad();
   return static_cast<Nanos>(std::llround(total));
 }
 
@@ -137,14 +137,35 @@ std::string format_duration(Nanos duration) {
   return out;
 }
 
-std::string format_reset(Nanos duration) {
-  if (duration <= 0) return "0s";
-  if (duration < kSecond) return fmt::format("{}ms", (duration + kMillisecond - 1) / kMillisecond);
+void put_reset(Pen& pen, Nanos duration) {
+  if (duration <= 0) {
+    pen.put("0s");
+    return;
+  }
+  if (duration < kSecond) {
+    pen.put_number((duration + kMillisecond - 1) / kMillisecond);
+    pen.put("ms");
+    return;
+  }
   const std::int64_t seconds = (duration + kSecond - 1) / kSecond;
   const std::int64_t minutes = seconds / 60;
-  if (minutes == 0) return fmt::format("{}s", seconds);
-  if (minutes < 60) return fmt::format("{}m{}s", minutes, seconds % 60);
-  return fmt::format("{}h{}m{}s", minutes / 60, minutes % 60, seconds % 60);
+  if (minutes >= 60) {
+    pen.put_number(minutes / 60);
+    pen.put("h");
+  }
+  if (minutes > 0) {
+    pen.put_number(minutes % 60);
+    pen.put("m");
+  }
+  pen.put_number(seconds % 60);
+  pen.put("s");
+}
+
+std::string format_reset(Nanos duration) {
+  char text[kMaxReset];
+  Pen pen(text);
+  put_reset(pen, duration);
+  return std::string(pen.text());
 }
 
 }  // namespace tg

@@ -7,6 +7,7 @@
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "base/pen.hpp"
 
 namespace tg {
 
@@ -26,5 +27,7 @@ std::string format_duration(
 // OpenAI's x-ratelimit-reset-* form: "12ms", "1s", "6m0s" (rounded up to the ms, to the second above one
 // second).
 std::string format_reset(Nanos duration);
+inline constexpr std::size_t kMaxReset = Pen::kNumber + 6;  // "…h59m59s"
+void put_reset(Pen& pen, Nanos duration);
 
 }  // namespace tg

@@ -7,10 +7,14 @@ using text::JsonToken;
 
 AnswerFacts AnswerScanner::scan(std::string_view json) {
   facts_ = AnswerFacts{};
+  texts_.clear();
   in_usage_ = in_choices_ = choices_seen_ = choices_empty_ = false;
   facts_.valid = scanner_.scan(json, *this).has_value();
   if (!facts_.valid) facts_ = AnswerFacts{};
   facts_.usage_only = facts_.usage.told() && choices_seen_ && choices_empty_;
+  if (facts_.valid && !facts_.usage.told()) {
+    for (const std::string_view text : texts_) facts_.code_points += text::json_code_points(text);
+  }
   return facts_;
 }
 
@@ -38,7 +42,7 @@ void AnswerScanner::on_value(const JsonToken& token) {
     const std::string_view key = token.key;
     if (key == "content" || key == "text" || key == "arguments" || key == "reasoning_content" ||
         key == "reasoning" || key == "refusal") {
-      facts_.code_points += text::json_code_points(token.raw.substr(1, token.raw.size() - 2));
+      texts_.push_back(token.raw.substr(1, token.raw.size() - 2));
     }
   }
 }

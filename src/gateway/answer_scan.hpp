@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "text/json_scan.hpp"
 
@@ -19,9 +20,11 @@ struct Usage {
 struct AnswerFacts {
   bool valid = false;  // it is JSON
   Usage usage;
-  bool usage_only = false;       // usage with an empty list of choices: the event that include_usage asks for
-  bool error = false;            // a top-level "error" that is not null
-  std::int64_t code_points = 0;  // of content, reasoning, refusals, tool arguments and completion text
+  bool usage_only = false;  // usage with an empty list of choices: the event that include_usage asks for
+  bool error = false;       // a top-level "error" that is not null
+  // Of content, reasoning, refusals, tool arguments and completion text, for an estimate: not counted where
+  // the usage is told.
+  std::int64_t code_points = 0;
 };
 
 class AnswerScanner final : private text::JsonVisitor {
@@ -33,6 +36,7 @@ class AnswerScanner final : private text::JsonVisitor {
   void on_close(const text::JsonToken& token) override;
   text::JsonScanner scanner_;
   AnswerFacts facts_;
+  std::vector<std::string_view> texts_;  // what code_points counts; the usage stands behind it
   bool in_usage_ = false;
   bool in_choices_ = false;
   bool choices_seen_ = false;

@@ -15,6 +15,14 @@ TEST(AnswerScan, UsageOfAWholeAnswer) {
   EXPECT_EQ(f.usage.completion_tokens, 22);
   EXPECT_EQ(f.usage.cached_tokens, 4);
   EXPECT_FALSE(f.usage_only);
+  EXPECT_EQ(f.code_points, 0) << "nobody estimates what is told";
+}
+
+TEST(AnswerScan, TextOfAnAnswerWithoutUsage) {
+  AnswerScanner scanner;
+  const AnswerFacts f = scanner.scan(
+      R"({"choices":[{"message":{"role":"assistant","content":"héy","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}}]})");
+  EXPECT_TRUE(f.valid);
   EXPECT_EQ(f.code_points, 5);
 }
 

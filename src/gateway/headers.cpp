@@ -7,9 +7,44 @@ using http::FieldId;
 
 namespace {
 
-void append(const Field& f, std::string& out) {
-  out.append(f.name).append(": ").append(f.value).append("\r\n");
-}
+// Copies field lines. Lines that stand behind one another as they are to be written go in one piece.
+class Lines {
+ public:
+  Lines(net::BufferPool& pool, net::Buffer& out) : pool_(pool), out_(out) {}
+  ~Lines() { flush(); }
+  Lines(const Lines&) = delete;
+  Lines& operator=(const Lines&) = delete;
+
+  void add(const Field& f) {
+    const char* const value_end = f.value.data() + f.value.size();
+    const bool plain = f.value.data() == f.name.data() + f.name.size() + 2 &&
+                       f.name.data()[f.name.size() + 1] == ' ' && value_end[0] == '\r' &&
+                       value_end[1] == '\n';
+    if (!plain) {
+      flush();
+      out_.append(pool_, f.name);
+      out_.append(pool_, ": ");
+      out_.append(pool_, f.value);
+      out_.append(pool_, "\r\n");
+      return;
+    }
+    if (end_ != f.name.data()) {
+      flush();
+      begin_ = f.name.data();
+    }
+    end_ = value_end + 2;
+  }
+
+ private:
+  void flush() {
+    out_.append(pool_, {begin_, static_cast<std::size_t>(end_ - begin_)});
+    begin_ = end_ = nullptr;
+  }
+  net::BufferPool& pool_;
+  net::Buffer& out_;
+  const char* begin_ = nullptr;  // the run that was not copied yet
+  const char* end_ = nullptr;
+};
 
 bool hop_by_hop(FieldId id) {
   switch (id) {
@@ -29,7 +64,8 @@ bool hop_by_hop(FieldId id) {
 
 }  // namespace
 
-void append_request_fields(const http::RequestHead& head, std::string& out) {
+void append_request_fields(const http::RequestHead& head, net::BufferPool& pool, net::Buffer& out) {
+  Lines lines(pool, out);
   const bool named = head.has(FieldId::connection);
   for (const Field& f : head) {
     if (hop_by_hop(f.id)) continue;
@@ -52,11 +88,13 @@ void append_request_fields(const http::RequestHead& head, std::string& out) {
         break;
     }
     if (named && head.named_in_connection(f.name)) continue;
-    append(f, out);
+    lines.add(f);
   }
 }
 
-void append_response_fields(const http::ResponseHead& head, bool own_limits, std::string& out) {
+void append_response_fields(const http::ResponseHead& head, bool own_limits, net::BufferPool& pool,
+                            net::Buffer& out) {
+  Lines lines(pool, out);
   const bool named = head.has(FieldId::connection);
   for (const Field& f : head) {
     if (hop_by_hop(f.id)) continue;
@@ -65,7 +103,7 @@ void append_response_fields(const http::ResponseHead& head, bool own_limits, std
       continue;
     if (own_limits && f.id == FieldId::x_ratelimit) continue;
     if (named && head.named_in_connection(f.name)) continue;
-    append(f, out);
+    lines.add(f);
   }
 }
 

@@ -17,9 +17,10 @@ TEST(Headers, WhatGoesUpstream) {
   http::RequestHead head;
   http::ParseError error;
   ASSERT_TRUE(http::parse_request_head(text, head, error));
-  std::string out;
-  append_request_fields(head, out);
-  EXPECT_EQ(out, "X-Foo: Bar\r\nContent-Type: application/json\r\n");
+  net::BufferPool pool;
+  net::Buffer out;
+  append_request_fields(head, pool, out);
+  EXPECT_EQ(out.view(), "X-Foo: Bar\r\nContent-Type: application/json\r\n");
 }
 
 TEST(Headers, WhatTheClientGets) {
@@ -30,14 +31,27 @@ TEST(Headers, WhatTheClientGets) {
   http::ResponseHead head;
   http::ParseError error;
   ASSERT_TRUE(http::parse_response_head(text, head, error));
-  std::string out;
-  append_response_fields(head, false, out);
-  EXPECT_EQ(out,
+  net::BufferPool pool;
+  net::Buffer out;
+  append_response_fields(head, false, pool, out);
+  EXPECT_EQ(out.view(),
             "X-Request-Id: up\r\nx-ratelimit-limit-requests: 9\r\nRetry-After: 7\r\nContent-Type: "
             "application/json\r\n");
   out.clear();
-  append_response_fields(head, true, out);
-  EXPECT_EQ(out, "X-Request-Id: up\r\nRetry-After: 7\r\nContent-Type: application/json\r\n");
+  append_response_fields(head, true, pool, out);
+  EXPECT_EQ(out.view(), "X-Request-Id: up\r\nRetry-After: 7\r\nContent-Type: application/json\r\n");
+}
+
+TEST(Headers, ValuesAreWrittenWithOneSpaceBeforeThem) {
+  const std::string text =
+      "HTTP/1.1 200 OK\r\nA:1\r\nB:  2\r\nC: 3\t\r\nD:\r\nServer: x\r\nE: 5\r\nF: 6\r\n\r\n";
+  http::ResponseHead head;
+  http::ParseError error;
+  ASSERT_TRUE(http::parse_response_head(text, head, error));
+  net::BufferPool pool;
+  net::Buffer out;
+  append_response_fields(head, false, pool, out);
+  EXPECT_EQ(out.view(), "A: 1\r\nB: 2\r\nC: 3\r\nD: \r\nE: 5\r\nF: 6\r\n");
 }
 
 TEST(Headers, TheKeyLeavesTheQuery) {

@@ -18,9 +18,11 @@ Request::Request(Worker& worker, http::ServerStream& stream, const http::Request
     : worker_(worker), stream_(&stream), key_(key), id_(id), operation_(operation) {
   arrived_ = worker_.loop().now();
   http11_ = head.http11;
-  append_request_fields(head, fields_);
-  target_.append(head.path.substr(3));  // behind "/v1"
-  target_ += query_without_key(head.query);
+  auto& pool = worker_.loop().buffers();
+  kept_head_.append(pool, head.path.substr(3));  // behind "/v1"
+  if (!head.query.empty()) kept_head_.append(pool, query_without_key(head.query));
+  target_size_ = kept_head_.size();
+  append_request_fields(head, pool, kept_head_);
 }
 
 Request::~Request() = default;
@@ -263,38 +265,42 @@ std::size_t Request::body_parts(std::array<std::string_view, 24>& parts, std::si
   return count;
 }
 
+void Request::build_head(const UpstreamHead& common, std::size_t body_length) {
+  const std::string_view target = kept_head_.view().substr(0, target_size_);
+  const std::string_view fields = kept_head_.view().substr(target_size_);
+  head_.clear();
+  head_.reserve(worker_.loop().buffers(), common.start.size() + target.size() + common.fields.size() +
+                                              Pen::kNumber + fields.size() + 4);
+  Pen pen(head_.data());
+  pen.put(common.start);
+  pen.put(target);
+  pen.put(common.fields);
+  pen.put_number(static_cast<std::int64_t>(body_length));
+  pen.put("\r\n");
+  pen.put(fields);
+  pen.put("\r\n");
+  head_.add_size(pen.size());
+}
+
 void Request::dispatch() {
   state_ = State::sent;
   dispatched_ = worker_.loop().now();
   last_data_ = dispatched_;
-  std::shared_ptr<const http::Target> target = backend_->target;
-  std::string_view base_path = backend_->base_path;
-  std::string_view authorization = backend_->authorization;
-  std::string host;
+  const std::shared_ptr<const http::Target>* target = &backend_->target;
+  const UpstreamHead* common = &backend_->head;
   if (replica_ >= 0) {
     endpoint_ = backend_->table->entry(replica_).endpoint;
-    target = worker_.target_of(endpoint_, route_->timeouts);
-    base_path = endpoint_->base_path;
-    authorization = endpoint_->authorization;
+    const auto& engine = worker_.target_of(endpoint_, route_->timeouts);
+    target = &engine.target;
+    common = &engine.head;
   }
   std::array<std::string_view, 24> parts;
   const std::size_t first = 2;
   const std::size_t count = body_parts(parts, first);
   std::size_t length = 0;
   for (std::size_t i = first; i < count; ++i) length += parts[i].size();
-
-  line_.clear();
-  line_.append("POST ").append(base_path).append(target_).append(" HTTP/1.1\r\nhost: ");
-  if (replica_ >= 0) {
-    fmt::format_to(std::back_inserter(line_), "{}:{}", endpoint_->host, endpoint_->port);
-  } else {
-    line_.append(backend_->host);
-  }
-  if (!authorization.empty()) line_.append("\r\nauthorization: ").append(authorization);
-  fmt::format_to(std::back_inserter(line_), "\r\naccept-encoding: identity\r\ncontent-length: {}\r\n",
-                 length);
-  line_.append(fields_).append("\r\n");
-  parts[1] = line_;
+  build_head(*common, length);
+  parts[1] = head_.view();
 
   if (!was_dispatched_) {
     was_dispatched_ = true;
@@ -302,7 +308,7 @@ void Request::dispatch() {
                                        backend_->name, operation_, facts_.stream, prompt_estimate_},
                                       worker_.utc_now());
   }
-  connection_ = worker_.upstreams().acquire(target, *this, std::exchange(fresh_, false));
+  connection_ = worker_.upstreams().acquire(*target, *this, std::exchange(fresh_, false));
   reused_ = connection_->reused();
   connection_->send(parts.data() + 1, count - 1);
   arm();
@@ -320,7 +326,7 @@ void Request::end_attempt() {
   if (connection_ != nullptr) std::exchange(connection_, nullptr)->cancel();
   release_slot();
   held_.release();
-  answer_fields_.clear();
+  answer_fields_.release();
   events_.reset();
 }
 
@@ -352,7 +358,7 @@ void Request::on_failure(Failure failure, std::string_view detail) {
       auto table = backend_->table;
       endpoint_.reset();
       held_.release();
-      answer_fields_.clear();
+      answer_fields_.release();
       events_.reset();
       replica_ = -1;
       worker_.control().suspect(table, replica);

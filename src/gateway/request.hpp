@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/pen.hpp"
 #include "gateway/errors.hpp"
 #include "gateway/event_relay.hpp"
 #include "gateway/worker.hpp"
@@ -22,7 +23,7 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
  public:
   Request(Worker& worker, http::ServerStream& stream, const http::RequestHead& head, const UlidBytes& id,
           ledger::KeyEntry& key, std::string_view operation);
-  ~Request();
+  ~Request() override;
 
   void on_body(net::Buffer body) override;
   void on_gone() override;
@@ -48,6 +49,7 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
   const Backend* choose();
   void wait_for_slot(bool again);
   void dispatch();
+  void build_head(const UpstreamHead& common, std::size_t body_length);
   std::size_t body_parts(std::array<std::string_view, 24>& parts, std::size_t count);
   bool try_other(bool may_have_been_charged);
   void release_slot();
@@ -61,10 +63,12 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
   bool answer_asks_to_drop_usage(std::string_view body);
   void start_relay(const http::ResponseHead& head);
   void relay(const http::BodyPart& part);
+  void forget_request();
   void finish_stream();
   void commit();  // keep-alive comments begin: 200 with our framing
+  void put_own_headers(Pen& pen) const;
   std::string own_headers() const;
-  std::string limit_headers() const;
+  void append_own_headers(net::Buffer& out) const;
 
   // Ends.
   void fail(const ApiError& error, ledger::Outcome outcome);
@@ -85,18 +89,18 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
   http::ClientConnection* connection_ = nullptr;
 
   UlidBytes id_;
-  std::string fields_;  // header lines that go upstream
-  std::string target_;  // path behind /v1, with its query
+  net::Buffer kept_head_;        // of the client's head: the path behind /v1 with its query, then the
+  std::size_t target_size_ = 0;  // header lines that go upstream
   net::Buffer body_;
   BodyFacts facts_;          // views into body_; model is kept in `model_`
-  std::string line_;         // request line and our header fields of the running attempt
+  net::Buffer head_;         // of the running attempt
   std::string model_value_;  // replacement for the model's value
   std::string usage_text_;   // what is spliced in to ask for usage
   std::string_view operation_;
 
   std::unique_ptr<EventRelay> events_;
   net::Buffer held_;           // an answer that is held to its end
-  std::string answer_fields_;  // header lines of the answer, while it is held
+  net::Buffer answer_fields_;  // header lines of the answer, while it is held
   int answer_status_ = 0;
   bool answer_json_ = false;
 
@@ -120,6 +124,7 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
   Nanos first_byte_ = 0;  // 0 = none yet
   Nanos last_data_ = 0;
   Nanos next_comment_ = 0;
+  Nanos armed_for_ = 0;  // the timer looks again when it fires, so that moving its time later costs nothing
 
   int replica_ = -1;
   std::shared_ptr<const replica::Endpoint> endpoint_;

@@ -30,30 +30,52 @@ bool is_event_stream(std::string_view type) {
 // ---- Answers
 // -----------------------------------------------------------------------------------------------------
 
-std::string Request::limit_headers() const {
-  std::string out;
-  const auto add = [&](const char* name, const ledger::Budget& b) {
-    if (b.limit > 0) {
-      fmt::format_to(
-          std::back_inserter(out),
-          "x-ratelimit-limit-{0}: {1}\r\nx-ratelimit-remaining-{0}: {2}\r\nx-ratelimit-reset-{0}: {3}\r\n",
-          name, b.limit, b.remaining, format_reset(b.reset));
-    }
+namespace {
+
+// Request id and twice three rate limit fields, as long as they can be.
+constexpr std::size_t kOwnHeaders = 448;
+
+void put_limit(Pen& pen, std::string_view name, const ledger::Budget& budget) {
+  if (budget.limit <= 0) return;
+  const auto field = [&](std::string_view what) {
+    pen.put("x-ratelimit-");
+    pen.put(what);
+    pen.put(name);
   };
-  add("requests", admission_.requests);
-  add("tokens", admission_.tokens);
-  return out;
+  field("limit-");
+  pen.put_number(budget.limit);
+  pen.put("\r\n");
+  field("remaining-");
+  pen.put_number(budget.remaining);
+  pen.put("\r\n");
+  field("reset-");
+  put_reset(pen, budget.reset);
+  pen.put("\r\n");
+}
+
+}  // namespace
+
+void Request::put_own_headers(Pen& pen) const {
+  pen.put("x-tidegate-request-id: req_");
+  format_ulid(id_, pen.at());
+  pen.skip(kUlidText);
+  pen.put("\r\n");
+  put_limit(pen, "requests: ", admission_.requests);
+  put_limit(pen, "tokens: ", admission_.tokens);
 }
 
 std::string Request::own_headers() const {
-  std::string out = "x-tidegate-request-id: ";
-  const std::size_t at = out.size();
-  out.resize(at + 30);
-  out.replace(at, 4, "req_");
-  format_ulid(id_, out.data() + at + 4);
-  out += "\r\n";
-  if (admission_.requests.limit > 0 || admission_.tokens.limit > 0) out += limit_headers();
-  return out;
+  char text[kOwnHeaders];
+  Pen pen(text);
+  put_own_headers(pen);
+  return std::string(pen.text());
+}
+
+void Request::append_own_headers(net::Buffer& out) const {
+  out.reserve(worker_.loop().buffers(), out.size() + kOwnHeaders);
+  Pen pen(out.data() + out.size());
+  put_own_headers(pen);
+  out.add_size(pen.size());
 }
 
 void Request::on_head(const http::ResponseHead& head) {
@@ -76,7 +98,8 @@ void Request::on_head(const http::ResponseHead& head) {
   chunked_answer_ = head.chunked || head.until_close;
   answer_length_ = head.has_length ? head.length : 0;
   answer_fields_.clear();
-  append_response_fields(head, admission_.requests.limit > 0 || admission_.tokens.limit > 0, answer_fields_);
+  append_response_fields(head, admission_.requests.limit > 0 || admission_.tokens.limit > 0,
+                         worker_.loop().buffers(), answer_fields_);
   arm();
 }
 
@@ -84,10 +107,11 @@ void Request::start_relay(const http::ResponseHead& head) {
   state_ = State::relaying;
   events_ = std::make_unique<EventRelay>(worker_.answer_scanner(), ask_usage_);
   if (!committed_) {
-    std::string headers;
-    append_response_fields(head, admission_.requests.limit > 0 || admission_.tokens.limit > 0, headers);
-    headers += own_headers();
-    stream_->start(head.status, headers, http::Framing::chunked);
+    net::Buffer headers;
+    append_response_fields(head, admission_.requests.limit > 0 || admission_.tokens.limit > 0,
+                           worker_.loop().buffers(), headers);
+    append_own_headers(headers);
+    stream_->start(head.status, headers.view(), http::Framing::chunked);
   }
   arm();
 }
@@ -104,14 +128,8 @@ void Request::on_data(const http::BodyPart& part) {
 
 void Request::relay(const http::BodyPart& part) {
   events_->take(part, worker_.loop().buffers());
-  if (events_->has_output() && !relayed_) {
-    relayed_ = true;
-    // No way back from here: what was kept for another attempt can go.
-    body_.release();
-    std::string().swap(fields_);
-    std::string().swap(line_);
-    facts_.model = facts_.model_raw = facts_.options_raw = facts_.usage_raw = {};
-  }
+  relayed_ = relayed_ || events_->has_output();
+  if (relayed_) forget_request();
   if (part.last) {
     usage_ = events_->counts().usage;
     finish_stream();
@@ -119,6 +137,16 @@ void Request::relay(const http::BodyPart& part) {
   }
   events_->send(*stream_, false);
   if (stream_ != nullptr && stream_->blocked() && connection_ != nullptr) connection_->pause();
+}
+
+// Once the client has a byte there is no way back: what was kept for another attempt goes as soon as the
+// upstream has all of it.
+void Request::forget_request() {
+  if (kept_head_.empty() || (connection_ != nullptr && !connection_->all_sent())) return;
+  body_.release();
+  kept_head_.release();
+  head_.release();
+  facts_.model = facts_.model_raw = facts_.options_raw = facts_.usage_raw = {};
 }
 
 // Every byte is here and looked at: settle first, then let the last byte go.
@@ -139,6 +167,7 @@ void Request::on_writable() {
 void Request::hold_answer(const http::BodyPart& part) {
   auto& pool = worker_.loop().buffers();
   if (long_answer_) {
+    forget_request();
     for (std::size_t i = 0; i < part.count; ++i) {
       bytes_out_ += part.payload[i].size();
       tail_.append(part.payload[i]);
@@ -179,13 +208,15 @@ void Request::hold_answer(const http::BodyPart& part) {
   }
   long_answer_ = relayed_ = true;
   bytes_out_ = held_.size();
-  stream_->start(answer_status_, answer_fields_ + own_headers(),
+  append_own_headers(answer_fields_);
+  stream_->start(answer_status_, answer_fields_.view(),
                  chunked_answer_ ? http::Framing::chunked : http::Framing::length, answer_length_);
   const std::string_view bytes = held_.view();
   tail_ = bytes.substr(bytes.size() > kTail ? bytes.size() - kTail : 0);
   stream_->write(bytes);
   held_.release();
-  body_.release();
+  answer_fields_.release();
+  forget_request();
   if (stream_->blocked() && connection_ != nullptr) connection_->pause();
 }
 
@@ -217,7 +248,7 @@ void Request::answer_held(std::string_view body) {
   if (answer_asks_to_drop_usage(body)) {
     // Not a retry in the sense of the budget: the request itself was fine.
     ++retries_;
-    answer_fields_.clear();
+    answer_fields_.release();
     dispatch();
     return;
   }
@@ -253,7 +284,7 @@ void Request::answer_held(std::string_view body) {
                      fmt::format("the upstream answered {}: {}", answer_status_, snippet)};
     settle(Outcome::upstream_error, answer_status_, "upstream_error");
     std::string headers = error_headers(wrapped) + own_headers();
-    for (std::string_view rest = answer_fields_; !rest.empty();) {
+    for (std::string_view rest = answer_fields_.view(); !rest.empty();) {
       const std::size_t end = rest.find("\r\n") + 2;
       if (http::field_id(rest.substr(0, rest.find(':'))) != http::FieldId::content_type)
         headers.append(rest.substr(0, end));
@@ -266,8 +297,8 @@ void Request::answer_held(std::string_view body) {
   bytes_out_ = body.size();
   relayed_ = true;
   settle(error ? Outcome::upstream_error : Outcome::complete, answer_status_, error ? "upstream_error" : "");
-  answer_fields_ += own_headers();
-  std::exchange(stream_, nullptr)->respond(answer_status_, answer_fields_, body);
+  append_own_headers(answer_fields_);
+  std::exchange(stream_, nullptr)->respond(answer_status_, answer_fields_.view(), body);
   retire();
 }
 

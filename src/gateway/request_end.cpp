@@ -27,7 +27,9 @@ void Request::arm() {
       due = std::min(due, state_ == State::sent ? dispatched_ + t.first_byte : last_data_ + t.between_events);
     }
   }
-  if (due != kNever) worker_.loop().timers().arm(*this, due);
+  if (due == kNever || (armed() && armed_for_ <= due)) return;
+  armed_for_ = due;
+  worker_.loop().timers().arm(*this, due);
 }
 
 void Request::on_timer(Nanos now) {

@@ -79,6 +79,14 @@ std::string read_credential(const spec::Credentials& credentials, std::string& w
 
 }  // namespace
 
+UpstreamHead::UpstreamHead(std::string_view host, std::string_view base_path,
+                           std::string_view authorization) {
+  start.append("POST ").append(base_path);
+  fields.append(" HTTP/1.1\r\nhost: ").append(host);
+  if (!authorization.empty()) fields.append("\r\nauthorization: ").append(authorization);
+  fields.append("\r\naccept-encoding: identity\r\ncontent-length: ");
+}
+
 Backend SnapshotBuilder::backend_of(const spec::Target& target, const spec::Documents& documents,
                                     const TableOf& table_of, const spec::Timeouts& timeouts) {
   Backend backend;
@@ -101,8 +109,6 @@ Backend SnapshotBuilder::backend_of(const spec::Target& target, const spec::Docu
     backend.not_ready = parts.error().message;
     return backend;
   }
-  backend.host = parts->authority;
-  backend.base_path = parts->path;
   const std::string key =
       fmt::format("{}|{}|{}|{}|{}", parts->host, parts->port, parts->tls, timeouts.connect, timeouts.tls);
   backend.target = targets_[key].lock();
@@ -117,10 +123,12 @@ Backend SnapshotBuilder::backend_of(const spec::Target& target, const spec::Docu
     backend.target = made;
     targets_[key] = backend.target;
   }
+  std::string authorization;
   if (provider.credentials.from != spec::Credentials::From::none) {
     const std::string secret = read_credential(provider.credentials, backend.not_ready);
-    if (!secret.empty()) backend.authorization = "Bearer " + secret;
+    if (!secret.empty()) authorization = "Bearer " + secret;
   }
+  backend.head = UpstreamHead(parts->authority, parts->path, authorization);
   return backend;
 }
 

@@ -36,6 +36,15 @@ template <class V>
 using StringMap = std::unordered_map<std::string, V, StringHash, std::equal_to<>>;
 using StringSet = std::unordered_set<std::string, StringHash, std::equal_to<>>;
 
+// What every request head to one upstream has in common, around the path's end and the body's length.
+struct UpstreamHead {
+  UpstreamHead() = default;
+  // `authorization`: header value; empty = none.
+  UpstreamHead(std::string_view host, std::string_view base_path, std::string_view authorization);
+  std::string start;   // "POST /v1"
+  std::string fields;  // " HTTP/1.1\r\nhost: … content-length: "
+};
+
 // One place a route can send a request to.
 struct Backend {
   std::string name;   // for records: "model/qwen3-4b" or "provider/openai"
@@ -47,9 +56,7 @@ struct Backend {
   // A Provider:
   std::shared_ptr<const http::Target> target;
   std::shared_ptr<ProviderState> provider;
-  std::string host;  // Host field
-  std::string base_path;
-  std::string authorization;   // header value; empty = none
+  UpstreamHead head;
   std::string upstream_model;  // what the upstream calls it; empty = the client's word
   std::string not_ready;       // why it cannot be used (missing credential); empty = it can
 };

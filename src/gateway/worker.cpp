@@ -11,6 +11,11 @@
 
 namespace tg::gateway {
 
+namespace {
+// About a KiB each: what a busy turn of the loop ends at once.
+constexpr std::size_t kKeptRequests = 256;
+}  // namespace
+
 Worker::Worker(net::Loop& loop, WorkerOptions options, ledger::KeyRegistry& keys,
                ledger::JournalWriter& journal, Metrics& metrics, net::Resolver& resolver, ControlPort control)
     : loop_(loop),
@@ -20,6 +25,7 @@ Worker::Worker(net::Loop& loop, WorkerOptions options, ledger::KeyRegistry& keys
       upstreams_(loop, resolver),
       server_(loop, *this, options.server),
       journal_(journal),
+      requests_(kKeptRequests),
       random_state_(random_u64() | 1) {
   const char* help = "requests refused before a route was known, by reason";
   metrics_.bad_requests =
@@ -34,7 +40,10 @@ Worker::Worker(net::Loop& loop, WorkerOptions options, ledger::KeyRegistry& keys
   uses_.push_back(std::make_unique<SnapshotUse>(SnapshotUse{std::make_shared<Snapshot>(), 0}));
 }
 
-Worker::~Worker() { server_.close_all(); }
+Worker::~Worker() {
+  server_.close_all();
+  destroy_retired();
+}
 
 void Worker::set_snapshot(std::shared_ptr<const Snapshot> snapshot) {
   uses_.push_back(std::make_unique<SnapshotUse>(SnapshotUse{std::move(snapshot), 0}));
@@ -79,8 +88,8 @@ bool Worker::take_retry(const Route& route) {
   return true;
 }
 
-std::shared_ptr<const http::Target> Worker::target_of(
-    const std::shared_ptr<const replica::Endpoint>& endpoint, const spec::Timeouts& timeouts) {
+const Worker::EngineTarget& Worker::target_of(const std::shared_ptr<const replica::Endpoint>& endpoint,
+                                              const spec::Timeouts& timeouts) {
   auto& entry = engine_targets_[endpoint.get()];
   if (entry.target == nullptr) {
     auto target = std::make_shared<http::Target>();
@@ -90,14 +99,16 @@ std::shared_ptr<const http::Target> Worker::target_of(
     target->connect_timeout = timeouts.connect;
     target->tls_timeout = timeouts.tls;
     target->max_idle = 1;  // llama-server spends a thread per connection
-    entry = {endpoint, std::move(target)};
+    entry = {endpoint, std::move(target),
+             UpstreamHead(fmt::format("{}:{}", endpoint->host, endpoint->port), endpoint->base_path,
+                          endpoint->authorization)};
     if (engine_targets_.size() > 256) {
       std::erase_if(engine_targets_, [&](const auto& e) {
         return e.second.endpoint.use_count() == 1 && e.first != endpoint.get();
       });
     }
   }
-  return entry.target;
+  return entry;
 }
 
 std::uint64_t Worker::await_grant(Request& request) {
@@ -120,11 +131,22 @@ void Worker::on_grant(const replica::Grant& grant) {
 
 void Worker::retire(Request* request) {
   open_requests_.store(open_requests() - 1, std::memory_order_relaxed);
-  if (retired_.empty()) loop_.defer([this] { retired_.clear(); });
-  retired_.emplace_back(request);
+  if (retired_.empty()) loop_.defer([this] { destroy_retired(); });
+  retired_.push_back(request);
 }
 
-std::int64_t Worker::utc_now() { return utc_now_ns(); }
+void Worker::destroy_retired() {
+  for (Request* request : retired_) requests_.destroy(request);
+  retired_.clear();
+}
+
+std::int64_t Worker::utc_now() {
+  if (utc_read_at_ != loop_.now()) {
+    utc_read_at_ = loop_.now();
+    utc_ = utc_now_ns();
+  }
+  return utc_;
+}
 
 void Worker::drain(std::function<void()> done) {
   upstreams_.close_idle();
@@ -234,7 +256,7 @@ http::Exchange* Worker::on_request(http::ServerStream& stream, const http::Reque
   }
   open_requests_.store(open_requests() + 1, std::memory_order_relaxed);
   const std::string_view operation = chat ? "chat" : path == "/v1/embeddings" ? "embeddings" : "completions";
-  return new Request(*this, stream, head, id, *key, operation);  // retires itself
+  return requests_.make(*this, stream, head, id, *key, operation);  // retires itself
 }
 
 void Worker::on_bad_request(int status, std::string_view reason, http::HeaderText& headers,

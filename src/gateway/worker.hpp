@@ -12,6 +12,7 @@
 
 #include "base/id.hpp"
 #include "base/metrics.hpp"
+#include "base/object_pool.hpp"
 #include "gateway/answer_scan.hpp"
 #include "gateway/body_scan.hpp"
 #include "gateway/snapshot.hpp"
@@ -86,12 +87,18 @@ class Worker final : public http::Service {
   // True if the route may send one more request again (retry budget over this worker's requests).
   bool take_retry(const Route& route);
   void count_request(const Route& route);
-  std::shared_ptr<const http::Target> target_of(const std::shared_ptr<const replica::Endpoint>& endpoint,
-                                                const spec::Timeouts& timeouts);
+  struct EngineTarget {
+    std::shared_ptr<const replica::Endpoint> endpoint;
+    std::shared_ptr<const http::Target> target;
+    UpstreamHead head;
+  };
+  // Good until the next call.
+  const EngineTarget& target_of(const std::shared_ptr<const replica::Endpoint>& endpoint,
+                                const spec::Timeouts& timeouts);
   std::uint64_t await_grant(Request& request);  // the handle
   void forget_grant(std::uint64_t handle) { waiting_.erase(handle); }
   void retire(Request* request);
-  std::int64_t utc_now();
+  std::int64_t utc_now();  // read once per turn of the loop
 
   struct GatewayMetrics {
     Counter bad_requests, overloaded, unauthorized, unknown_model, client_gone_before_dispatch;
@@ -99,6 +106,7 @@ class Worker final : public http::Service {
   const GatewayMetrics& metrics() const { return metrics_; }
 
  private:
+  void destroy_retired();
   void list_models(http::ServerStream& stream, const ledger::KeyEntry& key, std::string_view only);
   ledger::KeyEntry* authenticate(const http::RequestHead& head, std::string& problem);
 
@@ -117,15 +125,14 @@ class Worker final : public http::Service {
   std::vector<std::unique_ptr<SnapshotUse>> uses_;  // the last one is current
   std::unordered_map<std::uint64_t, Request*> waiting_;
   std::uint64_t next_handle_ = 1;
-  struct EngineTarget {
-    std::shared_ptr<const replica::Endpoint> endpoint;
-    std::shared_ptr<const http::Target> target;
-  };
   std::unordered_map<const replica::Endpoint*, EngineTarget> engine_targets_;
   std::unordered_map<const Route*, double> retry_tokens_;
-  std::vector<std::unique_ptr<Request>> retired_;
+  ObjectPool<Request> requests_;
+  std::vector<Request*> retired_;              // destroyed at the end of the turn
   std::atomic<std::size_t> open_requests_{0};  // written by this thread only
   std::uint64_t random_state_;
+  std::int64_t utc_ = 0;
+  Nanos utc_read_at_ = -1;
   bool ready_ = false;
   bool cutting_ = false;
 

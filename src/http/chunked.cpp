@@ -26,11 +26,9 @@ ChunkDecoder::Status ChunkDecoder::next(std::string_view& input, std::string_vie
           if (digits_ == 15) return fail("a chunk size has more than 15 digits");
           left_ = left_ << 4 | static_cast<std::uint64_t>(digit);
           ++digits_;
-        } else if (digits_ == 0) {
-          return fail("a chunk size is not a hex number");
-        } else if (c == '\r') {
+        } else if (digits_ > 0 && c == '\r') {
           state_ = State::size_lf;
-        } else if (c == ';') {
+        } else if (digits_ > 0 && c == ';') {
           state_ = State::extension;
           extra_ = 0;
         } else {

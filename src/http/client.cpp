@@ -32,20 +32,18 @@ net::TlsContext& Upstreams::tls() {
 
 ClientConnection* Upstreams::acquire(const std::shared_ptr<const Target>& target, ClientEvents& events,
                                      bool fresh) {
-  if (!fresh) {
-    const auto it = idle_.find(target.get());
-    if (it != idle_.end()) {
-      ClientConnection* connection = it->second.back();
-      it->second.pop_back();
-      if (it->second.empty()) idle_.erase(it);
-      connection->events_ = &events;
-      connection->reused_ = true;
-      connection->state_ = ClientConnection::State::sending;
-      connection->sent_ = connection->answered_ = connection->paused_ = false;
-      return connection;
-    }
+  ConnectionPool& pool = pools_[target.get()];
+  if (!fresh && !pool.idle.empty()) {
+    ClientConnection* connection = pool.idle.back();
+    pool.idle.pop_back();
+    connection->events_ = &events;
+    connection->reused_ = true;
+    connection->state_ = ClientConnection::State::sending;
+    connection->sent_ = connection->answered_ = connection->paused_ = false;
+    return connection;
   }
-  auto owned = std::unique_ptr<ClientConnection>(new ClientConnection(*this, target));
+  ++pool.connections;
+  auto owned = std::unique_ptr<ClientConnection>(new ClientConnection(*this, target, pool));
   ClientConnection* connection = owned.get();
   connection->events_ = &events;
   connections_.emplace(connection, std::move(owned));
@@ -65,31 +63,29 @@ ClientConnection* Upstreams::acquire(const std::shared_ptr<const Target>& target
 }
 
 void Upstreams::put_idle(ClientConnection& connection) {
-  auto& list = idle_[connection.target_.get()];
-  if (list.size() >= connection.target_->max_idle) {
+  ConnectionPool& pool = connection.pool_;
+  if (pool.idle.size() >= connection.target_->max_idle) {
     connection.close();
     return;
   }
-  list.push_back(&connection);
-  if (!connection.armed()) loop_.arm_after(connection, connection.target_->idle_timeout);
-}
-
-void Upstreams::forget_idle(ClientConnection& connection) {
-  const auto it = idle_.find(connection.target_.get());
-  if (it == idle_.end()) return;
-  std::erase(it->second, &connection);
-  if (it->second.empty()) idle_.erase(it);
+  connection.state_ = ClientConnection::State::idle;
+  pool.idle.push_back(&connection);
+  connection.idle_until_ = loop_.now() + connection.target_->idle_timeout;
+  if (!connection.armed()) loop_.timers().arm(connection, connection.idle_until_);
 }
 
 void Upstreams::close_idle() {
-  while (!idle_.empty()) idle_.begin()->second.back()->close();
+  std::vector<ClientConnection*> idle;
+  for (const auto& [target, pool] : pools_) idle.insert(idle.end(), pool.idle.begin(), pool.idle.end());
+  for (ClientConnection* connection : idle) connection->close();
 }
 
 // ---- ClientConnection
 // --------------------------------------------------------------------------------------------
 
-ClientConnection::ClientConnection(Upstreams& owner, std::shared_ptr<const Target> target)
-    : owner_(owner), target_(std::move(target)) {}
+ClientConnection::ClientConnection(Upstreams& owner, std::shared_ptr<const Target> target,
+                                   ConnectionPool& pool)
+    : owner_(owner), target_(std::move(target)), pool_(pool) {}
 
 void ClientConnection::resolved(const Result<std::vector<net::Address>>& addresses) {
   if (!addresses) {
@@ -129,12 +125,15 @@ void ClientConnection::on_timer(Nanos now) {
            fmt::format("no TLS session within {} ms", target_->tls_timeout / kMillisecond));
       break;
     case State::idle:
-      close();
+      if (now < idle_until_) {
+        owner_.loop_.timers().arm(*this, idle_until_);  // it was used meanwhile
+      } else {
+        close();
+      }
       break;
     default:
       break;
   }
-  (void)now;
 }
 
 void ClientConnection::on_events(std::uint32_t events) {
@@ -375,7 +374,7 @@ bool ClientConnection::take_body(std::string_view bytes) {
   }
 
   // Chunked: collect the spans of this read and see whether it consists of whole chunks.
-  std::array<std::string_view, 64> spans;
+  auto& spans = owner_.spans_;
   while (true) {
     const char* const begin = bytes.data();
     const bool starts_clean = decoder_.at_boundary();
@@ -421,7 +420,6 @@ void ClientConnection::answer_complete(bool surplus) {
     close();
     return;
   }
-  state_ = State::idle;
   in_.release();
   owner_.put_idle(*this);
 }
@@ -454,7 +452,7 @@ void ClientConnection::cancel_timer() { net::Timer::cancel(); }
 
 void ClientConnection::close() {
   if (state_ == State::closed) return;
-  if (state_ == State::idle) owner_.forget_idle(*this);
+  if (state_ == State::idle) std::erase(pool_.idle, this);
   if (token_ != 0) owner_.resolving_.erase(token_);
   state_ = State::closed;
   cancel_timer();
@@ -469,6 +467,7 @@ void ClientConnection::close() {
   if (it != owner_.connections_.end()) {
     std::unique_ptr<ClientConnection> self = std::move(it->second);
     owner_.connections_.erase(it);
+    if (--pool_.connections == 0) owner_.pools_.erase(target_.get());
     owner_.loop_.retire(std::move(self));
   }
 }

@@ -4,10 +4,11 @@
 // An attempt: acquire() a connection, send() the request, then events arrive on the ClientEvents given to
 // acquire():
 //   on_head, on_data (…, the last one with part.last), or on_failure at any point. After the last data,
-//   on_failure or cancel() the connection is no longer the caller's. Request bytes must stay valid until the
-//   first event or cancel().
+//   on_failure or cancel() the connection is no longer the caller's. Request bytes must stay valid until
+//   then, or until all_sent(): an upstream may begin its answer before it has read the whole request.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -66,6 +67,13 @@ class ClientEvents {
 };
 
 class Upstreams;
+class ClientConnection;
+
+// The connections of one loop to one target. Lives as long as there is one.
+struct ConnectionPool {
+  std::vector<ClientConnection*> idle;  // newest last
+  std::size_t connections = 0;          // idle ones included
+};
 
 class ClientConnection final : public net::Handler, private net::Timer {
  public:
@@ -81,12 +89,14 @@ class ClientConnection final : public net::Handler, private net::Timer {
   bool reused() const { return reused_; }
   // True once the request, or its first byte, may have reached the peer.
   bool sent() const { return sent_; }
+  // True once the kernel has every byte of the request.
+  bool all_sent() const { return sent_ && unsent_.empty(); }
 
  private:
   friend class Upstreams;
   enum class State : std::uint8_t { resolving, connecting, handshake, sending, head, body, idle, closed };
 
-  ClientConnection(Upstreams& owner, std::shared_ptr<const Target> target);
+  ClientConnection(Upstreams& owner, std::shared_ptr<const Target> target, ConnectionPool& pool);
   void on_timer(Nanos now) override;
   void resolved(const Result<std::vector<net::Address>>& addresses);
   void try_next_address(std::string_view why);
@@ -105,6 +115,7 @@ class ClientConnection final : public net::Handler, private net::Timer {
 
   Upstreams& owner_;
   std::shared_ptr<const Target> target_;
+  ConnectionPool& pool_;
   ClientEvents* events_ = nullptr;
   ClientEvents* deferred_events_ = nullptr;  // of a failure that is reported from the loop
   Fd fd_;
@@ -116,6 +127,7 @@ class ClientConnection final : public net::Handler, private net::Timer {
   std::uint64_t left_ = 0;
   std::size_t scanned_ = 0;
   std::size_t next_address_ = 0;
+  Nanos idle_until_ = 0;     // the timer looks at it when it fires, so that reuse costs no timer call
   std::uint64_t token_ = 0;  // tells a late resolver answer from a current one
   State state_ = State::resolving;
   bool reused_ = false;
@@ -150,14 +162,14 @@ class Upstreams {
  private:
   friend class ClientConnection;
   void put_idle(ClientConnection& connection);
-  void forget_idle(ClientConnection& connection);
 
   net::Loop& loop_;
   net::Resolver& resolver_;
   std::unique_ptr<net::TlsContext> tls_;
-  ResponseHead head_;  // parse result, refilled for each answer
+  ResponseHead head_;                       // parse result, refilled for each answer
+  std::array<std::string_view, 64> spans_;  // payload of one read, refilled for each
   std::unordered_map<ClientConnection*, std::unique_ptr<ClientConnection>> connections_;
-  std::unordered_map<const Target*, std::vector<ClientConnection*>> idle_;  // newest last
+  std::unordered_map<const Target*, ConnectionPool> pools_;
   std::uint64_t next_token_ = 1;
   std::unordered_map<std::uint64_t, ClientConnection*> resolving_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -1,14 +1,19 @@
 #include "http/head.hpp"
 
+#include <bit>
 #include <cstring>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 namespace tg::http {
 
 namespace {
 
 // Character classes of RFC 9110: tchar for names and methods, value bytes (HT, SP, VCHAR, obs-text), target
-// bytes.
-enum : std::uint8_t { kToken = 1, kValue = 2, kTarget = 4 };
+// bytes, and bytes that no Host field holds.
+enum : std::uint8_t { kToken = 1, kValue = 2, kTarget = 4, kNotHost = 8 };
 
 constexpr std::array<std::uint8_t, 256> make_classes() {
   std::array<std::uint8_t, 256> classes{};
@@ -20,14 +25,40 @@ constexpr std::array<std::uint8_t, 256> make_classes() {
     classes[static_cast<unsigned char>(c)] |= kToken;
   }
   classes['#'] &= static_cast<std::uint8_t>(~kTarget);  // a fragment is never sent
+  for (const char c : std::string_view(" \t,/@")) classes[static_cast<unsigned char>(c)] |= kNotHost;
   return classes;
 }
 constexpr auto kClasses = make_classes();
 
+std::uint8_t class_of(char c) { return kClasses[static_cast<unsigned char>(c)]; }
+
 bool all_of(std::string_view text, std::uint8_t wanted) {
   std::uint8_t seen = 0xFF;
-  for (const char c : text) seen &= kClasses[static_cast<unsigned char>(c)];
+  for (const char c : text) seen &= class_of(c);
   return (seen & wanted) != 0;
+}
+
+bool any_of(std::string_view text, std::uint8_t unwanted) {
+  std::uint8_t seen = 0;
+  for (const char c : text) seen |= class_of(c);
+  return (seen & unwanted) != 0;
+}
+
+// The first byte that a header value cannot hold: CR as a rule, or another control. `end` if there is none.
+const char* find_value_end(const char* p, const char* end) {
+#if defined(__SSE2__)
+  const __m128i last_control = _mm_set1_epi8(0x1F);
+  for (; end - p >= 16; p += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes);
+    const __m128i tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t'));
+    const __m128i del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7F));
+    const int found = _mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(tab, control), del));
+    if (found != 0) return p + std::countr_zero(static_cast<unsigned>(found));
+  }
+#endif
+  while (p != end && (class_of(*p) & kValue) != 0) ++p;
+  return p;
 }
 
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
@@ -69,18 +100,17 @@ void for_each_element(std::string_view list, F f) {
   }
 }
 
-bool add_field(Head& head, std::string_view line, ParseError& error) {
-  if (line.front() == ' ' || line.front() == '\t')
+// What is wrong with a line of which no name could be read.
+bool bad_name(std::string_view line, ParseError& error) {
+  if (line.starts_with(' ') || line.starts_with('\t'))
     return set(error, 400, "a header line is folded (obs-fold)");
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos || colon == 0)
     return set(error, 400, "a header line has no name or no colon");
-  const std::string_view name = line.substr(0, colon);
-  if (!all_of(name, kToken))
-    return set(error, 400, "a header name holds a space or another character that is not allowed");
-  const std::string_view value = trim(line.substr(colon + 1));
-  if (!value.empty() && !all_of(value, kValue))
-    return set(error, 400, "a header value holds a control character");
+  return set(error, 400, "a header name holds a space or another character that is not allowed");
+}
+
+bool add_field(Head& head, std::string_view name, std::string_view value, ParseError& error) {
   if (head.field_count == kMaxFields) return set(error, 431, "more than 100 header fields");
   const FieldId id = field_id(name);
   switch (id) {
@@ -106,16 +136,26 @@ bool add_field(Head& head, std::string_view line, ParseError& error) {
       break;
   }
   head.fields[head.field_count++] = {name, value, id};
+  head.present |= std::uint64_t{1} << static_cast<unsigned>(id);
   return true;
 }
 
-// Everything after the first line. `rest` ends with the empty line.
+// Everything after the first line, in one pass. `rest` ends with the empty line, so each line has its CRLF.
 bool parse_fields(std::string_view rest, Head& head, ParseError& error) {
-  while (true) {
-    const std::size_t end = rest.find("\r\n");
-    if (end == 0) break;
-    if (!add_field(head, rest.substr(0, end), error)) return false;
-    rest.remove_prefix(end + 2);
+  const char* p = rest.data();
+  const char* const end = p + rest.size();
+  while (end - p > 2) {
+    const char* colon = p;
+    while (colon != end && (class_of(*colon) & kToken) != 0) ++colon;
+    const std::string_view line(p, static_cast<std::size_t>(end - p));
+    if (colon == p || colon == end || *colon != ':')
+      return bad_name(line.substr(0, line.find("\r\n")), error);
+    const char* const value_end = find_value_end(colon + 1, end);
+    if (end - value_end < 2 || value_end[0] != '\r' || value_end[1] != '\n')
+      return set(error, 400, "a header value holds a control character");
+    const std::string_view value(colon + 1, static_cast<std::size_t>(value_end - colon - 1));
+    if (!add_field(head, {p, static_cast<std::size_t>(colon - p)}, trim(value), error)) return false;
+    p = value_end + 2;
   }
   if (head.chunked && head.has_length)
     return set(error, 400, "Content-Length together with Transfer-Encoding");
@@ -128,7 +168,33 @@ void reset(Head& head, std::string_view bytes, bool http11) {
   head.size = bytes.size();
   head.http11 = head.keep_alive = http11;
   head.chunked = head.has_length = false;
-  head.length = 0;
+  head.length = head.present = 0;
+}
+
+std::uint64_t load_word(const char* p) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, p, sizeof word);
+  return word;
+}
+
+// Compares a name of the right length with a word in lower case, without regard to case. For letters, digits
+// and '-' that is a matter of one bit, and of the other bytes that the bit makes equal none is allowed in a
+// token.
+template <std::size_t N>
+bool is(std::string_view name, const char (&word)[N]) {
+  constexpr std::size_t kSize = N - 1;
+  constexpr std::uint64_t kCase = 0x2020202020202020;
+  if constexpr (kSize >= 8) {
+    std::uint64_t differ = 0;
+    for (std::size_t i = 0; i + 8 <= kSize; i += 8)
+      differ |= (load_word(name.data() + i) | kCase) ^ load_word(word + i);
+    constexpr std::size_t kLast = kSize - 8;
+    return (differ | ((load_word(name.data() + kLast) | kCase) ^ load_word(word + kLast))) == 0;
+  } else {
+    bool same = true;
+    for (std::size_t i = 0; i < kSize; ++i) same = same && (name[i] | 0x20) == word[i];
+    return same;
+  }
 }
 
 }  // namespace
@@ -142,87 +208,81 @@ bool equals_ignore_case(std::string_view a, std::string_view b) {
 }
 
 FieldId field_id(std::string_view name) {
-  const auto is = [name](std::string_view other) { return equals_ignore_case(name, other); };
   switch (name.size()) {
     case 2:
-      return is("te") ? FieldId::te : FieldId::other;
+      return is(name, "te") ? FieldId::te : FieldId::other;
     case 4:
-      return is("host") ? FieldId::host : is("date") ? FieldId::date : FieldId::other;
+      return is(name, "host") ? FieldId::host : is(name, "date") ? FieldId::date : FieldId::other;
     case 6:
-      return is("cookie")   ? FieldId::cookie
-             : is("expect") ? FieldId::expect
-             : is("server") ? FieldId::server
-                            : FieldId::other;
+      return is(name, "cookie")   ? FieldId::cookie
+             : is(name, "expect") ? FieldId::expect
+             : is(name, "server") ? FieldId::server
+                                  : FieldId::other;
     case 7:
-      if (is("api-key")) return FieldId::api_key;
-      if (is("trailer")) return FieldId::trailer;
-      if (is("upgrade")) return FieldId::upgrade;
-      if (is("alt-svc")) return FieldId::alt_svc;
+      if (is(name, "api-key")) return FieldId::api_key;
+      if (is(name, "trailer")) return FieldId::trailer;
+      if (is(name, "upgrade")) return FieldId::upgrade;
+      if (is(name, "alt-svc")) return FieldId::alt_svc;
       break;
     case 9:
-      if (is("x-api-key")) return FieldId::x_api_key;
-      if (is("forwarded")) return FieldId::forwarded;
+      if (is(name, "x-api-key")) return FieldId::x_api_key;
+      if (is(name, "forwarded")) return FieldId::forwarded;
       break;
     case 10:
-      if (is("connection")) return FieldId::connection;
-      if (is("keep-alive")) return FieldId::keep_alive;
-      if (is("set-cookie")) return FieldId::set_cookie;
+      if (is(name, "connection")) return FieldId::connection;
+      if (is(name, "keep-alive")) return FieldId::keep_alive;
+      if (is(name, "set-cookie")) return FieldId::set_cookie;
       break;
     case 11:
-      if (is("retry-after")) return FieldId::retry_after;
+      if (is(name, "retry-after")) return FieldId::retry_after;
       break;
     case 12:
-      if (is("content-type")) return FieldId::content_type;
-      if (is("x-request-id")) return FieldId::x_request_id;
+      if (is(name, "content-type")) return FieldId::content_type;
+      if (is(name, "x-request-id")) return FieldId::x_request_id;
       break;
     case 13:
-      if (is("authorization")) return FieldId::authorization;
+      if (is(name, "authorization")) return FieldId::authorization;
       break;
     case 14:
-      if (is("content-length")) return FieldId::content_length;
-      if (is("x-goog-api-key")) return FieldId::x_goog_api_key;
-      if (is("openai-project")) return FieldId::openai_project;
+      if (is(name, "content-length")) return FieldId::content_length;
+      if (is(name, "x-goog-api-key")) return FieldId::x_goog_api_key;
+      if (is(name, "openai-project")) return FieldId::openai_project;
       break;
     case 15:
-      if (is("accept-encoding")) return FieldId::accept_encoding;
+      if (is(name, "accept-encoding")) return FieldId::accept_encoding;
       break;
     case 16:
-      if (is("content-encoding")) return FieldId::content_encoding;
+      if (is(name, "content-encoding")) return FieldId::content_encoding;
       break;
     case 17:
-      if (is("transfer-encoding")) return FieldId::transfer_encoding;
+      if (is(name, "transfer-encoding")) return FieldId::transfer_encoding;
       break;
     case 19:
-      if (is("openai-organization")) return FieldId::openai_organization;
+      if (is(name, "openai-organization")) return FieldId::openai_organization;
       break;
     default:
       break;
   }
   // Families by prefix. "proxy-connection" is one of them.
-  if (starts_ignore_case(name, "proxy-")) return FieldId::proxy;
-  if (starts_ignore_case(name, "x-")) {
-    if (starts_ignore_case(name, "x-tidegate-")) return FieldId::tidegate;
-    if (starts_ignore_case(name, "x-forwarded-")) return FieldId::x_forwarded;
-    if (starts_ignore_case(name, "x-ratelimit-")) return FieldId::x_ratelimit;
+  if (name.size() >= 6 && is(name, "proxy-")) return FieldId::proxy;
+  if (name.size() >= 2 && is(name, "x-")) {
+    if (name.size() >= 11 && is(name, "x-tidegate-")) return FieldId::tidegate;
+    if (name.size() >= 12 && is(name, "x-forwarded-")) return FieldId::x_forwarded;
+    if (name.size() >= 12 && is(name, "x-ratelimit-")) return FieldId::x_ratelimit;
   }
   return FieldId::other;
 }
 
 std::string_view Head::find(FieldId id) const {
+  if (!has(id)) return {};
   for (const Field& f : *this) {
     if (f.id == id) return f.value;
   }
   return {};
 }
 
-bool Head::has(FieldId id) const {
-  for (const Field& f : *this) {
-    if (f.id == id) return true;
-  }
-  return false;
-}
-
 bool Head::named_in_connection(std::string_view name) const {
+  if (!has(FieldId::connection)) return false;
   bool named = false;
   for (const Field& f : *this) {
     if (f.id != FieldId::connection) continue;
@@ -281,7 +341,8 @@ bool parse_request_head(std::string_view bytes, RequestHead& head, ParseError& e
   }
   reset(head, bytes, version == "HTTP/1.1");
   std::string_view local = head.target;
-  if (starts_ignore_case(local, "http://") || starts_ignore_case(local, "https://")) {
+  if (local.front() != '/' &&
+      (starts_ignore_case(local, "http://") || starts_ignore_case(local, "https://"))) {
     // Absolute form, which every server must take (RFC 9112 3.2.2). Who we are does not depend on the
     // authority.
     local.remove_prefix(local.find("//") + 2);
@@ -301,8 +362,7 @@ bool parse_request_head(std::string_view bytes, RequestHead& head, ParseError& e
   for (const Field& f : head) {
     if (f.id == FieldId::host) {
       ++hosts;
-      if (f.value.find_first_of(" \t,/@") != std::string_view::npos)
-        return set(error, 400, "the Host field is malformed");
+      if (any_of(f.value, kNotHost)) return set(error, 400, "the Host field is malformed");
     } else if (f.id == FieldId::expect) {
       if (!equals_ignore_case(f.value, "100-continue"))
         return set(error, 417, "an expectation other than 100-continue");

@@ -55,6 +55,7 @@ struct Field {
   FieldId id;
 };
 
+// `name` is a token, as the parsers below check it.
 FieldId field_id(std::string_view name);
 bool equals_ignore_case(std::string_view a, std::string_view lower);
 
@@ -75,12 +76,13 @@ struct Head {
   bool keep_alive = true;  // by version and Connection
   bool chunked = false;
   bool has_length = false;
-  std::uint64_t length = 0;  // Content-Length
+  std::uint64_t length = 0;   // Content-Length
+  std::uint64_t present = 0;  // a bit for each FieldId that occurs
 
   const Field* begin() const { return fields.data(); }
   const Field* end() const { return fields.data() + field_count; }
   std::string_view find(FieldId id) const;  // first value; empty if absent
-  bool has(FieldId id) const;
+  bool has(FieldId id) const { return (present >> static_cast<unsigned>(id) & 1) != 0; }
   // True if `name` is listed in a Connection field, so it is hop-by-hop.
   bool named_in_connection(std::string_view name) const;
 };

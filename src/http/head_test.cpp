@@ -45,6 +45,32 @@ TEST(RequestHead, GoodOnesAreTakenApart) {
   EXPECT_EQ(head.find(FieldId::host), "example.com:80");
 }
 
+TEST(RequestHead, ControlsAreFoundWhereverTheyStandInAValue) {
+  for (std::size_t at = 0; at < 40; ++at) {
+    std::string value(40, 'v');
+    value[at] = '\t';
+    EXPECT_EQ(verdict(with("X: a" + value + "b\r\n")), 0) << at;
+    value[at] = '\xFF';
+    EXPECT_EQ(verdict(with("X: a" + value + "b\r\n")), 0) << at;
+    for (const char c : {'\0', '\x01', '\r', '\x1F', '\x7F'}) {
+      value[at] = c;
+      EXPECT_EQ(verdict(with("X: a" + value + "b\r\n")), 400) << at << " " << static_cast<int>(c);
+    }
+  }
+}
+
+TEST(RequestHead, FieldNamesAreKnownInAnyCase) {
+  EXPECT_EQ(field_id("host"), FieldId::host);
+  EXPECT_EQ(field_id("CONTENT-LENGTH"), FieldId::content_length);
+  EXPECT_EQ(field_id("Transfer-Encoding"), FieldId::transfer_encoding);
+  EXPECT_EQ(field_id("openai-Organization"), FieldId::openai_organization);
+  EXPECT_EQ(field_id("X-RateLimit-Reset"), FieldId::x_ratelimit);
+  EXPECT_EQ(field_id("Proxy-Connection"), FieldId::proxy);
+  EXPECT_EQ(field_id("content_length"), FieldId::other);
+  EXPECT_EQ(field_id("content-lengtx"), FieldId::other);
+  EXPECT_EQ(field_id("x-tidegat"), FieldId::other);
+}
+
 TEST(RequestHead, CutAnywhereNeedsMore) {
   const std::string text = with("Content-Length: 3\r\n");
   for (std::size_t n = 0; n < text.size(); ++n) EXPECT_EQ(verdict(text.substr(0, n)), -1) << n;

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/pen.hpp"
+
 namespace tg::http {
 
 namespace {
@@ -17,6 +19,17 @@ constexpr Nanos kLinger = 2 * kSecond;
 constexpr std::size_t kMaxPipelined = kMaxHead + 64 * 1024;
 
 iovec part_of(std::string_view text) { return {const_cast<char*>(text.data()), text.size()}; }
+
+// Room for a status line and the fields that respond() and start() add.
+constexpr std::size_t kOwnFields = 192;
+
+void put_status_line(Pen& pen, int status) {
+  pen.put("HTTP/1.1 ");
+  pen.put_number(status);
+  pen.put(" ");
+  pen.put(status_text(status));
+  pen.put("\r\n");
+}
 }  // namespace
 
 Http1Connection::Http1Connection(Server& server, Fd fd) : server_(server), fd_(std::move(fd)) {
@@ -149,8 +162,7 @@ bool Http1Connection::take_bytes(std::string_view bytes) {
         refuse(error.status, error.reason);
         return false;
       }
-      in_.append(pool, bytes.substr(end));  // body or the next request; usually handled below without growing
-      begin_body();
+      begin_body(bytes.substr(end));
       return state_ == State::head || state_ == State::body || state_ == State::linger;
     }
     if (status == ParseStatus::error) {
@@ -181,15 +193,15 @@ bool Http1Connection::read_head() {
     refuse(error.status, error.reason);
     return false;
   }
-  // The head's views must outlive consume(): keep the block and hand the rest over.
-  net::Buffer kept = std::move(in_);
+  // The views of head and rest must live on while in_ takes what follows this request.
+  const net::Buffer kept = std::move(in_);
   in_ = net::Buffer();
-  in_.append(server_.loop_.buffers(), kept.view().substr(end));
-  begin_body();
+  begin_body(kept.view().substr(end));
   return state_ == State::head || state_ == State::body || state_ == State::linger;
 }
 
-void Http1Connection::begin_body() {
+// `rest`: what came behind the head, the body's first bytes or another request; in_ is empty.
+void Http1Connection::begin_body(std::string_view rest) {
   const RequestHead& head = server_.head_;
   http11_ = head.http11;
   keep_alive_ = head.keep_alive && !drain_ && !server_.draining_;
@@ -204,16 +216,17 @@ void Http1Connection::begin_body() {
     return;
   }
   const bool has_body = chunked_body_ || body_left_ > 0;
-  const bool wants_continue = head.expect_continue && has_body && in_.empty();
+  const bool wants_continue = head.expect_continue && has_body && rest.empty();
   state_ = State::body;
   in_request_ = true;
   exchange_ = server_.service_.on_request(*this, head);
   in_request_ = false;
   if (state_ == State::closed) return;
+  auto& pool = server_.loop_.buffers();
+  if (!has_body) in_.append(pool, rest);
   if (exchange_ == nullptr) {
     // Answered from the head alone. A body that is still to come is not worth reading.
     if (has_body) {
-      in_.release();
       keep_alive_ = false;
       if (out_.empty()) ::shutdown(fd_.get(), SHUT_WR);
       state_ = State::linger;
@@ -228,7 +241,6 @@ void Http1Connection::begin_body() {
     send(&part, 1);
     if (state_ == State::closed) return;
   }
-  auto& pool = server_.loop_.buffers();
   if (!has_body) {
     body_complete();
     return;
@@ -236,13 +248,7 @@ void Http1Connection::begin_body() {
   set_deadline(server_.options_.body_timeout);
   if (!chunked_body_) body_.reserve(pool, static_cast<std::size_t>(body_left_));
   decoder_.reset();
-  if (!in_.empty()) {
-    net::Buffer kept = std::move(in_);
-    in_ = net::Buffer();
-    std::string_view bytes = kept.view();
-    if (!take_body(bytes)) return;
-    if (!bytes.empty()) in_.append(pool, bytes);
-  }
+  if (!rest.empty()) take_body(rest);
 }
 
 // Consumes body bytes from the front of `bytes`. False: refused.
@@ -319,20 +325,22 @@ void Http1Connection::refuse(int status, std::string_view reason) {
 
 void Http1Connection::respond(int status, std::string_view headers, std::string_view body) {
   answered_ = true;
-  char line[96];
-  const auto end = fmt::format_to_n(line, sizeof line, "HTTP/1.1 {} {}\r\n", status, status_text(status));
-  char tail[80];
-  const auto tail_end = fmt::format_to_n(
-      tail, sizeof tail, "{}content-length: {}\r\n\r\n",
-      keep_alive_ && (in_request_ ? state_ == State::body && !chunked_body_ && body_left_ == 0 : true)
-          ? (http11_ ? "" : "connection: keep-alive\r\n")
-          : "connection: close\r\n",
-      body.size());
-  const iovec parts[4] = {{line, end.size},
-                          part_of(headers),
-                          {tail, tail_end.size},
-                          part_of(head_method_ ? std::string_view{} : body)};
-  send(parts, 4);
+  net::Buffer head;
+  head.reserve(server_.loop_.buffers(), headers.size() + kOwnFields);
+  Pen pen(head.data());
+  put_status_line(pen, status);
+  pen.put(headers);
+  const bool body_read = !in_request_ || (state_ == State::body && !chunked_body_ && body_left_ == 0);
+  if (!keep_alive_ || !body_read) {
+    pen.put("connection: close\r\n");
+  } else if (!http11_) {
+    pen.put("connection: keep-alive\r\n");
+  }
+  pen.put("content-length: ");
+  pen.put_number(static_cast<std::int64_t>(body.size()));
+  pen.put("\r\n\r\n");
+  const iovec parts[2] = {part_of(pen.text()), part_of(body)};
+  send(parts, head_method_ || body.empty() ? 1 : 2);
   if (!in_request_ && state_ != State::closed) exchange_done();
 }
 
@@ -340,26 +348,33 @@ void Http1Connection::start(int status, std::string_view headers, Framing framin
   answer_started_ = true;
   chunked_answer_ = framing == Framing::chunked && http11_ && !head_method_;
   if (framing == Framing::chunked && !http11_) keep_alive_ = false;
-  head_out_ = fmt::format("HTTP/1.1 {} {}\r\n{}", status, status_text(status), headers);
+  head_out_.clear();
+  head_out_.reserve(server_.loop_.buffers(), headers.size() + kOwnFields);
+  Pen pen(head_out_.data());
+  put_status_line(pen, status);
+  pen.put(headers);
   if (framing == Framing::chunked) {
-    if (http11_) head_out_ += "transfer-encoding: chunked\r\n";
+    if (http11_) pen.put("transfer-encoding: chunked\r\n");
   } else {
-    head_out_ += fmt::format("content-length: {}\r\n", length);
+    pen.put("content-length: ");
+    pen.put_number(static_cast<std::int64_t>(length));
+    pen.put("\r\n");
   }
   if (!keep_alive_) {
-    head_out_ += "connection: close\r\n";
+    pen.put("connection: close\r\n");
   } else if (!http11_) {
-    head_out_ += "connection: keep-alive\r\n";
+    pen.put("connection: keep-alive\r\n");
   }
-  head_out_ += "\r\n";
+  pen.put("\r\n");
+  head_out_.add_size(pen.size());
 }
 
 void Http1Connection::write(const std::string_view* parts, std::size_t count) {
   std::array<iovec, 68> out;
   int n = 0;
   std::size_t total = 0;
-  char size[24];
-  if (!head_out_.empty()) out[static_cast<std::size_t>(n++)] = part_of(head_out_);
+  char size[Pen::kNumber + 2];
+  if (!head_out_.empty()) out[static_cast<std::size_t>(n++)] = part_of(head_out_.view());
   const int first = n;
   if (chunked_answer_) ++n;
   if (count > 64) {
@@ -375,33 +390,39 @@ void Http1Connection::write(const std::string_view* parts, std::size_t count) {
   }
   if (total == 0) return flush();
   if (chunked_answer_) {
-    const auto end = fmt::format_to_n(size, sizeof size, "{:x}\r\n", total);
-    out[static_cast<std::size_t>(first)] = {size, end.size};
+    Pen pen(size);
+    pen.put_hex(total);
+    pen.put("\r\n");
+    out[static_cast<std::size_t>(first)] = part_of(pen.text());
     out[static_cast<std::size_t>(n++)] = part_of("\r\n");
   }
   send(out.data(), n);
-  head_out_.clear();
+  head_out_.release();
 }
 
 void Http1Connection::write_chunks(std::string_view framed) {
-  const iovec parts[2] = {part_of(head_out_), part_of(framed)};
+  if (head_out_.empty()) {
+    const iovec part = part_of(framed);
+    send(&part, 1);
+    return;
+  }
+  const iovec parts[2] = {part_of(head_out_.view()), part_of(framed)};
   send(parts, 2);
-  head_out_.clear();
+  head_out_.release();
 }
 
 void Http1Connection::flush() {
   if (head_out_.empty()) return;
-  const iovec part = part_of(head_out_);
+  const iovec part = part_of(head_out_.view());
   send(&part, 1);
-  head_out_.clear();
+  head_out_.release();
 }
 
 void Http1Connection::finish(std::string_view framed) {
   answered_ = true;
-  const iovec parts[3] = {part_of(head_out_), part_of(framed),
+  const iovec parts[3] = {part_of(head_out_.view()), part_of(framed),
                           part_of(chunked_answer_ ? std::string_view("0\r\n\r\n") : std::string_view())};
   send(parts, 3);
-  head_out_.clear();
   if (state_ != State::closed) exchange_done();
 }
 
@@ -420,8 +441,7 @@ void Http1Connection::abort() {
 void Http1Connection::exchange_done() {
   exchange_ = nullptr;
   answer_started_ = false;
-  head_out_.clear();
-  if (head_out_.capacity() > 64) std::string().swap(head_out_);
+  head_out_.release();
   if (!keep_alive_ || drain_ || peer_closed_) {
     if (out_.empty()) {
       close();
@@ -522,6 +542,7 @@ void Http1Connection::close() {
   in_.release();
   out_.release();
   body_.release();
+  head_out_.release();
   server_.closed(this);
 }
 

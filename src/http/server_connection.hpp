@@ -50,7 +50,7 @@ class Http1Connection final : public net::Handler, public ServerStream, private 
   void read();
   bool take_bytes(std::string_view bytes);  // false: stop reading
   bool read_head();                         // from in_; false: need more bytes or stopped
-  void begin_body();
+  void begin_body(std::string_view rest);
   bool take_body(std::string_view& bytes);
   void body_complete();
   void refuse(int status, std::string_view reason);
@@ -65,7 +65,7 @@ class Http1Connection final : public net::Handler, public ServerStream, private 
   net::Buffer in_;  // bytes not yet consumed: an incomplete head, or pipelined requests
   net::Buffer body_;
   net::Buffer out_;       // accepted answer bytes that the kernel has not taken
-  std::string head_out_;  // answer head that waits for the first write
+  net::Buffer head_out_;  // answer head that waits for the first write
   ChunkDecoder decoder_;
   std::uint64_t body_left_ = 0;
   std::size_t scanned_ = 0;

@@ -1,19 +1,30 @@
 #include "http/sse.hpp"
 
-#include <cstring>
+#include <bit>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 namespace tg::http {
 
 namespace {
-// First LF or CR at or after `from`.
+// First LF or CR at or after `from`, both looked for in one pass.
 std::size_t find_line_end(std::string_view bytes, std::size_t from) {
-  const char* begin = bytes.data() + from;
-  const std::size_t n = bytes.size() - from;
-  const auto* lf = static_cast<const char*>(std::memchr(begin, '\n', n));
-  const std::size_t limit = lf == nullptr ? n : static_cast<std::size_t>(lf - begin);
-  const auto* cr = static_cast<const char*>(std::memchr(begin, '\r', limit));
-  if (cr != nullptr) return from + static_cast<std::size_t>(cr - begin);
-  return lf == nullptr ? std::string_view::npos : from + limit;
+  std::size_t at = from;
+#if defined(__SSE2__)
+  const __m128i lf = _mm_set1_epi8('\n');
+  const __m128i cr = _mm_set1_epi8('\r');
+  for (; at + 16 <= bytes.size(); at += 16) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes.data() + at));
+    const int found = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(block, lf), _mm_cmpeq_epi8(block, cr)));
+    if (found != 0) return at + static_cast<std::size_t>(std::countr_zero(static_cast<unsigned>(found)));
+  }
+#endif
+  for (; at < bytes.size(); ++at) {
+    if (bytes[at] == '\n' || bytes[at] == '\r') return at;
+  }
+  return std::string_view::npos;
 }
 }  // namespace
 

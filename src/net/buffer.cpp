@@ -41,8 +41,8 @@ void Buffer::consume(std::size_t n) {
 }
 
 BufferPool::~BufferPool() {
-  for (auto& list : free_) {
-    for (char* block : list) std::free(block);
+  for (Class& c : classes_) {
+    for (char* block : c.free) std::free(block);
   }
 }
 
@@ -51,9 +51,12 @@ char* BufferPool::take(std::size_t& capacity) {
   const auto index = static_cast<std::size_t>(std::countr_zero(block / kSmallest));
   if (index < kClasses) {
     capacity = block - kPadding;
-    if (!free_[index].empty()) {
-      char* reused = free_[index].back();
-      free_[index].pop_back();
+    Class& c = classes_[index];
+    if (!c.free.empty()) {
+      char* reused = c.free.back();
+      c.free.pop_back();
+      c.unused = std::min(c.unused, c.free.size());
+      free_bytes_ -= block;
       return reused;
     }
   }
@@ -65,23 +68,24 @@ char* BufferPool::take(std::size_t& capacity) {
 
 void BufferPool::give(char* block, std::size_t capacity) {
   const std::size_t size = capacity + kPadding;
-  if (std::has_single_bit(size) && size >= kSmallest && size <= kSmallest << (kClasses - 1)) {
-    const auto index = static_cast<std::size_t>(std::countr_zero(size / kSmallest));
-    if (free_[index].size() < kKeepBytes / size) {
-      free_[index].push_back(block);
-      return;
-    }
+  if (std::has_single_bit(size) && size >= kSmallest && size <= kSmallest << (kClasses - 1) &&
+      free_bytes_ + size <= kKeepBytes) {
+    classes_[static_cast<std::size_t>(std::countr_zero(size / kSmallest))].free.push_back(block);
+    free_bytes_ += size;
+    return;
   }
   std::free(block);
 }
 
 void BufferPool::trim() {
   for (std::size_t i = 0; i < kClasses; ++i) {
-    const std::size_t keep = std::max<std::size_t>(1, kKeepBytes / (kSmallest << i) / 8);
-    while (free_[i].size() > keep) {
-      std::free(free_[i].back());
-      free_[i].pop_back();
-    }
+    Class& c = classes_[i];
+    // The first ones were given back longest ago.
+    const auto end = c.free.begin() + static_cast<std::ptrdiff_t>(c.unused);
+    for (auto block = c.free.begin(); block != end; ++block) std::free(*block);
+    free_bytes_ -= c.unused * (kSmallest << i);
+    c.free.erase(c.free.begin(), end);
+    c.unused = c.free.size();
   }
 }
 

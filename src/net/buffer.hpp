@@ -69,19 +69,30 @@ class BufferPool {
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
-  // Frees what is kept beyond need; called by the loop now and then.
+  // Frees the blocks that lay unused since the last call. The loop calls it a second after large() became
+  // true, and again while it is.
   void trim();
+  bool large() const { return free_bytes_ > kQuietBytes; }
 
  private:
   friend class Buffer;
-  // Classes 1 KiB … 64 KiB by powers of two; larger blocks are not pooled.
+  // Classes 1 KiB … 256 KiB by powers of two; larger blocks are not pooled. Fresh memory is dear: the kernel
+  // clears each of its pages at the first touch, which for a body of 100 KB costs more than to read and scan
+  // it.
   static constexpr std::size_t kSmallest = 1024;
-  static constexpr std::size_t kClasses = 7;
-  static constexpr std::size_t kKeepBytes = 256 * 1024;  // per class
+  static constexpr std::size_t kClasses = 9;
+  static constexpr std::size_t kKeepBytes = 4 << 20;     // of free blocks, all classes together
+  static constexpr std::size_t kQuietBytes = 256 << 10;  // this much may stay for ever
+
+  struct Class {
+    std::vector<char*> free;
+    std::size_t unused = 0;  // the least number of free blocks since the last trim()
+  };
 
   char* take(std::size_t& capacity);
   void give(char* block, std::size_t capacity);
-  std::array<std::vector<char*>, kClasses> free_;
+  std::array<Class, kClasses> classes_;
+  std::size_t free_bytes_ = 0;
 };
 
 }  // namespace tg::net

@@ -24,11 +24,21 @@ class Loop::Wakeup final : public Handler {
   int fd_;
 };
 
+class Loop::Trim final : public Timer {
+ public:
+  explicit Trim(BufferPool& buffers) : buffers_(buffers) {}
+
+ private:
+  void on_timer(Nanos) override { buffers_.trim(); }
+  BufferPool& buffers_;
+};
+
 Loop::Loop()
     : epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       now_(mono_now()),
       timers_(now_),
+      trim_(std::make_unique<Trim>(buffers_)),
       scratch_(new char[kScratch + kPadding]) {
   if (!epoll_ || !wake_) std::abort();  // no descriptors at start: nothing useful can follow
   wakeup_ = std::make_unique<Wakeup>(*this, wake_.get());
@@ -97,6 +107,7 @@ void Loop::finish_iteration() {
     const auto dying = std::move(retired_);
     retired_.clear();
   }
+  if (buffers_.large() && !trim_->armed()) arm_after(*trim_, kSecond);
 }
 
 void Loop::run() {

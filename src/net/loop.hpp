@@ -72,6 +72,7 @@ class Loop {
 
  private:
   class Wakeup;
+  class Trim;
   void run_posted();
   void finish_iteration();
 
@@ -88,6 +89,7 @@ class Loop {
   Nanos now_;
   TimerWheel timers_;
   BufferPool buffers_;
+  std::unique_ptr<Timer> trim_;  // armed only while the pool is large: an idle loop has no timer
   std::unique_ptr<char[]> scratch_;
 };
 

@@ -71,6 +71,45 @@ TEST(Buffer, BlocksComeBackToThePool) {
   EXPECT_EQ(again.view()[0], 'z');
 }
 
+TEST(Buffer, LargeBlocksAreKeptWhileTheyAreUsedAndFreedAfterwards) {
+  BufferPool pool;
+  const auto use = [&pool](std::size_t count) {
+    std::vector<Buffer> buffers(count);
+    for (Buffer& b : buffers) b.reserve(pool, 100'000);
+  };
+  use(8);
+  EXPECT_TRUE(pool.large());
+  pool.trim();  // the first look only notes what there is
+  use(8);
+  pool.trim();
+  EXPECT_TRUE(pool.large()) << "all of them were used since the last look";
+  use(1);
+  pool.trim();
+  EXPECT_FALSE(pool.large());
+  use(100);  // 12.5 MiB at once
+  pool.trim();
+  pool.trim();
+  EXPECT_FALSE(pool.large());
+}
+
+TEST(Loop, AnIdleLoopGivesLargeBuffersBack) {
+  Loop loop;
+  {
+    std::vector<Buffer> buffers(8);
+    for (Buffer& b : buffers) b.reserve(loop.buffers(), 100'000);
+  }
+  CallbackTimer look([&](Nanos) {
+    if (loop.buffers().large()) {
+      loop.arm_after(look, 10 * kMillisecond);
+    } else {
+      loop.stop();
+    }
+  });
+  loop.arm_after(look, 10 * kMillisecond);
+  loop.run();
+  EXPECT_FALSE(loop.buffers().large());
+}
+
 TEST(Socket, AddressesAreParsedStrictly) {
   EXPECT_EQ(parse_address("127.0.0.1:4000")->str(), "127.0.0.1:4000");
   EXPECT_EQ(parse_address("[::1]:0")->str(), "[::1]:0");

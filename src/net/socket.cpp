@@ -155,7 +155,9 @@ Io write_some(int fd, const iovec* parts, int count) {
   message.msg_iov = const_cast<iovec*>(parts);
   message.msg_iovlen = static_cast<std::size_t>(count);
   for (;;) {
-    const ssize_t n = ::sendmsg(fd, &message, MSG_NOSIGNAL);
+    // One piece needs no list of pieces, which the kernel would copy and check.
+    const ssize_t n = count == 1 ? ::send(fd, parts->iov_base, parts->iov_len, MSG_NOSIGNAL)
+                                 : ::sendmsg(fd, &message, MSG_NOSIGNAL);
     if (n >= 0) return {Io::ok, static_cast<std::size_t>(n)};
     if (errno == EINTR) continue;
     if (errno == EAGAIN || errno == EWOULDBLOCK) return {Io::again};
