@@ -12,7 +12,7 @@ namespace tg::ledger {
 namespace {
 constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kLeastAhead = 64 << 10;
-constexpr std::uint64_t kMostAhead = 2 * kMiB;
+constexpr std::uint64_t kMostAhead = 8 * kMiB;
 // A begin this many segments back has lost its settle (full disk). It is given up, else it would hold every
 // later segment on the disk and make recovery read them all.
 constexpr std::uint64_t kOpenSegments = 64;
