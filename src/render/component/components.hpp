@@ -11,6 +11,9 @@ namespace tg::render {
 std::vector<Part> storage(const Context&);
 std::vector<Part> certificates(const Context&);
 std::vector<Part> gateway(const Context&);
+std::vector<Part> policy(const Context&, const std::vector<Part>&);
+std::vector<Part> secrets(const Context&, const std::vector<Part>&);
+std::vector<Part> mesh(const Context&, const std::vector<Part>&);
 std::vector<Part> serving(const Context&);
 std::vector<Part> chat(const Context&);
 
