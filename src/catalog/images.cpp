@@ -12,7 +12,7 @@ namespace tg::catalog {
 namespace {
 
 constexpr auto kImages = std::to_array<Image>({
-    {"kube-bench", "docker.io/aquasec/kube-bench", "v0.14.0"},
+    {"kube-bench", "docker.io/aquasec/kube-bench", "v0.15.0"},
     {"kured", "ghcr.io/kubereboot/kured", "1.21.0"},
     {"postgresql", "docker.io/library/postgres", "17.7-bookworm"},
     {"postgres-exporter", "quay.io/prometheuscommunity/postgres-exporter", "v0.18.1"},

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "catalog/images.hpp"
 #include "render/component/components.hpp"
 #include "render/infrastructure/hosts.hpp"
@@ -102,20 +104,39 @@ struct Bench {
   bool control_plane;
 };
 
-void add_bench(const Context& context, Part& part) {
+std::string_view benchmark_of(Site site) {
+  switch (site) {
+    case Site::k3s:
+      return "k3s-cis-1.8";
+    case Site::aws:
+      return "eks-1.5.0";
+    case Site::google:
+      return "gke-1.6.0";
+    case Site::azure:
+      return "aks-1.7";
+    default:
+      return "cis-1.12";
+  }
+}
+
+void add_bench(const Context& context, const std::vector<Host>& machines, Part& part) {
   const std::string often = context.spec().text("upkeep.cis");
   if (often == "none") return;
   const std::string_view schedule = often == "weekly" ? "30 4 * * 1" : "30 4 1 * *";
   const bool k3s = context.site() == Site::k3s;
+  const std::string_view benchmark = benchmark_of(context.site());
   std::vector<Bench> all;
   if (k3s) {
     all.push_back({"kube-bench", "master,etcd,controlplane,node,policies",
                    {{"etc-rancher", "/etc/rancher"}, {"var-lib-rancher", "/var/lib/rancher"}, {"etc-systemd", "/etc/systemd"}}, true});
   } else {
-    all.push_back({"kube-bench-control-plane", "master,etcd,controlplane,policies",
-                   {{"etc-kubernetes", "/etc/kubernetes"}, {"var-lib-etcd", "/var/lib/etcd"}, {"var-lib-kubelet", "/var/lib/kubelet"},
-                    {"etc-systemd", "/etc/systemd"}, {"lib-systemd", "/lib/systemd"}, {"etc-cni", "/etc/cni/net.d"}, {"opt-cni", "/opt/cni/bin"}},
-                   true});
+    // The control plane of a cloud is the cloud's to judge.
+    if (!context.cloud()) {
+      all.push_back({"kube-bench-control-plane", "master,etcd,controlplane,policies",
+                     {{"etc-kubernetes", "/etc/kubernetes"}, {"var-lib-etcd", "/var/lib/etcd"}, {"var-lib-kubelet", "/var/lib/kubelet"},
+                      {"etc-systemd", "/etc/systemd"}, {"lib-systemd", "/lib/systemd"}, {"etc-cni", "/etc/cni/net.d"}, {"opt-cni", "/opt/cni/bin"}},
+                     true});
+    }
     all.push_back({"kube-bench-node", "node",
                    {{"etc-kubernetes", "/etc/kubernetes"}, {"var-lib-kubelet", "/var/lib/kubelet"}, {"etc-systemd", "/etc/systemd"},
                     {"lib-systemd", "/lib/systemd"}, {"etc-cni", "/etc/cni/net.d"}, {"opt-cni", "/opt/cni/bin"}},
@@ -125,7 +146,7 @@ void add_bench(const Context& context, Part& part) {
   for (const Bench& b : all) {
     Container c{.name = "kube-bench", .image = catalog::image("kube-bench")};
     c.command = {"kube-bench"};
-    c.args = {"run", fmt::format("--targets={}", b.targets), "--benchmark", k3s ? "k3s-cis-1.9" : "cis-1.11"};
+    c.args = {"run", fmt::format("--targets={}", b.targets), fmt::format("--benchmark={}", benchmark)};
     c.resources = context.size("upkeep", "kube-bench");
     c.run_as_root = true;  // reads files that only root may read
     Pod pod;
@@ -143,15 +164,28 @@ void add_bench(const Context& context, Part& part) {
       pod.placement.tolerations = {Json{{"operator", "Exists"}}};
     }
     Json cron = cron_job(b.name, ns, schedule, pod);
-    Json& spec = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    Json& job = cron["spec"]["jobTemplate"]["spec"];
+    // One pod on each machine of its kind, all at once. Nodes of a pool are alike: there one speaks for all.
+    std::ptrdiff_t count = 1;
+    if (context.site() == Site::machines) {
+      count = std::count_if(machines.begin(), machines.end(), [&](const Host& h) {
+        return h.node() && (h.role == "control-plane") == b.control_plane;
+      });
+    }
+    if (count == 0) continue;
+    job["parallelism"] = count;
+    job["completions"] = count;
+    Json& spec = job["template"]["spec"];
+    spec["affinity"] = {
+        {"podAntiAffinity",
+         {{"requiredDuringSchedulingIgnoredDuringExecution",
+           Json::array({{{"topologyKey", "kubernetes.io/hostname"}, {"labelSelector", {{"matchLabels", to_json(selector(b.name))}}}}})}}}};
     spec["hostPID"] = true;  // looks at the flags of processes
     if (!b.control_plane) {
-      // A node that is no control plane; every one of its kind is set up alike.
-      spec["affinity"] = {{"nodeAffinity",
-                           {{"requiredDuringSchedulingIgnoredDuringExecution",
-                             {{"nodeSelectorTerms",
-                               Json::array({{{"matchExpressions",
-                                              Json::array({{{"key", "node-role.kubernetes.io/control-plane"}, {"operator", "DoesNotExist"}}})}}})}}}}}};
+      const Json other{{"key", "node-role.kubernetes.io/control-plane"}, {"operator", "DoesNotExist"}};
+      spec["affinity"]["nodeAffinity"] = {
+          {"requiredDuringSchedulingIgnoredDuringExecution",
+           {{"nodeSelectorTerms", Json::array({{{"matchExpressions", Json::array({other})}}})}}}};
     }
     part.add("kube-bench.yaml", std::move(cron));
   }
@@ -185,21 +219,17 @@ void add_notice(const Context& context, Part& part) {
 std::vector<Part> upkeep(const Context& context) {
   Part part = component("upkeep");
   add_notice(context, part);
+  if (context.site() == Site::existing) return {std::move(part)};  // its nodes are somebody else's to care for
   const bool own = context.site() == Site::machines || context.site() == Site::k3s;
+  std::vector<Host> all;
+  if (own) all = hosts(context);
+  bool kured = false;
   if (own) {
-    const std::vector<Host> all = hosts(context);
-    std::size_t nodes = 0;
-    for (const Host& h : all) nodes += h.node() ? 1 : 0;
+    const auto nodes = std::count_if(all.begin(), all.end(), [](const Host& h) { return h.node(); });
     const Window restart = reboot_window(context);
     // A single node has no other to move its pods to: it restarts by itself (50unattended-upgrades).
-    const bool kured = nodes > 1 && context.spec().flag("upkeep.reboot.drain") && !restart.days.empty();
+    kured = nodes > 1 && context.spec().flag("upkeep.reboot.drain") && !restart.days.empty();
     if (kured) add_kured(context, part);
-    add_bench(context, part);
-    if (kured || context.spec().text("upkeep.cis") != "none") {
-      part.namespaces.push_back({.name = std::string(kNs),
-                                 .level = Level::privileged,
-                                 .reason = "restarts machines and reads their settings"});
-    }
     part.sections.push_back(
         {.chapter = Section::Chapter::weekly,
          .title = "Updates of the hosts",
@@ -210,14 +240,21 @@ std::vector<Part> upkeep(const Context& context) {
              context.spec().text("upkeep.securityUpdates"), restart.text(),
              kured ? "one node at a time, drained by kured before" : "by the host itself",
              kured ? "kubectl -n upkeep logs daemonset/kured --tail 20\n" : "")});
-    if (context.spec().text("upkeep.cis") != "none") {
-      part.sections.push_back(
-          {.chapter = Section::Chapter::monthly,
-           .title = "CIS benchmark",
-           .text = fmt::format("kube-bench runs {}. Read its last report and compare the number of `[FAIL]` with the one "
-                               "before:\n\n```sh\nkubectl -n upkeep get jobs\nkubectl -n upkeep logs job/NAME | tail -20\n```\n",
-                               context.spec().text("upkeep.cis"))});
-    }
+  }
+  const std::string often = context.spec().text("upkeep.cis");
+  if (often != "none") {
+    add_bench(context, all, part);
+    part.sections.push_back(
+        {.chapter = Section::Chapter::monthly,
+         .title = "CIS benchmark",
+         .text = fmt::format("kube-bench runs {}. Read its last report and compare the number of `[FAIL]` with the one "
+                             "before:\n\n```sh\nkubectl -n upkeep get jobs\nkubectl -n upkeep logs job/NAME | tail -20\n```\n",
+                             often)});
+  }
+  if (kured || often != "none") {
+    part.namespaces.push_back({.name = std::string(kNs),
+                               .level = Level::privileged,
+                               .reason = kured ? "restarts machines and reads their settings" : "reads the settings of machines"});
   }
   return {std::move(part)};
 }

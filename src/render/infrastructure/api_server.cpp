@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
-
 namespace tg::render {
 
 namespace {
@@ -23,39 +21,43 @@ std::string default_or(const std::string& value, std::string_view fallback) {
   return value.empty() ? std::string(fallback) : value;
 }
 
-}  // namespace
+// "['a', 'b']" as CEL writes a list.
+std::string cel_list(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& w : words) out += fmt::format("{}'{}'", out.empty() ? "" : ", ", w);
+  return "[" + out + "]";
+}
 
-std::optional<CiLogin> ci_login(const Context& context) {
+// The short-lived token of the pipeline's own job as a login: of this repository, branch and environment only.
+// The role in delivery/pipeline.cpp names its group; audience and group are the same there.
+Json pipeline_login(const Context& context) {
   const spec::Reader ci = context.spec().sub("delivery.ci");
   const std::string use = ci.text("use");
-  if (use == "none" || ci.text("login") != "oidc") return std::nullopt;
-  CiLogin out;
-  out.audience = context.cluster_name();
-  const std::string repository = ci.text("repository");
-  const std::string branch = ci.text("branch");
-  if (use == "github-actions") {
-    out.issuer = "https://token.actions.githubusercontent.com";
-    const std::string environment = ci.text("environment");
-    out.user = fmt::format("github:repo:{}:environment:{}", repository, environment);
-    out.claims = {{"repository", repository}, {"ref", "refs/heads/" + branch}, {"environment", environment}};
-  } else {
-    out.issuer = "https://gitlab.com";
-    out.user = fmt::format("gitlab:project_path:{}:ref_type:branch:ref:{}", repository, branch);
-    out.claims = {{"project_path", repository}, {"ref", branch}, {"ref_type", "branch"}};
-  }
-  return out;
+  if (use == "none" || ci.text("login") != "oidc") return nullptr;
+  const bool github = use == "github-actions";
+  std::vector<std::string> environments;
+  for (const auto& [name, e] : context.spec().named("delivery.environments")) environments.push_back(name);
+  if (environments.empty()) environments.push_back(ci.text("environment"));
+  const std::string repository = github ? "repository" : "project_path";
+  Json rules = Json::array();
+  rules.push_back({{"claim", repository}, {"requiredValue", ci.text("repository")}});
+  rules.push_back({{"claim", "ref"}, {"requiredValue", (github ? "refs/heads/" : "") + ci.text("branch")}});
+  rules.push_back({{"expression", fmt::format("claims.environment in {}", cel_list(environments))},
+                   {"message", "the job must run in a protected environment of the platform"}});
+  return {{"issuer",
+           {{"url", github ? "https://token.actions.githubusercontent.com" : "https://gitlab.com"},
+            {"audiences", Json::array({"kubernetes"})}}},
+          {"claimMappings",
+           {{"username", {{"claim", "sub"}, {"prefix", "pipeline:"}}},
+            {"groups", {{"expression", fmt::format("['pipeline:' + claims.{}]", repository)}}}}},
+          {"claimValidationRules", std::move(rules)}};
 }
+
+}  // namespace
 
 Json authentication_configuration(const Context& context, bool anonymous) {
   Json jwt = Json::array();
-  if (const auto login = ci_login(context)) {
-    Json claims = Json::array();
-    for (const auto& [claim, value] : login->claims) claims.push_back({{"claim", claim}, {"requiredValue", value}});
-    const std::string prefix = login->user.substr(0, login->user.find(':') + 1);
-    jwt.push_back({{"issuer", {{"url", login->issuer}, {"audiences", Json::array({login->audience})}}},
-                   {"claimMappings", {{"username", {{"claim", "sub"}, {"prefix", prefix}}}}},
-                   {"claimValidationRules", std::move(claims)}});
-  }
+  if (Json login = pipeline_login(context); !login.is_null()) jwt.push_back(std::move(login));
   const spec::Reader oidc = context.spec().sub("access.login.oidc");
   if (context.spec().has("access.login.oidc")) {
     jwt.push_back({{"issuer", {{"url", oidc.text("issuer")}, {"audiences", Json::array({oidc.text("clientId")})}}},
@@ -125,60 +127,6 @@ Json encryption_configuration(const Context& context) {
   return {{"apiVersion", "apiserver.config.k8s.io/v1"},
           {"kind", "EncryptionConfiguration"},
           {"resources", Json::array({{{"resources", Json::array({"secrets"})}, {"providers", std::move(providers)}}})}};
-}
-
-Json kubelet_configuration(const Context& context) {
-  Json out{{"apiVersion", "kubelet.config.k8s.io/v1beta1"},
-           {"kind", "KubeletConfiguration"},
-           {"cgroupDriver", "systemd"},
-           {"seccompDefault", true},
-           {"protectKernelDefaults", true},
-           {"readOnlyPort", 0},
-           {"eventRecordQPS", 50},
-           {"containerLogMaxSize", "20Mi"},
-           {"containerLogMaxFiles", 5},
-           {"imageGCHighThresholdPercent", 80},
-           {"imageGCLowThresholdPercent", 70},
-           // Pods get their grace at a restart too.
-           {"shutdownGracePeriod", "60s"},
-           {"shutdownGracePeriodCriticalPods", "20s"}};
-  if (context.spec().text("cluster.swap") == "zram") {
-    out["failSwapOn"] = false;
-    out["memorySwap"] = {{"swapBehavior", "LimitedSwap"}};
-  } else {
-    out["failSwapOn"] = true;
-  }
-  return out;
-}
-
-Json kubelet_reserves(const Context& context, const std::string& pool) {
-  // A pool's own words stand before those of the cluster, amount by amount.
-  const auto read = [&](std::string_view what) {
-    auto amounts = context.spec().quantities(fmt::format("cluster.reserve.{}", what));
-    for (const auto& [name, p] : context.spec().named("pools")) {
-      if (name != pool) continue;
-      for (const auto& [key, amount] : p.quantities(fmt::format("reserve.{}", what))) amounts.insert_or_assign(key, amount);
-    }
-    return amounts;
-  };
-  auto system = read("system"), kubelet = read("kubelet"), eviction = read("eviction");
-  // Small next to any machine that can be a node, enough for what runs beside pods.
-  for (auto* reserve : {&system, &kubelet}) {
-    reserve->emplace("cpu", "100m");
-    reserve->emplace("memory", "256Mi");
-  }
-  // Naming one signal sets the others to nothing: all of them are written.
-  eviction.emplace("memory.available", "100Mi");
-  eviction.emplace("nodefs.available", "10%");
-  eviction.emplace("nodefs.inodesFree", "5%");
-  eviction.emplace("imagefs.available", "15%");
-  eviction.emplace("imagefs.inodesFree", "5%");
-  Json out{{"apiVersion", "kubelet.config.k8s.io/v1beta1"}, {"kind", "KubeletConfiguration"}};
-  out["systemReserved"] = to_json(system);
-  out["kubeReserved"] = to_json(kubelet);
-  out["evictionHard"] = to_json(eviction);
-  out["enforceNodeAllocatable"] = Json::array({"pods"});
-  return out;
 }
 
 }  // namespace tg::render

@@ -40,7 +40,9 @@ mv "$part" "$file"
 [[ -s $file ]] || { echo 'the snapshot is empty' >&2; exit 1; }
 # Without the key of encryption at rest and the authority a snapshot is of no use.
 if [[ -d /etc/kubernetes/pki ]]; then
-  tar --create --gzip --file "${file%.db}.keys.tar.gz" --directory /etc/kubernetes pki $(cd /etc/kubernetes && ls -d encryption 2>/dev/null || true)
+  keys=(pki)
+  if [[ -d /etc/kubernetes/encryption ]]; then keys+=(encryption); fi
+  tar --create --gzip --file "${file%.db}.keys.tar.gz" --directory /etc/kubernetes "${keys[@]}"
 fi
 for kind in db keys.tar.gz; do
   find "$place" -maxdepth 1 -name "etcd-*.$kind" -printf '%f\n' | sort -r | tail -n "+$((keep + 1))" |

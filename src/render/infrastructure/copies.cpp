@@ -62,8 +62,8 @@ RCLONE_CONFIG_STORE_TYPE=s3
 RCLONE_CONFIG_STORE_PROVIDER=Other
 RCLONE_CONFIG_STORE_ENV_AUTH=false
 RCLONE_CONFIG_STORE_NO_CHECK_BUCKET=true
-RCLONE_CONFIG_STORE_ACCESS_KEY_ID=$(secret_value "$CREDENTIALS" access-key-id)
-RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY=$(secret_value "$CREDENTIALS" secret-access-key)
+RCLONE_CONFIG_STORE_ACCESS_KEY_ID=$(secret_value "$CREDENTIALS" access-key)
+RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY=$(secret_value "$CREDENTIALS" secret-key)
 export RCLONE_CONFIG_STORE_TYPE RCLONE_CONFIG_STORE_PROVIDER RCLONE_CONFIG_STORE_ENV_AUTH
 export RCLONE_CONFIG_STORE_NO_CHECK_BUCKET RCLONE_CONFIG_STORE_ACCESS_KEY_ID RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY
 options=(--config /dev/null --contimeout 30s --retries 5)
@@ -119,25 +119,21 @@ Upload upload(const Context& context, std::string_view kubectl, std::string_view
   const spec::Reader store = context.spec().sub("backup.store.s3");
   if (context.spec().text("backup.use") == "none" || !context.spec().has("backup.store.s3")) return {};
   Upload out;
-  std::string credentials, authority, authority_key;
-  if (const auto ref = store.secret("credentials")) {
-    credentials = ref->name;
-    out.secrets.push_back({.name = credentials,
+  std::string authority, authority_key;
+  const auto need = [&out](std::string name, std::vector<std::string> keys, const spec::SecretRef& ref, std::string why) {
+    out.secrets.push_back({.name = std::move(name),
                            .ns = "kube-system",
-                           .keys = {"access-key-id", "secret-access-key"},
+                           .keys = std::move(keys),
                            .from = SecretNeed::From::reference,
-                           .reference = "secretRef " + credentials,
-                           .why = "hosts send copies of the cluster's store"});
-  }
+                           .reference = "secretRef " + ref.name,
+                           .why = std::move(why)});
+  };
+  if (const auto ref = store.secret("credentials"))
+    need("backup-store", {"access-key", "secret-key"}, *ref, "hosts send copies of the cluster's store");
   if (const auto ref = store.secret("ca")) {
     authority = ref->name;
     authority_key = ref->key.empty() ? "ca.crt" : ref->key;
-    out.secrets.push_back({.name = authority,
-                           .ns = "kube-system",
-                           .keys = {authority_key},
-                           .from = SecretNeed::From::reference,
-                           .reference = "secretRef " + authority,
-                           .why = "authority of the backup store"});
+    need(authority, {authority_key}, *ref, "authority of the backup store");
   }
   const auto days = static_cast<int>(context.spec().seconds("backup.keep") / 86400);
   out.program = "#!/usr/bin/env bash\n" + std::string(kHead) +
@@ -147,7 +143,7 @@ Upload upload(const Context& context, std::string_view kubectl, std::string_view
     out.program += fmt::format("{}={}\n", name, shell_word(value));
   };
   out.program += fmt::format("KUBECTL='{}'\n", kubectl);
-  put("CREDENTIALS", credentials);
+  put("CREDENTIALS", "backup-store");
   put("AUTHORITY", authority);
   put("AUTHORITY_KEY", authority_key);
   put("BUCKET", store.text("bucket"));

@@ -6,6 +6,7 @@
 #include "render/infrastructure/copies.hpp"
 #include "render/infrastructure/hosts.hpp"
 #include "render/infrastructure/infrastructure.hpp"
+#include "render/infrastructure/kubelet.hpp"
 #include "render/infrastructure/runbook.hpp"
 #include "render/infrastructure/script.hpp"
 #include "text/emit.hpp"
@@ -58,7 +59,8 @@ if [[ $host == "${servers[0]}" && ! -s /etc/rancher/k3s/token ]]; then
   (umask 077; head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >/etc/rancher/k3s/token)
 fi
 if [[ -f /etc/rancher/k3s/token ]]; then chmod 0600 /etc/rancher/k3s/token; fi
-[[ -s /etc/rancher/k3s/token || ( ${#servers[@]} -eq 1 && ${#agents[@]} -eq 0 ) ]] || die "no token: run the servers first"
+[[ -s /etc/rancher/k3s/token ]] || die "no token: run.sh brings it from ${servers[0]}"
+if [[ ${role[$host]} == server ]]; then install -d -m 0700 /var/lib/rancher/k3s/server; fi
 
 enable_service "$service.service"
 # What was written since the process began counts, by this run or another.
@@ -179,7 +181,7 @@ Json server_config(const Context& context, const std::vector<Host>& all) {
 Json node_config(const Context& context, const std::vector<Host>& all, const Host& host) {
   Json out{{"node-name", host.name}, {"node-ip", host.address}};
   const std::vector<Host> servers = with_role(all, "server");
-  if (all.size() > 1) out["token-file"] = fmt::format("{}/token", kEtc);
+  out["token-file"] = fmt::format("{}/token", kEtc);
   if (servers.front().name != host.name) {
     out["server"] = fmt::format("https://{}:6443", servers.front().address);
   } else if (servers.size() > 1) {
@@ -205,8 +207,6 @@ Json traefik(const Context& context) {
               // Gateways are made with the routes.
               {"gateway", {{"enabled", false}}},
               {"gatewayClass", {{"enabled", true}, {"name", "traefik"}}},
-              // A listener of a Gateway finds its entry point by the port.
-              {"ports", {{"web", {{"port", 80}}}, {"websecure", {{"port", 443}}}}},
               // Local keeps the client's address.
               {"service", {{"spec", {{"type", "LoadBalancer"}, {"externalTrafficPolicy", "Local"}}}}},
               {"global", {{"checkNewVersion", false}, {"sendAnonymousUsage", false}}},
@@ -306,7 +306,7 @@ std::vector<Part> k3s(const Context& context) {
                                         "What only this node has.", node_config(context, all, h)));
     Json kubelet = kubelet_configuration(context);
     kubelet.erase("cgroupDriver");  // k3s knows that of its containerd
-    kubelet.update(kubelet_reserves(context, h.pool));
+    kubelet.update(kubelet_reserves(context, h));
     part.extras.push_back(
         yaml_settings(fmt::format("files/hosts/{}{}/agent/etc/kubelet.conf.d/50-platform.conf", h.name, kData),
                       "Merged over the settings that k3s gives its kubelet.", kubelet));

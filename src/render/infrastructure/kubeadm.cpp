@@ -3,6 +3,7 @@
 
 #include "catalog/releases.hpp"
 #include "render/infrastructure/api_server.hpp"
+#include "render/infrastructure/kubelet.hpp"
 #include "render/infrastructure/machines.hpp"
 
 namespace tg::render {

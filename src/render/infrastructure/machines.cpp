@@ -3,10 +3,11 @@
 
 #include <fmt/format.h>
 
-#include "catalog/charts.hpp"
 #include "catalog/releases.hpp"
+#include "render/component/components.hpp"
 #include "render/infrastructure/api_server.hpp"
 #include "render/infrastructure/infrastructure.hpp"
+#include "render/infrastructure/kubelet.hpp"
 #include "render/infrastructure/runbook.hpp"
 #include "render/infrastructure/script.hpp"
 #include "text/emit.hpp"
@@ -19,6 +20,17 @@ namespace {
 std::string names_of(const std::vector<Host>& some) {
   std::string out;
   for (const Host& h : some) out += (out.empty() ? "" : ",") + h.name;
+  return out;
+}
+
+std::vector<Host> gpu_hosts(const Context& context, const std::vector<Host>& all) {
+  std::vector<Host> out;
+  for (const auto& [name, pool] : context.spec().named("pools")) {
+    if (pool.text("gpu.vendor") != "nvidia") continue;
+    for (const Host& h : all) {
+      if (h.pool == name) out.push_back(h);
+    }
+  }
   return out;
 }
 
@@ -44,10 +56,8 @@ std::string more_inventory(const Context& context, const std::vector<Host>& all,
     std::vector<std::string> paths;
     for (const Host::Disk& d : h.disks) paths.push_back(d.path);
     if (!paths.empty()) disks.emplace_back(h.name, join(paths));
-    for (const auto& [name, pool] : context.spec().named("pools")) {
-      if (name == h.pool && pool.text("gpu.vendor") == "nvidia") gpus.push_back(h.name);
-    }
   }
+  for (const Host& h : gpu_hosts(context, all)) gpus.push_back(h.name);
   std::string out;
   out += fmt::format("kubernetes_minor={}\n", shell_word(context.kubernetes()));
   out += fmt::format("kubernetes_version={}\n", shell_word(release == nullptr ? std::string_view{} : release->patch));
@@ -117,7 +127,7 @@ std::vector<Part> machines(const Context& context) {
                                    text));
     part.extras.push_back(
         yaml_settings(fmt::format("files/hosts/{}/etc/kubernetes/kubelet.conf.d/50-reserve.conf", h.name),
-                      "What this node keeps for itself, and when it evicts.", kubelet_reserves(context, h.pool)));
+                      "What this node keeps for itself, and when it evicts.", kubelet_reserves(context, h)));
   }
   part.extras.push_back(yaml_settings("files/control-plane/etc/kubernetes/authentication/config.yaml",
                                       "Who may log in by a token; without a login only health is told.",
@@ -147,7 +157,7 @@ std::vector<Part> machines(const Context& context) {
   step("load-balancer.sh", balancers, "10m");
   step("kubernetes.sh", nodes, "15m");
   step("disks.sh", workers, "5m");
-  step("gpu.sh", workers, "30m");
+  step("gpu.sh", gpu_hosts(context, all), "30m");
   step("first-control-plane.sh", {control.front()}, "15m");
   step("control-plane.sh", others, "15m");
   step("worker.sh", workers, "15m");

@@ -118,7 +118,8 @@ std::vector<Section> k3s_sections(const Context& context, const std::vector<Host
                  .text = fmt::format(
                      "On {0}, as root, with the wanted copy:\n\n```sh\nsystemctl stop k3s\nrm -rf "
                      "/var/lib/rancher/k3s/server/db && mkdir -p /var/lib/rancher/k3s/server/db\ntar -xzf COPY.tar.gz -C "
-                     "/var/lib/rancher/k3s/server token tls cred\ntar -xzf COPY.tar.gz -C "
+                     "/var/lib/rancher/k3s/server token tls cred\ncp /var/lib/rancher/k3s/server/token "
+                     "/etc/rancher/k3s/token\ntar -xzf COPY.tar.gz -C "
                      "/var/lib/rancher/k3s/server/db ./state.db\nsystemctl start k3s\nkubectl get --raw "
                      "/readyz\n```\n\nOn a new machine run `./run.sh prepare servers` before.\n",
                      first)});
@@ -127,6 +128,62 @@ std::vector<Section> k3s_sections(const Context& context, const std::vector<Host
                  .text = fmt::format("On {0}: `journalctl -u k3s -n 200`, `crictl ps -a`, `free -m`, `zramctl`, `df -h "
                                      "/var/lib/rancher`. `k3s check-config` names what the kernel lacks.\n",
                                      first)});
+  return out;
+}
+
+std::vector<Section> machines_sections(const Context& context, const std::vector<Host>& all) {
+  const catalog::Kubernetes* release = catalog::kubernetes(context.kubernetes());
+  const std::string version(release == nullptr ? std::string_view{} : release->patch);
+  const std::vector<Host> control = with_role(all, "control-plane");
+  const std::string first = control.front().name;
+  std::vector<Section> out{
+      access(context),
+      first_steps(all, "prepare, load-balancers, kubernetes, disks, gpu, first-control-plane, control-planes, workers, "
+                       "finish, rewrite-secrets, kubeconfig")};
+  out.push_back(
+      {.chapter = Chapter::upgrade,
+       .title = "Kubernetes",
+       .text = fmt::format(
+           "Pinned: `{}`. Support of {} ends on {}. Change `cluster.version` in the document (one minor at a time), take a "
+           "snapshot of etcd, render, then:\n\n```sh\n./run.sh prepare\n./run.sh upgrade          # control planes one by one, "
+           "then each worker, drained before\nkubectl get nodes\n```\n",
+           version, context.kubernetes(), release == nullptr ? std::string_view{} : release->ends)});
+  out.push_back(
+      {.chapter = Chapter::monthly,
+       .title = "Certificates and keys",
+       .text = fmt::format(
+           "Certificates of the control plane are good for a year and are renewed by every upgrade; between upgrades:\n\n"
+           "```sh\nkubeadm certs check-expiration          # on {0}\nkubeadm certs renew all && systemctl restart kubelet\n```\n\n"
+           "A new key for Secrets at rest: put a second one *behind* the first in `/etc/kubernetes/encryption/config.yaml` of "
+           "every control plane and restart their API servers; then move it to the front everywhere and restart again; then "
+           "`./run.sh rewrite-secrets`; then take the old one out.\n",
+           first)});
+  out.push_back(
+      {.chapter = Chapter::backup,
+       .title = "etcd",
+       .text = fmt::format(
+           "`etcd-snapshot.timer` on every control plane keeps {} snapshots in `/var/backups/etcd`, each with the keys that belong "
+           "to it, and sends them to the store of the backups.\n\n```sh\nsystemctl list-timers 'etcd-*'\nsystemctl start "
+           "etcd-snapshot.service && ls -l /var/backups/etcd\n```\n",
+           context.spec().integer("cluster.etcd.snapshots.keep"))});
+  std::string members;
+  for (const Host& h : control) members += fmt::format("{}{}=https://{}:2380", members.empty() ? "" : ",", h.name, h.address);
+  out.push_back(
+      {.chapter = Chapter::restore,
+       .title = "etcd",
+       .text = fmt::format(
+           "Only when more than half of the members are lost. On every control plane: `mv /etc/kubernetes/manifests "
+           "/etc/kubernetes/manifests.off`, wait until `crictl ps` is empty, `mv /var/lib/etcd /var/lib/etcd.old`. Then, with the "
+           "same snapshot everywhere:\n\n```sh\netcdutl snapshot restore SNAPSHOT.db --data-dir /var/lib/etcd \\\n  --name "
+           "NAME --initial-cluster {} \\\n  --initial-advertise-peer-urls https://ADDRESS:2380\nmv /etc/kubernetes/manifests.off "
+           "/etc/kubernetes/manifests\nkubectl get --raw /readyz\n```\n\nNAME and ADDRESS are those of the machine. On new machines "
+           "unpack the `.keys.tar.gz` of the snapshot into `/etc/kubernetes` before.\n",
+           members)});
+  out.push_back({.chapter = Chapter::troubleshooting,
+                 .title = "A node is not Ready",
+                 .text = "On the host: `journalctl -u kubelet -n 200`, `crictl ps -a`, `systemctl status containerd`. `kubectl "
+                         "describe node NAME` says which condition fails. Logs and exec that fail with a certificate error: "
+                         "`kubectl get csr`, then `approve-kubelet-certificates` on a control plane says why it waits.\n"});
   return out;
 }
 

@@ -45,6 +45,8 @@ Extra script(std::string path, std::string_view purpose, std::string_view body) 
     begin = end + 1;
   }
   out +=
+      "# What is not set here comes from inventory.sh.\n"
+      "# shellcheck disable=SC2154\n"
       "set -euo pipefail\n"
       "here=$(cd \"$(dirname \"${BASH_SOURCE[0]}\")\" && pwd)\n"
       "# shellcheck source=/dev/null\n"
