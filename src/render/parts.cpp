@@ -15,12 +15,19 @@ namespace {
 
 constexpr auto kEntries = std::to_array<Entry>({
     // infrastructure
+    {.name = "existing", .build = existing},
+    {.name = "k3s", .build = k3s},
+    {.name = "machines", .build = machines},
     // components
     {.name = "storage", .order = 8, .build = storage},
     {.name = "certificates", .order = 12, .build = certificates},
     {.name = "gateway", .order = 15, .build = gateway},
     {.name = "serving", .order = 50, .build = serving},
     {.name = "chat", .order = 52, .build = chat},
+    {.name = "network", .order = 2, .build = network},
+    {.name = "gpu", .order = 20, .build = gpu},
+    {.name = "host-metrics", .order = 41, .build = host_metrics},
+    {.name = "upkeep", .order = 80, .build = upkeep},
     // workloads
     {.name = "data", .build = data},
     // delivery

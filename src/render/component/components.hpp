@@ -7,6 +7,13 @@
 
 namespace tg::render {
 
+std::vector<Part> gpu(const Context&);
+std::vector<Part> host_metrics(const Context&);
+std::vector<Part> network(const Context&);
+std::vector<Part> upkeep(const Context&);
+
+// Who brings the software of GPUs: operator, host, none.
+std::string gpu_software(const Context&);
 
 std::vector<Part> storage(const Context&);
 std::vector<Part> certificates(const Context&);
