@@ -28,6 +28,11 @@ constexpr auto kEntries = std::to_array<Entry>({
     {.name = "gpu", .order = 20, .build = gpu},
     {.name = "host-metrics", .order = 41, .build = host_metrics},
     {.name = "upkeep", .order = 80, .build = upkeep},
+    {.name = "monitoring-crds", .order = 6, .build = monitoring_crds},
+    {.name = "metrics-server", .order = 18, .build = metrics_server},
+    {.name = "metrics", .order = 40, .build = metrics},
+    {.name = "logs", .order = 46, .build = logs},
+    {.name = "traces", .order = 48, .build = traces},
     // workloads
     {.name = "data", .build = data},
     // delivery
@@ -39,6 +44,8 @@ constexpr auto kEntries = std::to_array<Entry>({
     {.name = "policy", .order = 28, .collect = policy},
     {.name = "backup", .order = 60, .collect = backup},
     {.name = "routes", .order = 70, .collect = routes},
+    {.name = "alerts", .order = 42, .collect = alerts},
+    {.name = "dashboards", .order = 44, .collect = dashboards},
     {.name = "namespaces", .order = 0, .collect = namespaces},
     {.name = "network-policies", .order = 5, .collect = network_policies},
 });
