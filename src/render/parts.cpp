@@ -46,15 +46,6 @@ constexpr auto kEntries = std::to_array<Entry>({
     {.name = "mesh", .order = 26, .collect = mesh},
     {.name = "policy", .order = 28, .collect = policy},
     {.name = "pipeline", .collect = pipeline},
-    // collectors: parts that need all others
-    {.name = "pipeline", .collect = pipeline},
-    {.name = "policy", .order = 28, .collect = policy},
-    {.name = "backup", .order = 60, .collect = backup},
-    {.name = "alerts", .order = 42, .collect = alerts},
-    {.name = "dashboards", .order = 44, .collect = dashboards},
-    {.name = "secrets", .order = 10, .collect = secrets},
-    {.name = "mesh", .order = 26, .collect = mesh},
-    {.name = "routes", .order = 70, .collect = routes},
     {.name = "namespaces", .order = 0, .collect = namespaces},
     {.name = "network-policies", .order = 5, .collect = network_policies},
 });
