@@ -48,7 +48,8 @@ constexpr ReasonEntry kReasons[] = {
     {"bad_flag", "A flag has a value that it cannot have, or stands there twice.",
      "Run the word with --help: it lists the values."},
     {"bad_key",
-     "The key of a YAML map is not a text, or a name of one's own, such as that of a pool or a host, has letters that "
+     "The key of a YAML map is not a text, or a name of one's own, such as that of a pool or a host, has "
+     "letters that "
      "such names do not have.",
      "Put the key in quotes, correct the indentation, or rename the thing as the hint shows."},
     {"bad_percent", "The text is not a percentage.", "Write for example 20%."},
@@ -322,9 +323,15 @@ constexpr ReasonEntry kReasons[] = {
      "without effect "
      "misleads its reader.",
      "Remove it, or change what the message names."},
+    {"no_platform", "There is no Platform in the documents, so there is nothing to render.",
+     "Add a document of kind Platform, or name the files that hold it."},
     {"no_port", "No free port was found for a replica on the loopback address.",
      "Close programs that hold many ports; see /proc/sys/net/ipv4/ip_local_port_range."},
     {"not_a_directory", "The path exists and is not a directory.", "Name another path."},
+    {"not_a_tree",
+     "The folder holds files that render did not write. It writes into no such folder, because it removes "
+     "what an earlier render left there.",
+     "Name a new or empty folder, or one that render wrote."},
     {"not_found", "The admin API, or the engine, has nothing under that path.",
      "docs/reference/admin-api.md lists the paths."},
     {"not_gguf", "The file is not in the GGUF format, which is the one that llama.cpp reads.",
@@ -337,10 +344,14 @@ constexpr ReasonEntry kReasons[] = {
      "document never promises what does not happen.",
      "Remove it, or use a version that has it."},
     {"nothing_renders",
-     "The field is known and good, but nothing of what is rendered depends on it: it belongs to a part that is "
-     "switched off, or to another infrastructure. It is refused, because a field that does nothing hides that what "
+     "The field is known and good, but nothing of what is rendered depends on it: it belongs to a part that "
+     "is "
+     "switched off, or to another infrastructure. It is refused, because a field that does nothing hides "
+     "that what "
      "was wanted is not there.",
      "Remove the field, or switch on the part that it belongs to."},
+    {"nothing_there", "The rendered tree has nothing at the path that was asked for.",
+     "Render without --only to see what there is."},
     {"one_of", "The map holds two fields of which only one is possible.", "Remove one of them."},
     {"out_of_memory", "The program could not get memory.",
      "Free memory on the machine, or raise the limit of the cgroup."},

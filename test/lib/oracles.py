@@ -168,7 +168,8 @@ class DryRun(Oracle):
 
 
 def objects_of(what: pathlib.Path | str | Iterable[dict]) -> list[dict]:
-    """Of a folder: those of its .yaml, .yml and .json files that are manifests (an apiVersion and a kind)."""
+    """Of a folder: those of its .yaml, .yml and .json files that are manifests (an apiVersion and a kind), and not
+    the file of a program (kube_facts.FILE_GROUPS)."""
     if isinstance(what, str):
         return kube_facts.parse(what)
     if not isinstance(what, pathlib.Path):
@@ -179,7 +180,7 @@ def objects_of(what: pathlib.Path | str | Iterable[dict]) -> list[dict]:
     for path in sorted(p for p in what.rglob("*") if p.suffix in (".yaml", ".yml", ".json")):
         objects = kube_facts.parse(path.read_text())
         found += [o for o in objects if isinstance(o, dict) and "apiVersion" in o and "kind" in o]
-    return found
+    return [o for o in found if kube_facts.group_of(str(o["apiVersion"])) not in kube_facts.FILE_GROUPS]
 
 
 class Kubeconform(Oracle):
@@ -208,7 +209,7 @@ class Kubeconform(Oracle):
 @functools.cache
 def json_schemas() -> pathlib.Path:
     """The folder of schemas, written once for these facts. Core kinds lie in `v1`, as kubeconform names their group."""
-    facts = sorted(kube_facts.FACTS.iterdir())
+    facts = [*kube_facts.FACTS.iterdir(), *kube_facts.OWN.iterdir()]
     stamp = f"{max(int(p.stat().st_mtime) for p in facts)}-{sum(p.stat().st_size for p in facts)}"
     place = kube.folder_of_tools() / "json-schemas"
     if (place / "stamp").exists() and (place / "stamp").read_text() == stamp:

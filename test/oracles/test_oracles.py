@@ -97,6 +97,10 @@ GOOD_OBJECTS = {
     "custom": MONITOR,
     "list": "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {k: v}}\n",
     "constraint with its template": TEMPLATE + "---\n" + CONSTRAINT,
+    "written by hand": (
+        "apiVersion: helm.cattle.io/v1\nkind: HelmChartConfig\nmetadata: {name: traefik, namespace: kube-system}\n"
+        "spec: {valuesContent: 'a: 1'}\n"
+    ),
     "JSON": '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"}}',
 }
 
@@ -159,6 +163,13 @@ def test_api_server_judges_pods_by_what_their_namespace_enforces(api_server):
     what += DEPLOYMENT.replace("namespace: chat", "namespace: strict")
     takes(oracles.api_server, what, server=api_server)
     refuses(oracles.api_server, what, "violates PodSecurity", server=api_server, pods=True)
+
+
+def test_pods_of_workloads():
+    claims = "volumeClaimTemplates: [{metadata: {name: data}, spec: {}}]\n  template:"
+    (made,) = kube_facts.pods_of(kube_facts.parse(DEPLOYMENT.replace("template:", claims)))
+    assert made["metadata"] == {"labels": {"app": "web"}, "generateName": "web-", "namespace": "chat"}
+    assert made["spec"]["volumes"] == [{"name": "data", "persistentVolumeClaim": {"claimName": "data-0"}}]
 
 
 def test_api_server_keeps_nothing_of_a_dry_run(api_server):

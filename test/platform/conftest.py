@@ -7,7 +7,6 @@ import pathlib
 import subprocess
 
 import pytest
-from lib.kube_fixture import api_server  # noqa: F401
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ("otc-training", "analytics-hub", "webui-k3s", "saas-aws", "self-scaling", "bare-metal")
