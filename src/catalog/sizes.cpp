@@ -69,7 +69,10 @@ constexpr auto kWorkloads = std::to_array<Workload>({
     {"metrics", "kube-state-metrics", {1, 1}, {{"50m", "128Mi", "", "256Mi"}, {"10m", "40Mi", "", "64Mi"}}},
     {"metrics", "node-exporter", {-1, -1}, {{"50m", "32Mi", "", "64Mi"}, {"10m", "16Mi", "", "32Mi"}}},
     {"metrics", "exporter", {1, 1}, {{"20m", "64Mi", "", "128Mi"}, {"10m", "32Mi", "", "64Mi"}}},
-    {"metrics-server", "metrics-server", {2, 1}, {{"100m", "200Mi", "", "400Mi"}, {"50m", "70Mi", "", "128Mi"}}},
+    {"metrics-server",
+     "metrics-server",
+     {2, 1},
+     {{"100m", "200Mi", "", "400Mi"}, {"50m", "70Mi", "", "128Mi"}}},
     {"traces", "tempo", {1, 1}, {{"200m", "1Gi", "", "2Gi"}, {"50m", "256Mi", "", "512Mi"}}},
     {"traces", "jaeger", {1, 1}, {{"200m", "512Mi", "", "1Gi"}, {"50m", "192Mi", "", "384Mi"}}},
 });
