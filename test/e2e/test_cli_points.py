@@ -372,7 +372,7 @@ def test_19_ctrl_c_drains_and_twice_leaves_at_once(binary, tmp_path):
 
 
 # What may differ from one call to the next: the time, and what the program used of the machine.
-MOVES = re.compile(r"\d+ (s|min) ago|\b\d[\d.,]*\b")
+MOVES = re.compile(r"\d+ (s|min) ago|\b(?:\d+(?:ms|s|m|h|d))+\b|\b\d[\d.,]*\b")
 
 
 def test_20_the_same_again_changes_nothing(binary, place):
