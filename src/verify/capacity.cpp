@@ -20,8 +20,8 @@ const Nodes& largest(const std::vector<Nodes>& nodes, std::string_view resource)
   });
 }
 
-std::string_view where_to(const Pods& p) {
-  return p.pool.empty() ? std::string_view("nodes without taints") : std::string_view(p.pool);
+std::string where_to(const Pods& p) {
+  return p.pool.empty() ? std::string("without taints") : "of the pool " + p.pool;
 }
 
 // Whether one pod has a node; tells the resource that is short.
@@ -39,7 +39,7 @@ bool fits_one(const Subject&, const Pods& p, const std::vector<Nodes>& candidate
                                : p.requests;
   if (short_of == "nvidia.com/gpu" && best.left.gpus <= 0) {
     report.error(p.reader, path, "fits_no_node",
-                 fmt::format("{} asks for {} GPU{}, and no node of {} has one", p.what, need,
+                 fmt::format("{} asks for {} GPU{}, and no node {} has one", p.what, need,
                              p.needs.gpus > 1 ? "s" : "", where_to(p)),
                  p.pool.empty() ? "name the pool with GPUs: pool: NAME"
                                 : fmt::format("choose instanceTypes with GPUs for the pool {}", p.pool));
@@ -77,8 +77,8 @@ void check_program(const Subject& s, const Pods& p, const std::vector<Nodes>& al
   double count = 0;
   for (const Nodes& n : candidates) count += n.max;
   report.error(p.reader, p.bound, "not_enough_nodes",
-               fmt::format("{} can have {:.0f} replicas, and {:.0f} nodes of {} hold {:.0f} of them", p.what,
-                           p.max, count, where_to(p), room),
+               fmt::format("{} can have {:.0f} replicas, and {:.0f} node{} {} hold{} {:.0f} of them", p.what,
+                           p.max, count, count == 1 ? "" : "s", where_to(p), count == 1 ? "s" : "", room),
                room >= 1 ? fmt::format("allow at most {:.0f}, or more nodes", room)
                          : "allow the pool at least one node");
 }
@@ -102,10 +102,11 @@ void check_amounts(const Pods& p, Report& report) {
     report.error(p.reader, p.requests + ".nvidia.com/gpu", "gpu_fraction",
                  fmt::format("{} asks for a part of a GPU", p.what), "ask for whole GPUs");
   } else if (p.limits.gpus > 0 && p.limits.gpus != p.needs.gpus) {
-    report.error(p.reader, limits + ".nvidia.com/gpu", "gpu_unequal",
-                 fmt::format("{} asks for {:.0f} GPUs and has a limit of {:.0f}: devices are not shared",
-                             p.what, p.needs.gpus, p.limits.gpus),
-                 "write the same number in requests and limits");
+    report.error(
+        p.reader, limits + ".nvidia.com/gpu", "gpu_unequal",
+        fmt::format("{} asks for {:.0f} of nvidia.com/gpu and has a limit of {:.0f}: devices are not shared",
+                    p.what, p.needs.gpus, p.limits.gpus),
+        "write the same number in requests and limits");
   }
 }
 

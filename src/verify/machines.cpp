@@ -103,7 +103,10 @@ void check_host(const std::string& name, const spec::Reader& host, const Named& 
   bool gpu_pool = false;
   for (const auto& [pool, p] : pools)
     gpu_pool = gpu_pool || (pool == host.text("pool") && p.text("gpu.vendor") == "nvidia");
-  if (has.gpus > 0 && !gpu_pool)
+  const bool known = host.text("pool").empty() || std::any_of(pools.begin(), pools.end(), [&](const auto& p) {
+                       return p.first == host.text("pool");
+                     });
+  if (has.gpus > 0 && !gpu_pool && known)
     report.error(
         host, "resources", "gpu_not_declared",
         fmt::format("{} has {:.0f} GPUs and is in no pool with GPUs: they would stand idle", name, has.gpus),

@@ -30,13 +30,14 @@ void check_rules(const Subject& s, const spec::Reader& alerts, Report& report) {
 }
 
 void check_parts(const Subject& s, const spec::Reader& c, Report& report) {
-  const bool metrics = s.use("metrics") == "prometheus";
-  if (!metrics) {
-    for (const char* part : {"dashboards.host", "alerts.receivers", "alerts.rules", "alerts.routes"}) {
-      if (c.has(part) && s.use("metrics") == "none")
-        report.error(c, part, "needs_component",
-                     "there are no metrics to look at: components.metrics is none",
-                     "write metrics: prometheus, or remove it");
+  if (s.use("metrics") == "none") {
+    std::string told;  // one word for each component
+    for (const char* field : {"dashboards.host", "alerts.receivers", "alerts.rules", "alerts.routes"}) {
+      const std::string component = std::string(field).substr(0, std::string_view(field).find('.'));
+      if (!c.has(field) || component == told) continue;
+      told = component;
+      report.error(c, field, "needs_component", "there are no metrics to look at: components.metrics is none",
+                   "write metrics: prometheus, or remove it");
     }
   }
   if (c.has("alerts.routes") && c.sub("alerts").named("receivers").empty())

@@ -16,38 +16,43 @@ bool bounded(const spec::Reader& tenant, std::string_view path, std::string_view
   return tenant.quantities(path).contains(std::string(resource));
 }
 
-// Finding at the app's greatest number, for the resource that runs out.
+// The resource that runs out first, told at the greatest number of the app that takes most of it.
 void check_apps(const std::string& name, const spec::Reader& tenant, const std::vector<Pods>& programs,
                 std::string_view path, bool limits, Report& report) {
   const Amounts quota = amounts(tenant.quantities(path));
-  const double copies = 1;
+  struct Short {
+    const Pods* app = nullptr;
+    std::string resource{};
+    double sum = 0;
+    std::int64_t room = 0;  // replicas that the quota holds
+  } worst;
   for (const char* resource : kResources) {
     if (!bounded(tenant, path, resource)) continue;
-    double sum = 0;
-    const Pods* greatest = nullptr;
+    Short here{.app = nullptr, .resource = resource, .sum = 0, .room = 0};
+    double most = 0;
     for (const Pods& p : programs) {
-      if (p.tenant != name) continue;
-      const double each = (limits ? p.limits : p.needs).of(resource) * copies;
-      sum += each * p.max;
-      if (each > 0 &&
-          (greatest == nullptr ||
-           each * p.max > (limits ? greatest->limits : greatest->needs).of(resource) * greatest->max))
-        greatest = &p;
+      const double all = p.tenant == name ? (limits ? p.limits : p.needs).of(resource) * p.max : 0;
+      here.sum += all;
+      if (all <= most) continue;
+      most = all;
+      here.app = &p;
     }
-    if (greatest == nullptr || sum <= quota.of(resource) * (1 + 1e-9)) continue;
-    const double each = (limits ? greatest->limits : greatest->needs).of(resource);
-    const auto room = static_cast<std::int64_t>((quota.of(resource) - (sum - each * greatest->max)) / each);
-    report.error(greatest->reader, greatest->bound, "quota_exceeded",
-                 fmt::format("at {:.0f} replicas {} of {} is {} in the Tenant {}, whose quota is {}",
-                             greatest->max, limits ? "the limit" : "the request", resource,
-                             shown(resource, sum), name, shown(resource, quota.of(resource))),
-                 room >= 1 ? fmt::format("allow at most {} replicas, or raise {} of the Tenant", room, path)
-                           : fmt::format("raise {} of the Tenant {}", path, name));
+    if (here.app == nullptr || here.sum <= quota.of(resource) * (1 + 1e-9)) continue;
+    here.room = static_cast<std::int64_t>((quota.of(resource) - (here.sum - most)) / (most / here.app->max));
+    if (worst.app == nullptr || here.room < worst.room) worst = here;
   }
+  if (worst.app == nullptr) return;
+  report.error(
+      worst.app->reader, worst.app->bound, "quota_exceeded",
+      fmt::format("at {:.0f} replicas the {} of {} is {} in the Tenant {}, whose quota is {}", worst.app->max,
+                  limits ? "limit" : "request", worst.resource, shown(worst.resource, worst.sum), name,
+                  shown(worst.resource, quota.of(worst.resource))),
+      worst.room >= 1 ? fmt::format("allow at most {} replicas, or raise {} of the Tenant", worst.room, path)
+                      : fmt::format("raise {} of the Tenant {}", path, name));
 }
 
-void check_against_nodes(const Subject& s, const std::string&, const spec::Reader& tenant,
-                         const std::vector<Nodes>& all, Report& report) {
+void check_against_nodes(const Subject& s, const spec::Reader& tenant, const std::vector<Nodes>& all,
+                         Report& report) {
   if (all.empty()) return;
   Amounts have;
   for (const Nodes& n : all) {
@@ -143,7 +148,7 @@ void check_quotas(const Subject& s, Report& report) {
     check_itself(tenant, report);
     check_apps(name, tenant, every, "quota.requests", false, report);
     check_apps(name, tenant, every, "quota.limits", true, report);
-    check_against_nodes(s, name, tenant, all, report);
+    check_against_nodes(s, tenant, all, report);
     check_counts(name, tenant, s, every, report);
     for (const auto& [role, r] : tenant.named("roles")) {
       if (r.list("groups").empty() && r.list("users").empty())

@@ -40,6 +40,9 @@ class Report {
              std::string hint);
   void warning(const spec::Reader& reader, std::string_view path, std::string_view code, std::string message,
                std::string hint);
+  // At a place that no reader gives.
+  void error_at(const text::Position& at, std::string where, std::string_view code,
+                const std::string& message, std::string hint);
   // The entry `index` of the list at `path`.
   void error_in(const spec::Reader& reader, std::string_view path, std::size_t index,
                 const text::Position& at, std::string_view code, std::string message, std::string hint);

@@ -84,13 +84,17 @@ void Report::warning(const spec::Reader& reader, std::string_view path, std::str
   out_.push_back(finding(reader, path, spec::Severity::warning, code, message, std::move(hint)));
 }
 
-void Report::error_in(const spec::Reader& reader, std::string_view path, std::size_t index,
-                      const text::Position& at, std::string_view code, std::string message,
-                      std::string hint) {
-  std::string where = fmt::format("{}[{}]", reader.where(path), index);
+void Report::error_at(const text::Position& at, std::string where, std::string_view code,
+                      const std::string& message, std::string hint) {
   std::string whole = fmt::format("{}: {}", where, message);
   out_.push_back(
       {std::string(code), spec::Severity::error, at, std::move(where), std::move(whole), std::move(hint)});
+}
+
+void Report::error_in(const spec::Reader& reader, std::string_view path, std::size_t index,
+                      const text::Position& at, std::string_view code, std::string message,
+                      std::string hint) {
+  error_at(at, fmt::format("{}[{}]", reader.where(path), index), code, message, std::move(hint));
 }
 
 std::vector<spec::Finding> check(const spec::Documents& documents, std::string_view today) {

@@ -52,12 +52,13 @@ std::string version_of(const Subject& s) {
 bool check_kubernetes(const Subject& s, const std::string& version, Report& report) {
   const std::vector<std::string_view> all = minors_of(s);
   if (std::find(all.begin(), all.end(), version) == all.end()) {
+    const bool cce = s.site == "openTelekomCloud";
     const bool old = catalog::compare_minor(version, all.front()) < 0;
     report.error(
         s.spec, "cluster.version", "version_not_offered",
-        old ? fmt::format("Kubernetes {} is past its end{}", version,
-                          s.site == "openTelekomCloud" ? " on openTelekomCloud" : "")
-            : fmt::format("Kubernetes {} is not supported by the parts of the platform yet", version),
+        old   ? fmt::format("Kubernetes {} is past its end{}", version, cce ? " on openTelekomCloud" : "")
+        : cce ? fmt::format("openTelekomCloud does not offer Kubernetes {} yet", version)
+              : fmt::format("Kubernetes {} is not supported by the parts of the platform yet", version),
         fmt::format("choose one of {}", offered(all)));
     return false;
   }
@@ -112,7 +113,8 @@ void check_data(const Subject& s, Report& report) {
     for (const Majors& m : kMajors) {
       if (m.use != use || m.all.find(fmt::format("|{}|", major)) != std::string_view::npos) continue;
       std::string words(m.all.substr(1, m.all.size() - 2));
-      std::replace(words.begin(), words.end(), '|', ' ');
+      for (std::size_t bar = words.find('|'); bar != std::string::npos; bar = words.find('|'))
+        words.replace(bar, 1, ", ");
       report.error(d, "version", "version_not_offered", fmt::format("{} {} is not offered", use, version),
                    fmt::format("choose one of {}", words));
     }
