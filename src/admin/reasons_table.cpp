@@ -388,6 +388,8 @@ constexpr ReasonEntry kReasons[] = {
      "A static local volume is a whole disk of one host. There are fewer disks than claims, or none is large "
      "enough.",
      "Claim less, add a disk, or claim another class."},
+    {"many_platforms", "The documents hold more than one Platform, and a tree is of one.",
+     "Name it with --platform."},
     {"memory_short",
      "The memory that engines may use, by the cgroup limit or MemAvailable, is less than a replica of this "
      "Model "
@@ -472,6 +474,8 @@ constexpr ReasonEntry kReasons[] = {
      "Write egress: nat, unless a mirror is in the network."},
     {"no_local_disks", "A local class has no disks: no pool and no host names it.",
      "Name it at a host or a pool, or write dynamic: true."},
+    {"no_platform", "There is no Platform in the documents, so there is nothing to render.",
+     "Add a document of kind Platform, or name the files that hold it."},
     {"no_port", "No free port was found for a replica on the loopback address.",
      "Close programs that hold many ports; see /proc/sys/net/ipv4/ip_local_port_range."},
     {"no_snapshots", "Volumes are to be copied by snapshots, which no class here can make.",
@@ -480,6 +484,10 @@ constexpr ReasonEntry kReasons[] = {
      "Write components.autoscaling.nodes: cluster-autoscaler, or one count."},
     {"none_and_more", "The word none stands beside others.", "Remove none, or the others."},
     {"not_a_directory", "The path exists and is not a directory.", "Name another path."},
+    {"not_a_tree",
+     "The folder holds files that render did not write. It writes into no such folder, because it removes "
+     "what an earlier render left there.",
+     "Name a new or empty folder, or one that render wrote."},
     {"not_enforced", "A bound is written that Kubernetes does not hold anybody to.",
      "Write it where the hint says."},
     {"not_enough_nodes",
@@ -510,6 +518,8 @@ constexpr ReasonEntry kReasons[] = {
      "that what "
      "was wanted is not there.",
      "Remove the field, or switch on the part that it belongs to."},
+    {"nothing_there", "The rendered tree has nothing at the path that was asked for.",
+     "Render without --only to see what there is."},
     {"nothing_to_serve", "There is a page to talk to models, and no model.", "Add a Model or a Provider."},
     {"nowhere_to_run", "Every node has a taint, and it is not said on which the parts of the platform run.",
      "Add components.placement, a pool without taints, or a pool."},

@@ -66,6 +66,15 @@ std::vector<FieldPlace> find_fields(std::string_view what) {
       const std::string path = folded(f.path);
       if (path == rest || path == "spec." + rest) found.push_back({kind, &f});
     }
+    // Through names and shared rows: platform.spec.pools.gpu.count.
+    const std::size_t dot = what.find('.');
+    if (found.empty() && dot != std::string_view::npos) {
+      const std::string_view tail = named ? what.substr(dot + 1) : what;
+      for (const std::string& path : {std::string(tail), fmt::format("spec.{}", tail)}) {
+        if (const Field* f = spec::resolve_field(kind, path); f != nullptr && found.empty())
+          found.push_back({kind, f});
+      }
+    }
     if (named) return found;
   }
   return found;

@@ -21,7 +21,7 @@ void add_schema(CommandLine& line) {
   auto kind = std::make_shared<std::string>();
   Word& word = line.root().sub("schema", "print the JSON Schema of a kind, for editors and checks");
   word.example("tidegate schema Model > model.schema.json").example("tidegate schema Route -o yaml");
-  word.argument("KIND", *kind, "Model, Provider, Route or Tenant");
+  word.argument("KIND", *kind, "Model, Provider, Route, Tenant, Platform or TrainingRun");
   word.output_flag();
   word.action_result([kind, &word](Terminal& terminal) -> Result<int> {
     std::vector<std::string_view> names;

@@ -12,6 +12,10 @@ namespace tg::catalog {
 namespace {
 
 constexpr auto kImages = std::to_array<Image>({
+    {"kube-bench", "docker.io/aquasec/kube-bench", "v0.15.0"},
+    {"kured", "ghcr.io/kubereboot/kured", "1.21.0"},
+    {"busybox", "docker.io/library/busybox", "1.37.0"},
+    {"curl", "docker.io/curlimages/curl", "8.17.0"},
     {"postgresql", "docker.io/library/postgres", "17.7-bookworm"},
     {"postgres-exporter", "quay.io/prometheuscommunity/postgres-exporter", "v0.18.1"},
     {"local-path-provisioner", "docker.io/rancher/local-path-provisioner", "v0.0.37"},

@@ -84,6 +84,8 @@ struct Alert {
   std::vector<Series> input{};
   std::string quiet{}, fires{};
   Labels expected{};
+  // What `{{ $value … }}` of the texts reads at `fires`. Empty: only that it fires is proven, not its texts.
+  std::string value{};
 };
 
 struct Query {

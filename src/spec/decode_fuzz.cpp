@@ -5,6 +5,7 @@
 #include <string>
 
 #include "spec/decode.hpp"
+#include "spec/usage.hpp"
 
 namespace {
 
@@ -16,7 +17,13 @@ void require(bool holds) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size > 64 << 10) return 0;
-  const auto result = tg::spec::decode({{"f.yaml", std::string(reinterpret_cast<const char*>(data), size)}});
+  const tg::spec::Source source{"f.yaml", std::string(reinterpret_cast<const char*>(data), size)};
+  // The same bytes as a document and as a later writing of it, for rendering.
+  const auto rendered = tg::spec::decode({source, source}, tg::spec::Purpose::platform);
+  for (const auto& f : rendered.findings) require(f.at.line >= 1 && !f.code.empty() && !f.str().empty());
+  const auto unread = tg::spec::unused(rendered.documents, {});
+  for (const auto& f : unread) require(f.at.line >= 1 && !f.path.empty());
+  const auto result = tg::spec::decode({source});
   for (const auto& f : result.findings) require(f.at.line >= 1 && !f.code.empty() && !f.str().empty());
   if (!result.ok()) return 0;
   const auto& d = result.documents;

@@ -18,6 +18,9 @@ std::string bound(Type type, double value) {
   switch (type) {
     case Type::duration:
       return format_duration(static_cast<Nanos>(value));
+    case Type::quantity:
+      if (value < 1024) return fmt::format("{:g}", value);
+      [[fallthrough]];
     case Type::bytes:
       return format_bytes(static_cast<std::uint64_t>(value));
     case Type::percent:

@@ -239,6 +239,8 @@ Json of_field(Mode mode, const Field& f) {
     case Type::url_path:
     case Type::qualified:
     case Type::label_value:
+    case Type::label:
+    case Type::dotted:
       return or_words(f, text_of(f.type));
     case Type::object_list: {
       Json schema{{"type", "array"}, {"items", object(mode, inside(f))}};
@@ -258,10 +260,6 @@ Json of_field(Mode mode, const Field& f) {
       return or_words(f, text_of(f.type));
     case Type::variable:
       return pattern(kVariablePattern);
-    case Type::label:
-      return pattern(kLabelPattern);
-    case Type::dotted:
-      return pattern(kDottedPattern);
     case Type::model_name:
       return pattern(kModelPattern);
     case Type::boolean:
@@ -293,7 +291,7 @@ Json of_field(Mode mode, const Field& f) {
     case Type::url:
       return pattern("^https?://[^@?#\\s]+$");
     case Type::source:
-      return pattern("^(file:///|hf://[^/]+/[^/]+/|https://[^/]+/|ollama://).+$");
+      return pattern("^(file:///|hf://[^/]+/|https://[^/]+/|ollama://).+$");
     case Type::digest:
       return pattern("^(sha256:)?[0-9a-fA-F]{64}$");
     case Type::choice:

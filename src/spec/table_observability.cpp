@@ -63,7 +63,7 @@ constexpr auto kObservability = std::to_array<Field>({
 
     row("spec.components.logs", T::object, "What programs write.").as("use"),
     row("spec.components.logs.use", T::choice, "Where it is kept.")
-        .of("loki")
+        .else_("loki where there are metrics, else none")
         .why("it is read in the same pages as the metrics")
         .words("loki|elasticsearch|files|cloudwatch|none"),
     row("spec.components.logs.collector", T::choice, "Who fetches it from the nodes.")

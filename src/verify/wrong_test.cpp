@@ -232,11 +232,12 @@ TEST(GoodDocuments, GiveNoError) {
       if (content->find("kind: Platform") == std::string::npos) continue;
       std::vector<spec::Source> sources;
       const std::vector<std::string> lines = lines_of(*content);
-      if (const std::size_t base = content->find("examples/");
-          std::string_view(folder) == "/examples/variants" && base != std::string::npos) {
-        const std::string name = content->substr(base, content->find(".yaml", base) + 5 - base);
+      constexpr std::string_view kOver = "# over ";
+      if (!lines.empty() && lines[0].starts_with(kOver)) {
+        const std::string name = "examples/" + lines[0].substr(kOver.size()) + ".yaml";
         const auto under = read_file(kRoot + "/" + name);
-        if (under) sources.push_back({name, *under});
+        ASSERT_TRUE(under) << name;
+        sources.push_back({name, *under});
       }
       sources.push_back({e.path().string(), *content});
       EXPECT_EQ(errors_of(sources), std::vector<std::string>()) << e.path();

@@ -7,6 +7,13 @@
 
 namespace tg::render {
 
+std::vector<Part> gpu(const Context&);
+std::vector<Part> host_metrics(const Context&);
+std::vector<Part> network(const Context&);
+std::vector<Part> upkeep(const Context&);
+
+// Who brings the software of GPUs: operator, host, none.
+std::string gpu_software(const Context&);
 
 std::vector<Part> storage(const Context&);
 std::vector<Part> certificates(const Context&);
@@ -39,6 +46,11 @@ struct ModelApi {
   bool ollama = false;  // speaks Ollama's own API; else OpenAI's below /v1, with a key
 };
 ModelApi model_api(const Context&);
+std::vector<Part> metrics_server(const Context&);
+std::vector<Part> monitoring_crds(const Context&);
+std::vector<Part> metrics(const Context&);
+std::vector<Part> logs(const Context&);
+std::vector<Part> traces(const Context&);
 
 // The pods of Prometheus, for edges to what they scrape.
 Peer prometheus_peer();
@@ -46,6 +58,8 @@ Peer prometheus_peer();
 // Collectors.
 std::vector<Part> backup(const Context&, const std::vector<Part>&);
 std::vector<Part> routes(const Context&, const std::vector<Part>&);
+std::vector<Part> alerts(const Context&, const std::vector<Part>&);
+std::vector<Part> dashboards(const Context&, const std::vector<Part>&);
 std::vector<Part> namespaces(const Context&, const std::vector<Part>&);
 std::vector<Part> network_policies(const Context&, const std::vector<Part>&);
 

@@ -109,6 +109,64 @@ void add_base(Part& part, const std::string& ns) {
   part.add(ns + ".yaml", std::move(dns));
 }
 
+// kube-system belongs to the distribution: its pods may go where they like, but only DNS, the API server's
+// calls (webhooks, aggregated APIs), scrapes and what parts declare comes in.
+void add_system(const Context& context, Part& part) {
+  const std::string ns = "kube-system";
+  Json deny = object("networking.k8s.io/v1", "NetworkPolicy", "default-deny-ingress", ns);
+  deny["spec"] = {{"podSelector", Json::object()}, {"policyTypes", Json::array({"Ingress"})}};
+  part.add(ns + ".yaml", std::move(deny));
+  const auto allow = [&](const std::string& name, const Labels& to, const Edge& edge) {
+    Json o = policy(ns, name, to, true);
+    o["metadata"]["annotations"] = {{"tidegate.dev/why", edge.why}};
+    Json rule{{"from", peer_json(context, edge.from)}};
+    if (Json ports = ports_json(edge); !ports.empty()) rule["ports"] = std::move(ports);
+    o["spec"]["ingress"] = Json::array({std::move(rule)});
+    part.add(ns + ".yaml", std::move(o));
+  };
+  const Labels dns{{"k8s-app", "kube-dns"}};
+  allow("dns", dns,
+        {.from = Peer::any_pod(),
+         .ports = {{"dns", 53, "UDP"}, {"dns-tcp", 53}},
+         .why = "every pod looks names up; answers that are too long come over TCP"});
+  allow("dns-nodes", dns,
+        {.from = Peer::nodes(),
+         .ports = {{"dns", 53, "UDP"}, {"dns-tcp", 53}, {"health", 8080}, {"ready", 8181}},
+         .why = "kubelets probe, pods in the network of their host ask"});
+  allow("metrics-server", {{"k8s-app", "metrics-server"}},
+        {.from = Peer::nodes(),
+         .ports = {{"https", 10250}, {"https", 4443}},
+         .why = "API servers ask for metrics of pods"});
+  allow("metrics-server-chart", {{"app.kubernetes.io/name", "metrics-server"}},
+        {.from = Peer::nodes(), .ports = {{"https", 10250}}, .why = "API servers ask for metrics of pods"});
+  // Webhooks that run here, whoever brought them: the API server calls from a node's address.
+  allow("api-server-calls", {},
+        {.from = Peer::api_server(),
+         .ports = {{"https", 443}, {"webhook", 8443}, {"webhook", 9443}, {"api", 6443}, {"kubelet", 10250}},
+         .why = "the API server calls webhooks and aggregated APIs"});
+  if (context.has("metrics")) {
+    allow("dns-scrapes", dns,
+          {.from = prometheus_peer(), .ports = {{"metrics", 9153}}, .why = "scrapes metrics"});
+  }
+  if (context.site() == Site::k3s && context.use("gateway") == "traefik") {
+    // k3s runs the gateway and its load balancer here.
+    allow("gateway", {{"app.kubernetes.io/name", "traefik"}},
+          {.from = Peer::everywhere(),
+           .ports = {{"web", 8000}, {"websecure", 8443}},
+           .why = "requests from outside"});
+    allow("gateway-probes", {{"app.kubernetes.io/name", "traefik"}},
+          {.from = Peer::nodes(), .ports = {{"traefik", 8080}}, .why = "kubelets probe"});
+    allow("load-balancer", {{"svccontroller.k3s.cattle.io/svcname", "traefik"}},
+          {.from = Peer::everywhere(),
+           .ports = {{"web", 80}, {"websecure", 443}},
+           .why = "requests from outside"});
+    if (context.has("metrics")) {
+      allow("gateway-scrapes", {{"app.kubernetes.io/name", "traefik"}},
+            {.from = prometheus_peer(), .ports = {{"metrics", 9100}}, .why = "scrapes metrics"});
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<Part> network_policies(const Context& context, const std::vector<Part>& parts) {
@@ -116,10 +174,12 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
   for (const Part& p : parts) {
     for (const Namespace& n : p.namespaces) ours.insert(n.name);
   }
+  const bool isolate = context.spec().flag("cluster.isolateSystem") && context.site() != Site::existing;
   // Namespace, selector, direction (true: ingress).
   std::map<std::tuple<std::string, Labels, bool>, Direction> all;
   const auto put = [&](const Peer& at, const Edge& edge, bool ingress) {
-    if (at.kind != Peer::Kind::pods || !ours.contains(at.ns)) return;
+    const bool system = isolate && ingress && at.ns == "kube-system";
+    if (at.kind != Peer::Kind::pods || (!ours.contains(at.ns) && !system)) return;
     Json rule = Json::object();
     rule[ingress ? "from" : "to"] = peer_json(context, ingress ? edge.from : edge.to);
     if (Json ports = ports_json(edge); !ports.empty()) rule["ports"] = std::move(ports);
@@ -138,6 +198,7 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
   Part part = component("network-policies");
   part.after = {"namespaces"};
   for (const std::string& ns : ours) add_base(part, ns);
+  if (isolate) add_system(context, part);
   for (auto& [key, direction] : all) {
     const auto& [ns, labels, ingress] = key;
     Json o = policy(ns, fmt::format("{}-{}", slug(labels), ingress ? "from" : "to"), labels, ingress);

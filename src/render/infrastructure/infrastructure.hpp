@@ -8,5 +8,8 @@
 
 namespace tg::render {
 
+std::vector<Part> existing(const Context&);
+std::vector<Part> k3s(const Context&);
+std::vector<Part> machines(const Context&);
 
 }  // namespace tg::render

@@ -41,7 +41,8 @@ Part postgresql_single(const Context& context, const std::string& name, const sp
       "postgresql.yaml",
       stateful_set(name, ns, 1, pod, {claim("data", spec.text("size"), context.default_storage_class())}));
   part.add("postgresql.yaml", service(name, ns, selector(name), {{"postgresql", kPostgres}}));
-  part.keeps.push_back({.kind = Keep::Kind::postgresql, .ns = ns, .name = name, .secret = name + "-postgresql"});
+  part.keeps.push_back(
+      {.kind = Keep::Kind::postgresql, .ns = ns, .name = name, .secret = name + "-postgresql"});
   return part;
 }
 

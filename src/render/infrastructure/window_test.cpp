@@ -1,0 +1,32 @@
+#include "render/infrastructure/window.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace tg::render {
+namespace {
+
+using testing::ElementsAre;
+
+TEST(Window, OneDay) {
+  const Window w = window("Sun 03:00-05:00", "Europe/Brussels");
+  EXPECT_THAT(w.days, ElementsAre("sun"));
+  EXPECT_EQ(w.from, "03:00");
+  EXPECT_EQ(w.to, "05:00");
+  EXPECT_EQ(w.text(), "sun 03:00-05:00 Europe/Brussels");
+}
+
+TEST(Window, RangesAndListsAndOverTheEndOfTheWeek) {
+  EXPECT_THAT(window("Mon-Wed,Sun 01:00-02:00", "UTC").days, ElementsAre("mon", "tue", "wed", "sun"));
+  EXPECT_THAT(window("Sat-Mon 01:00-02:00", "UTC").days, ElementsAre("mon", "sat", "sun"));
+}
+
+TEST(Window, DailyAndNever) {
+  EXPECT_EQ(window("daily 02:00-04:00", "UTC").days.size(), 7U);
+  EXPECT_EQ(window("daily 02:00-04:00", "UTC").text(), "daily 02:00-04:00 UTC");
+  EXPECT_TRUE(window("never", "UTC").days.empty());
+  EXPECT_EQ(window("never", "UTC").text(), "never");
+}
+
+}  // namespace
+}  // namespace tg::render

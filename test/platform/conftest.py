@@ -1,0 +1,38 @@
+"""Rendered trees for the tests: each example, alone and with the variants that change it."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+# Platforms whose every part renders; the others are decoded and checked, and render once their parts are there.
+EXAMPLES = ("webui-k3s",)
+
+
+TREES = EXAMPLES
+
+
+def documents(tree: str) -> list[str]:
+    example, *more = tree.split("+")
+    return [f"examples/{example}.yaml", *(f"examples/variants/{m}.yaml" for m in more)]
+
+
+@pytest.fixture(scope="session")
+def rendered(binary, tmp_path_factory):
+    """rendered("webui-k3s") is the folder of its tree; each is rendered once."""
+
+    @functools.cache
+    def render(tree: str) -> pathlib.Path:
+        out = tmp_path_factory.mktemp(tree.replace("+", "-"))
+        flags = [argument for document in documents(tree) for argument in ("-f", str(ROOT / document))]
+        done = subprocess.run(
+            [binary, "render", *flags, "-o", out], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return out
+
+    return render

@@ -1,0 +1,176 @@
+"""What holds for every rendered tree, judged by the programs that will read it."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import subprocess
+
+import pytest
+import yaml
+from conftest import ROOT, TREES, documents
+from lib import kube_facts, oracles
+from lib.oracles_values import ChartValues
+
+pytestmark = pytest.mark.parametrize("tree", TREES)
+
+# Charts whose keys are not known here: their values are not verified, which docs/operations.md says.
+UNKNOWN_CHARTS = ("prometheus-operator-crds", "rancher")
+# Namespaces that every cluster has.
+GIVEN = ("default", "kube-system", "kube-public", "kube-node-lease")
+
+
+def manifests(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Files that apply sends to the API server, as the plan lists them."""
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    return [folder / s["path"] for p in plan["phases"] for s in p["steps"] if s["kind"] == "manifests"]
+
+
+def objects(folder: pathlib.Path) -> list[dict]:
+    return [o for path in manifests(folder) for o in kube_facts.parse(path.read_text(encoding="utf-8"))]
+
+
+def files(folder: pathlib.Path, pattern: str) -> list[pathlib.Path]:
+    return sorted(p for p in folder.rglob(pattern) if p.is_file())
+
+
+def test_api_server_takes_every_object(tree, rendered, api_server):
+    everything = objects(rendered(tree))
+    assert everything
+    refused = [str(r) for r in api_server.dry_run(everything, namespaces=GIVEN) if not r.warning]
+    assert refused == []
+
+
+def test_kubeconform(tree, rendered):
+    oracle = oracles.Kubeconform()
+    oracles.need(oracle)
+    problems = [p for path in manifests(rendered(tree)) for p in oracle.check(path)]
+    assert oracles.errors(problems) == []
+
+
+def test_charts_read_every_value(tree, rendered):
+    problems = []
+    for pin in files(rendered(tree), "chart.yaml"):
+        chart = yaml.safe_load(pin.read_text(encoding="utf-8"))
+        if chart["chart"] in UNKNOWN_CHARTS:
+            continue
+        problems += ChartValues().check(pin.with_name("values.yaml"), chart=chart["chart"], version=chart["version"])
+    assert oracles.errors(problems) == []
+
+
+def test_scripts(tree, rendered):
+    oracles.need(oracles.shellcheck)
+    problems = [p for path in files(rendered(tree), "*.sh") for p in oracles.shellcheck.check(path)]
+    assert [str(p) for p in problems] == []
+
+
+def test_yaml_is_clean(tree, rendered):
+    oracle = oracles.Yamllint()
+    oracles.need(oracle)
+    found = [p for path in files(rendered(tree), "*.y*ml") if "templates" not in path.parts for p in oracle.check(path)]
+    assert oracles.errors(found) == []
+
+
+def test_pipelines(tree, rendered):
+    oracle = oracles.Actionlint()
+    workflows = files(rendered(tree), ".github/workflows/*.yml")
+    if not workflows:
+        return
+    oracles.need(oracle)
+    assert oracles.errors([p for path in workflows for p in oracle.check(path)]) == []
+
+
+def test_actions_are_pinned_by_commit(tree, rendered):
+    for path in files(rendered(tree), ".github/workflows/*.yml"):
+        for uses in re.findall(r"uses: (\S+)", path.read_text(encoding="utf-8")):
+            assert re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", uses), f"{path.name}: {uses}"
+
+
+def test_alerts(tree, rendered):
+    """Rules parse, and each alert fires and is silent when its test says so."""
+    rules = [p for p in files(rendered(tree), "*.yaml") if "kind: PrometheusRule" in p.read_text(encoding="utf-8")]
+    tests = [p for p in files(rendered(tree), "tests/*.test.yaml")]
+    if not rules:
+        return
+    oracles.need(oracles.PromtoolRules(), oracles.promtool_tests)
+    problems = [p for path in rules for p in oracles.PromtoolRules().check(path)]
+    problems += [p for path in tests for p in oracles.promtool_tests.check(path)]
+    assert oracles.errors(problems) == []
+    names = {
+        rule["alert"]
+        for path in rules
+        for o in kube_facts.parse(path.read_text(encoding="utf-8"))
+        for group in o["spec"]["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    }
+    tested = {
+        case["alertname"]
+        for path in tests
+        for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
+        for case in test.get("alert_rule_test", [])
+    }
+    assert names == tested
+
+
+def test_policies(tree, rendered):
+    suites = files(rendered(tree), "tests/suite.yaml")
+    if not suites:
+        return
+    gator = oracles.program("gator")
+    if gator is None:
+        pytest.skip("not run: gator: tools/oracles.sh gator builds it")
+    for suite in suites:
+        done = subprocess.run([gator, "verify", suite], capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_secret_is_rendered(tree, rendered):
+    assert [o["metadata"]["name"] for o in objects(rendered(tree)) if o["kind"] == "Secret"] == []
+    pattern = re.compile(
+        r"(?i)(BEGIN [A-Z ]*PRIVATE KEY|(password|secret|token|api[_-]?key)['\"]?\s*[:=]\s*['\"]?[A-Za-z0-9+/]{16,}['\"]?\s*$)",
+        re.M,
+    )
+    for path in files(rendered(tree), "*"):
+        if match := pattern.search(path.read_text(encoding="utf-8")):
+            pytest.fail(f"{path.relative_to(rendered(tree))}: {match[0]!r} looks like a secret")
+
+
+def test_every_workload_is_hardened(tree, rendered):
+    """Requests, memory limit, restricted security context, read-only root: for every pod of our own manifests."""
+    for o in objects(rendered(tree)):
+        for pod in kube_facts.pods_of([o]):
+            spec = pod["spec"]
+            name = f"{o['kind']}/{o['metadata']['name']}"
+            exempt = o["metadata"].get("annotations", {}).get("tidegate.dev/privileged-because")
+            for c in spec["containers"] + spec.get("initContainers", []):
+                where = f"{name}/{c['name']}"
+                assert ":" in c["image"].rsplit("/", 1)[-1], f"{where}: image without tag"
+                assert not c["image"].endswith(":latest"), where
+                assert c.get("resources", {}).get("requests", {}).get("memory"), f"{where}: no memory request"
+                assert c["resources"].get("limits", {}).get("memory"), f"{where}: no memory limit"
+                if exempt:
+                    continue
+                context = c["securityContext"]
+                assert context["allowPrivilegeEscalation"] is False, where
+                assert context["capabilities"]["drop"] == ["ALL"], where
+                assert context["readOnlyRootFilesystem"] is True, where
+            if not exempt:
+                assert spec["securityContext"]["runAsNonRoot"] is True, name
+                assert spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", name
+
+
+def test_same_bytes_twice(tree, rendered, binary, tmp_path):
+    flags = [argument for document in documents(tree) for argument in ("-f", str(ROOT / document))]
+    subprocess.run([binary, "render", *flags, "-o", tmp_path], check=True, capture_output=True, timeout=60)
+    done = subprocess.run(["diff", "-r", rendered(tree), tmp_path], capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+
+
+def test_diff_is_empty_for_the_same_document(tree, rendered, binary):
+    flags = [argument for document in documents(tree) for argument in ("-f", str(ROOT / document))]
+    done = subprocess.run(
+        [binary, "render", *flags, "--diff", rendered(tree)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
