@@ -65,7 +65,9 @@ void check_all(const spec::Documents& documents, std::string_view today, std::ve
   for (const spec::Document& d : documents.all) {
     if (d.kind != spec::DocumentKind::platform) continue;
     const spec::Reader spec = spec::Reader(documents, d).sub("spec");
-    check_platform({documents, d, spec, std::string(spec.chosen("infrastructure")), std::string(today)}, out);
+    const std::string site(spec.chosen("infrastructure"));
+    if (site.empty()) continue;  // found missing already
+    check_platform({documents, d, spec, site, std::string(today)}, out);
   }
 }
 
