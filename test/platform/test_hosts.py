@@ -6,18 +6,24 @@ The root is Debian 12 with the real packages of prepare.sh, load-balancer.sh and
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
 import os
 import pathlib
 import shutil
+import ssl
 import stat
 import subprocess
 import tarfile
+import tomllib
+import urllib.error
+import urllib.request
 
 import pytest
 import yaml
+from lib import kube
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 EXAMPLES = {"webui-k3s": ROOT / "examples/webui-k3s.yaml", "bare-metal": ROOT / "examples/bare-metal.yaml"}
@@ -70,12 +76,9 @@ def need(program: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def trees(binary, tmp_path_factory) -> dict[str, pathlib.Path]:
+def trees(rendered) -> dict[str, pathlib.Path]:
     """The infrastructure folder of each example."""
-    place = tmp_path_factory.mktemp("rendered")
-    for name, document in EXAMPLES.items():
-        run(binary, "render", "-f", document, "-o", place / name)
-    return {name: place / name / "infrastructure" for name in EXAMPLES}
+    return {name: rendered(name) / "infrastructure" for name in EXAMPLES}
 
 
 @pytest.fixture(scope="session", params=sorted(EXAMPLES))
@@ -143,12 +146,19 @@ def test_haproxy_keeps_watches_and_asks_for_readiness(trees):
     assert [(s[1], s[2]) for s in servers] == [(f"kube{i}", f"192.168.1.3{i}:6443") for i in (1, 2, 3)]
 
 
-def test_kubeadm_takes_its_settings(trees):
+def test_kubeadm_takes_its_settings(trees, tmp_path):
     kubeadm = need("kubeadm")
     files = sorted((trees["bare-metal"] / "files/hosts").rglob("kubeadm.yaml"))
     assert len(files) == 5
+    # It wants to see the file that a join brings.
+    way_in = tmp_path / "discovery.conf"
+    way_in.write_text("")
+    copy = tmp_path / "kubeadm.yaml"
     for path in files:
-        run(kubeadm, "config", "validate", "--config", path)
+        copy.write_text(path.read_text().replace("/run/tidegate/join/discovery.conf", str(way_in)))
+        run(kubeadm, "config", "validate", "--config", copy)
+    copy.write_text(files[0].read_text().replace("imagePullPolicy", "imagePulPolicy"))
+    assert run(kubeadm, "config", "validate", "--config", copy, check=False).returncode != 0
 
 
 def documents(path: pathlib.Path) -> dict[str, dict]:
@@ -210,8 +220,6 @@ def test_audit_never_holds_the_content_of_a_secret(tree):
 
 
 def test_containerd_settings_are_toml_of_version_3(trees):
-    import tomllib
-
     config = tomllib.loads((trees["bare-metal"] / "files/node/etc/containerd/config.toml").read_text())
     assert config["version"] == 3
     runtime = config["plugins"]["io.containerd.cri.v1.runtime"]["containerd"]
@@ -257,6 +265,65 @@ def test_swap_and_firewall_of_the_small_machine(trees):
     assert settings["failSwapOn"] is False and settings["memorySwap"] == {"swapBehavior": "LimitedSwap"}
     assert settings["systemReserved"] == {"cpu": "100m", "memory": "256Mi"}
     assert "6443 ip saddr @api accept" in (files / "all/etc/nftables/tidegate.nft").read_text()
+
+
+# --- the API server itself --------------------------------------------------------------------------------------------
+
+
+def status_without_login(server: kube.ApiServer, path: str) -> int:
+    context = ssl.create_default_context(cafile=str(server.folder / "tls/apiserver.crt"))
+    try:
+        return urllib.request.urlopen(server.url + path, context=context, timeout=60).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.slow
+def test_api_server_takes_its_files_and_encrypts(trees, tmp_path):
+    if reason := kube.unavailable():
+        pytest.skip(f"not run: {reason}")
+    tree = trees["bare-metal"]
+    encryption = tmp_path / "encryption.yaml"
+    key = base64.b64encode(os.urandom(32)).decode()
+    encryption.write_text((tree / "encryption.yaml").read_text().replace("GENERATED-AT-APPLY", key))
+    first = documents(tree / "files/hosts/kube1.telkom.be/etc/kubernetes/kubeadm.yaml")["ClusterConfiguration"]
+    flags = {a["name"]: a["value"] for a in first["apiServer"]["extraArgs"]}
+    del flags["kubelet-certificate-authority"], flags["enable-admission-plugins"]
+    flags["authentication-config"] = tree / "files/control-plane/etc/kubernetes/authentication/config.yaml"
+    flags["audit-policy-file"] = tree / "files/control-plane/etc/kubernetes/audit/policy.yaml"
+    flags["audit-log-path"] = tmp_path / "audit.log"
+    flags["encryption-provider-config"] = encryption
+    extra = [f"--{name}={value}" for name, value in flags.items()]
+    extra.append("--enable-admission-plugins=ExtendedResourceToleration")
+    with kube.ApiServer.start(tmp_path / "kube", extra) as server:
+        word = "kept-to-itself-" + os.urandom(4).hex()
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": word}}
+        assert server.request("POST", "/api/v1/namespaces/default/secrets", secret).status == 201
+        assert status_without_login(server, "/readyz") == 200, "load balancers ask without a login"
+        assert status_without_login(server, "/version") == 401
+    stored = b"".join(p.read_bytes() for p in (tmp_path / "kube/etcd").rglob("*") if p.is_file())
+    assert b"k8s:enc:secretbox:v1:key1:" in stored
+    assert word.encode() not in stored and base64.b64encode(word.encode()) not in stored
+    lines = [json.loads(line) for line in (tmp_path / "audit.log").read_text().splitlines()]
+    (made,) = [e for e in lines if e["verb"] == "create" and e.get("objectRef", {}).get("resource") == "secrets"]
+    assert made["level"] == "Metadata" and "requestObject" not in made
+
+
+@pytest.mark.slow
+def test_api_server_takes_the_files_of_k3s(trees, tmp_path):
+    if reason := kube.unavailable():
+        pytest.skip(f"not run: {reason}")
+    folder = trees["webui-k3s"] / "files/server/etc/rancher/k3s"
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    flags = dict(a.split("=", 1) for a in config["kube-apiserver-arg"])
+    del flags["enable-admission-plugins"]
+    flags |= {"audit-log-path": tmp_path / "audit.log", "anonymous-auth": "false"}  # k3s sets the latter itself
+    flags["authentication-config"] = folder / "authentication.yaml"
+    flags["audit-policy-file"] = folder / "audit-policy.yaml"
+    extra = [f"--{name}={value}" for name, value in flags.items()]
+    with kube.ApiServer.start(tmp_path / "kube", extra) as server:
+        assert server.request("GET", "/readyz").status == 200
+        assert status_without_login(server, "/version") == 401
 
 
 # --- in a throw-away root --------------------------------------------------------------------------------------------
@@ -457,8 +524,6 @@ def test_first_control_plane_is_made_once(trees, box):
     encryption = box.place / "etc/kubernetes/encryption/config.yaml"
     assert stat.S_IMODE(encryption.stat().st_mode) == 0o600
     (key,) = yaml.safe_load(encryption.read_text())["resources"][0]["providers"][0]["secretbox"]["keys"]
-    import base64
-
     assert len(base64.b64decode(key["secret"])) == 32
     once = box.state()
     box.run("/scripts/first-control-plane.sh", host)
