@@ -292,6 +292,8 @@ constexpr ReasonEntry kReasons[] = {
      "Start tidegate again; the journal has everything, and the sums are made from it."},
     {"loading", "The engine is loading its weights and cannot answer yet.",
      "Wait; requests through tidegate are held until it is ready."},
+    {"many_platforms", "The documents hold more than one Platform, and a tree is of one.",
+     "Name it with --platform."},
     {"memory_short",
      "The memory that engines may use, by the cgroup limit or MemAvailable, is less than a replica of this "
      "Model "
