@@ -195,7 +195,8 @@ Part envoy(const Context& context) {
          .input = {{"envoy_http_downstream_rq_xx{envoy_response_code_class=\"5\"}", "0+10x60"},
                    {"envoy_http_downstream_rq_completed", "0+100x60"}},
          .quiet = "3m",
-         .fires = "20m"});
+         .fires = "20m",
+         .value = "10%"});
   }
   return part;
 }

@@ -97,7 +97,8 @@ Alert xid() {
           .input = {{"DCGM_FI_DEV_XID_ERRORS{gpu=\"0\",Hostname=\"n1\"}", "0x5 79x10"}},
           .quiet = "4m",
           .fires = "8m",
-          .expected = {{"gpu", "0"}, {"Hostname", "n1"}}};
+          .expected = {{"gpu", "0"}, {"Hostname", "n1"}},
+          .value = "79"};
 }
 
 Alert hot() {
@@ -111,7 +112,8 @@ Alert hot() {
           .input = {{"DCGM_FI_DEV_GPU_TEMP{gpu=\"0\",Hostname=\"n1\"}", "90x30"}},
           .quiet = "9m",
           .fires = "12m",
-          .expected = {{"gpu", "0"}, {"Hostname", "n1"}}};
+          .expected = {{"gpu", "0"}, {"Hostname", "n1"}},
+          .value = "90"};
 }
 
 Dashboard dashboard() {

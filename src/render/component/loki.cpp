@@ -298,8 +298,7 @@ void watch(Part& part) {
 }
 
 void explain(const Context& context, Part& part) {
-  // Ours to name: an app of the document, else the namespace of the platform.
-  const std::string ns = context.name();
+  const Program program = example_program(context);
   part.sections.push_back(
       {.chapter = Section::Chapter::troubleshooting,
        .title = "Looking into logs",
@@ -307,11 +306,11 @@ void explain(const Context& context, Part& part) {
            "In Grafana, Explore, source Loki; the same queries stand in the dashboard \"Logs\". Streams have the "
            "labels namespace, app, container and level; pod and node are beside each line.\n\n"
            "```logql\n"
-           "# all lines of one program\n{{namespace=\"{0}\", app=\"api\"}}\n"
+           "# all lines of one program\n{{namespace=\"{0}\", app=\"{1}\"}}\n"
            "# lines with a word\n{{namespace=\"{0}\"}} |= \"error\"\n"
            "# fields of JSON lines\n{{namespace=\"{0}\"}} | json | line_format \"{{{{.level}}}} {{{{.msg}}}}\"\n"
            "```",
-           ns)});
+           program.ns, program.app)});
   part.sections.push_back({.chapter = Section::Chapter::monthly,
                            .title = "Room for logs",
                            .text = fmt::format("Logs older than {} days are removed by Loki's compactor. Who writes "

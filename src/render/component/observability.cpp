@@ -18,6 +18,17 @@ std::string logs_use(const Context& context) {
 
 bool loki(const Context& context) { return logs_use(context) == "loki"; }
 
+Program example_program(const Context& context) {
+  Program out;
+  for (const auto& [name, app] : context.spec().named("apps")) {
+    const std::string tenant = app.text("tenant");
+    if (out.app.empty()) out = {tenant.empty() ? context.name() : tenant, name};
+  }
+  if (out.app.empty() && context.use("chat") == "open-webui") out = {"chat", "open-webui"};
+  if (out.app.empty()) out = {std::string(kMetricsNamespace), "prometheus"};
+  return out;
+}
+
 bool loki_distributed(const Context& context) {
   return loki(context) && context.component("logs").text("mode") == "distributed";
 }
