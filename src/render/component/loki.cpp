@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "render/component/components.hpp"
 #include "render/component/logs.hpp"
@@ -50,6 +51,16 @@ Store store(const Context& context) {
   return {"filesystem", "filesystem", {}};
 }
 
+// Storage accounts have small letters and digits only, at most 24.
+std::string azure_account(std::string_view bucket) {
+  std::string out;
+  for (const char c : bucket) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0)
+      out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return out.substr(0, 24);
+}
+
 Json storage_json(const Context& context, const Store& s, Part& part) {
   Json out{{"type", s.type}};
   if (s.type == "filesystem") return out;
@@ -70,7 +81,7 @@ Json storage_json(const Context& context, const Store& s, Part& part) {
                             .reference = "the credentials of the bucket " + s.bucket,
                             .why = "Loki writes to the bucket"});
   } else if (context.site() == Site::azure) {
-    out["azure"] = {{"accountName", s.bucket}, {"useFederatedToken", true}};
+    out["azure"] = {{"accountName", azure_account(s.bucket)}, {"useFederatedToken", true}};
   }
   part.edges.push_back({.from = Peer::pods(kNs, {{"app.kubernetes.io/name", "loki"}}),
                         .to = Peer::everywhere(),
@@ -205,6 +216,11 @@ Json loki_values(const Context& context, Part& part) {
       out[key]["extraArgs"] = Json::array({"-config.expand-env=true"});
       out[key]["extraEnvFrom"] = from;
     }
+  }
+  if (s.type == "azure") {
+    out["serviceAccount"] = {
+        {"annotations", {{"azure.workload.identity/client-id", "output:logs_client_id"}}}};
+    out["loki"]["podLabels"] = {{"azure.workload.identity/use", "true"}};
   }
   out["lokiCanary"] = {{"enabled", false}};
   out["test"] = {{"enabled", false}};

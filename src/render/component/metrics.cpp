@@ -263,6 +263,12 @@ void explain(const Context& context, Part& part) {
                "-c alertmanager -- amtool --alertmanager.url=http://localhost:9093 alert query severity=critical`. "
                "Nothing is measured where `up == 0`."});
   part.sections.push_back(
+      {.chapter = Section::Chapter::daily,
+       .title = "Room on disks",
+       .text = "The dashboard \"Cluster\" has every volume, \"Nodes\" every disk. In Prometheus: "
+               "`topk(5, kubelet_volume_stats_used_bytes / kubelet_volume_stats_capacity_bytes)`. At 85 % an alert "
+               "comes."});
+  part.sections.push_back(
       {.chapter = Section::Chapter::monthly,
        .title = "Room for measurements",
        .text = fmt::format(

@@ -11,9 +11,9 @@ namespace observability {
 bool stack(const Context& context) { return context.use("metrics") == "prometheus"; }
 
 std::string logs_use(const Context& context) {
-  std::string use = context.use("logs");
-  if (use.empty()) use = context.use("metrics") == "none" ? "none" : "loki";
-  return use;
+  // A cluster that is too small for metrics is for logs, too.
+  const bool asked = context.spec().has("components.logs");
+  return !asked && context.use("metrics") == "none" ? std::string("none") : context.use("logs");
 }
 
 bool loki(const Context& context) { return logs_use(context) == "loki"; }
