@@ -27,6 +27,15 @@ constexpr auto kImages = std::to_array<Image>({
     {"velero-plugin-for-aws", "docker.io/velero/velero-plugin-for-aws", "v1.14.1"},
     {"velero-plugin-for-gcp", "docker.io/velero/velero-plugin-for-gcp", "v1.14.1"},
     {"velero-plugin-for-microsoft-azure", "docker.io/velero/velero-plugin-for-microsoft-azure", "v1.14.1"},
+    {"cnpg-postgresql-16", "ghcr.io/cloudnative-pg/postgresql", "16.11-standard-trixie"},
+    {"cnpg-postgresql-17", "ghcr.io/cloudnative-pg/postgresql", "17.7-standard-trixie"},
+    {"cnpg-postgresql-18", "ghcr.io/cloudnative-pg/postgresql", "18.1-standard-trixie"},
+    {"cnpg-timescaledb-17", "ghcr.io/clevyr/cloudnativepg-timescale", "17.5"},
+    {"llama-server", "ghcr.io/ggml-org/llama.cpp", "server-b11176"},
+    {"llama-server-cuda", "ghcr.io/ggml-org/llama.cpp", "server-cuda-b11176"},
+    {"vllm", "docker.io/vllm/vllm-openai", "v0.18.2"},
+    {"ollama", "docker.io/ollama/ollama", "0.32.15"},
+    {"tidegate", "ghcr.io/tidegate/tidegate", "0.1.0"},
     {"kubectl", "registry.k8s.io/kubectl", "v1.35.8"},
 });
 

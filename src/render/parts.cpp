@@ -33,8 +33,16 @@ constexpr auto kEntries = std::to_array<Entry>({
     {.name = "serving", .order = 50, .build = serving},
     {.name = "chat", .order = 52, .build = chat},
     {.name = "upkeep", .order = 80, .build = upkeep},
+    {.name = "scaling", .order = 24, .build = scaling},
+    {.name = "operators", .order = 30, .build = operators},
+    {.name = "serving", .order = 50, .build = serving},
+    {.name = "chat", .order = 52, .build = chat},
+    {.name = "training", .order = 54, .build = training},
     // workloads
     {.name = "data", .build = data},
+    {.name = "tenants", .build = tenants},
+    {.name = "training-runs", .build = training_runs},
+    {.name = "apps", .build = apps},
     // delivery
     {.name = "updates", .build = updates},
     // collectors: parts that need all before them; each sees what those above it made

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "render/component/components.hpp"
+#include "render/workload/workloads.hpp"
 
 namespace tg::render {
 
@@ -90,6 +91,8 @@ std::vector<Part> chat(const Context& context) {
     part.secrets.push_back({.name = "open-webui-key",
                             .ns = kNamespace,
                             .keys = {"key"},
+                            .from = SecretNeed::From::reference,
+                            .reference = "tidegate key open-webui",
                             .why = "the chat's own key at the gateway"});
   }
   part.releases.push_back(
@@ -99,16 +102,11 @@ std::vector<Part> chat(const Context& context) {
                         .to = api.pods,
                         .ports = {{"http", api.port}},
                         .why = "asks the models"});
-  if (const std::string database = spec.text("database"); !database.empty()) {
-    part.secrets.push_back({.name = database + "-postgresql",
-                            .ns = kNamespace,
-                            .keys = {"url"},
-                            .from = SecretNeed::From::reference,
-                            .reference = fmt::format("copy of data/{}-postgresql", database),
-                            .why = "stores its chats in PostgreSQL"});
+  if (const auto database = data_api(context, spec.text("database"))) {
+    part.secrets.push_back(copy_of_data_secret(*database, kNamespace, "stores its chats in PostgreSQL"));
     part.edges.push_back({.from = Peer::pods(kNamespace, pods()),
-                          .to = Peer::pods("data", selector(database)),
-                          .ports = {{"postgresql", 5432}},
+                          .to = database->peer,
+                          .ports = {{"postgresql", database->port}},
                           .why = "stores its chats"});
   }
   if (const std::string host = spec.text("host"); !host.empty()) {

@@ -23,6 +23,9 @@ std::vector<Part> secrets(const Context&, const std::vector<Part>&);
 std::vector<Part> mesh(const Context&, const std::vector<Part>&);
 std::vector<Part> serving(const Context&);
 std::vector<Part> chat(const Context&);
+std::vector<Part> scaling(const Context&);
+std::vector<Part> operators(const Context&);
+std::vector<Part> training(const Context&);
 
 // The namespace and name of the Gateway that everything published hangs on.
 inline constexpr const char* kGatewayNamespace = "gateway-system";
@@ -51,6 +54,13 @@ std::vector<Part> monitoring_crds(const Context&);
 std::vector<Part> metrics(const Context&);
 std::vector<Part> logs(const Context&);
 std::vector<Part> traces(const Context&);
+// serving: tidegate, when there is something to serve.
+bool tidegate_serves(const Context&);
+ModelApi tidegate_api();
+std::vector<Part> tidegate_serving(const Context&);
+
+// What runs TrainingRuns; "none" if nothing does.
+std::string training_use(const Context&);
 
 // The pods of Prometheus, for edges to what they scrape.
 Peer prometheus_peer();

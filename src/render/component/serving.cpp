@@ -100,11 +100,13 @@ ModelApi model_api(const Context& context) {
             .url = fmt::format("http://ollama.{}.svc:{}", kNamespace, kOllama),
             .ollama = true};
   }
+  if (tidegate_serves(context)) return tidegate_api();
   return {};
 }
 
 std::vector<Part> serving(const Context& context) {
   if (context.use("serving") == "ollama") return {ollama(context)};
+  if (tidegate_serves(context)) return tidegate_serving(context);
   return {};
 }
 
