@@ -27,6 +27,10 @@ constexpr auto kImages = std::to_array<Image>({
     {"velero-plugin-for-aws", "docker.io/velero/velero-plugin-for-aws", "v1.14.1"},
     {"velero-plugin-for-gcp", "docker.io/velero/velero-plugin-for-gcp", "v1.14.1"},
     {"velero-plugin-for-microsoft-azure", "docker.io/velero/velero-plugin-for-microsoft-azure", "v1.14.1"},
+    {"cluster-autoscaler", "registry.k8s.io/autoscaling/cluster-autoscaler", "v1.35.0"},
+    // 1.82.7 and 1.82.8 carried somebody else's code: a version is taken only after it was looked at.
+    {"litellm", "ghcr.io/berriai/litellm", "v1.105.0"},
+    {"ollama", "docker.io/ollama/ollama", "0.32.15"},
     {"kubectl", "registry.k8s.io/kubectl", "v1.35.8"},
 });
 

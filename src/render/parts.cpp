@@ -5,7 +5,10 @@
 #include <cstdlib>
 
 #include "render/component/components.hpp"
+#include "render/component/continuous.hpp"
+#include "render/component/knative.hpp"
 #include "render/delivery/delivery.hpp"
+#include "render/infrastructure/cluster_api.hpp"
 #include "render/infrastructure/infrastructure.hpp"
 #include "render/workload/workloads.hpp"
 
@@ -18,12 +21,15 @@ constexpr auto kEntries = std::to_array<Entry>({
     {.name = "existing", .build = existing},
     {.name = "k3s", .build = k3s},
     {.name = "machines", .build = machines},
+    {.name = "forward", .build = forward},
     // components
     {.name = "storage", .order = 8, .build = storage},
     {.name = "certificates", .order = 12, .build = certificates},
     {.name = "gateway", .order = 15, .build = gateway},
     {.name = "serving", .order = 50, .build = serving},
     {.name = "chat", .order = 52, .build = chat},
+    {.name = "knative", .order = 49, .build = knative},
+    {.name = "gitops-controller", .order = 84, .build = gitops_controller},
     {.name = "network", .order = 2, .build = network},
     {.name = "gpu", .order = 20, .build = gpu},
     {.name = "host-metrics", .order = 41, .build = host_metrics},
@@ -48,6 +54,9 @@ constexpr auto kEntries = std::to_array<Entry>({
     {.name = "dashboards", .order = 44, .collect = dashboards},
     {.name = "namespaces", .order = 0, .collect = namespaces},
     {.name = "network-policies", .order = 5, .collect = network_policies},
+    // what hands all of the others on
+    {.name = "gitops", .order = 85, .collect = gitops},
+    {.name = "cluster-api", .collect = cluster_api},
 });
 
 }  // namespace
