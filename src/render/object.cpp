@@ -7,7 +7,8 @@ namespace tg::render {
 namespace {
 
 void put(Json& out, const char* key, Json value) {
-  if (!value.empty()) out[key] = std::move(value);
+  const bool nothing = value.is_string() ? value.get_ref<const std::string&>().empty() : value.empty();
+  if (!nothing) out[key] = std::move(value);
 }
 
 Json port_json(const Port& port) {

@@ -23,6 +23,8 @@ constexpr auto kEntries = std::to_array<Entry>({
     {.name = "machines", .build = machines},
     {.name = "forward", .build = forward},
     // components
+    {.name = "network", .order = 2, .build = network},
+    {.name = "monitoring-crds", .order = 6, .build = monitoring_crds},
     {.name = "storage", .order = 8, .build = storage},
     {.name = "certificates", .order = 12, .build = certificates},
     {.name = "gateway", .order = 15, .build = gateway},
@@ -36,22 +38,27 @@ constexpr auto kEntries = std::to_array<Entry>({
     {.name = "upkeep", .order = 80, .build = upkeep},
     {.name = "monitoring-crds", .order = 6, .build = monitoring_crds},
     {.name = "metrics-server", .order = 18, .build = metrics_server},
+    {.name = "gpu", .order = 20, .build = gpu},
     {.name = "metrics", .order = 40, .build = metrics},
+    {.name = "host-metrics", .order = 41, .build = host_metrics},
     {.name = "logs", .order = 46, .build = logs},
     {.name = "traces", .order = 48, .build = traces},
+    {.name = "serving", .order = 50, .build = serving},
+    {.name = "chat", .order = 52, .build = chat},
+    {.name = "upkeep", .order = 80, .build = upkeep},
     // workloads
     {.name = "data", .build = data},
     // delivery
     {.name = "updates", .build = updates},
-    // collectors: parts that need all others
-    {.name = "pipeline", .collect = pipeline},
+    // collectors: parts that need all before them; each sees what those above it made
+    {.name = "backup", .order = 60, .collect = backup},
+    {.name = "alerts", .order = 42, .collect = alerts},
+    {.name = "dashboards", .order = 44, .collect = dashboards},
+    {.name = "routes", .order = 70, .collect = routes},
     {.name = "secrets", .order = 10, .collect = secrets},
     {.name = "mesh", .order = 26, .collect = mesh},
     {.name = "policy", .order = 28, .collect = policy},
-    {.name = "backup", .order = 60, .collect = backup},
-    {.name = "routes", .order = 70, .collect = routes},
-    {.name = "alerts", .order = 42, .collect = alerts},
-    {.name = "dashboards", .order = 44, .collect = dashboards},
+    {.name = "pipeline", .collect = pipeline},
     {.name = "namespaces", .order = 0, .collect = namespaces},
     {.name = "network-policies", .order = 5, .collect = network_policies},
     // what hands all of the others on

@@ -224,7 +224,10 @@ class ApiServer:
         assert definition_kind
         refused, waiting = [], []
         for definition in definitions:
-            answer = self.apply(definition_kind, definition, dry=False)
+            # Making is three times as quick as applying, and an own definition is made once.
+            answer = self.request("POST", f"{definition_kind.path()}?fieldValidation=Strict", definition)
+            if answer.status == 409:
+                answer = self.apply(definition_kind, definition, dry=False)
             if answer.status >= 300:
                 refused.append(Refusal(title(definition), answer.body.get("message", "?"), answer.status))
                 continue

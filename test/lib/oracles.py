@@ -220,7 +220,8 @@ def json_schemas() -> pathlib.Path:
 
 
 class KubeScore(Oracle):
-    """Critical findings are problems, the others warnings. `ignore` names checks, as kube-score calls them."""
+    """A file, or a folder of .yaml files. Critical findings are problems, the others warnings. `ignore` names checks,
+    as kube-score calls them."""
 
     name = "kube-score"
     programs = ("kube-score",)
@@ -229,7 +230,8 @@ class KubeScore(Oracle):
 
     def judge(self, path: pathlib.Path, ignore: Iterable[str] = ()) -> list[Problem]:
         flags = [f for name in ignore for f in ("--ignore-test", name)]
-        ended = run(program("kube-score"), "score", "--output-format", "json", *flags, path)
+        files = sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
+        ended = run(program("kube-score"), "score", "--output-format", "json", *flags, *files)
         try:
             objects = json.loads(ended.stdout)
         except ValueError:

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "render/component/alert_rules.hpp"
+#include "render/component/components.hpp"
 #include "render/component/observability.hpp"
 
 namespace tg::render::observability {
@@ -46,7 +47,7 @@ std::string cpu(const std::string& workload) {
 }
 
 std::string gpu(const std::string& workload) {
-  const std::string match = pods(workload, "exported_pod");
+  const std::string match = pods(workload);
   return fmt::format("max by (Hostname, gpu) (DCGM_FI_DEV_GPU_UTIL{})",
                      match.empty() ? match : "{" + match.substr(2) + "}");
 }
@@ -93,7 +94,7 @@ void prove(Alert& a, const Measure& m, const std::string& workload, double share
     a.expected = labels;
     begins = 6;
   } else if (m.field == "gpu") {
-    a.input = {{fmt::format("DCGM_FI_DEV_GPU_UTIL{{Hostname=\"n1\",gpu=\"0\",exported_pod=\"{}\"}}", pod),
+    a.input = {{fmt::format("DCGM_FI_DEV_GPU_UTIL{{Hostname=\"n1\",gpu=\"0\",pod=\"{}\"}}", pod),
                 fmt::format("0x4 {}x{}", above * 100, length)}};
     a.expected = {{"Hostname", "n1"}, {"gpu", "0"}};
   } else {
@@ -150,6 +151,9 @@ AlertGroup document_alerts(const Context& context, const std::vector<Part>& part
       alert.description = "A rule of the document.";
       ++measures;
     }
+    if (rule.has("gpu") && gpu_software(context) == "none")
+      context.refuse("no_gpu", rule.at("gpu"), rule.where("gpu"), "nothing measures GPUs on this platform",
+                     "give a pool gpu: {vendor: nvidia}");
     if (measures == 0) {
       context.refuse("required", rule.at("severity"), rule.where("memory"),
                      fmt::format("{} says nothing that could be measured", name),

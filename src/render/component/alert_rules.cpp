@@ -159,7 +159,7 @@ AlertGroup workloads() {
        .expected = {{"namespace", "data"}, {"statefulset", "app"}}});
   out.alerts.push_back(
       {.name = "TargetDown",
-       .expr = "max by (namespace, job) (1 - up) == 1",
+       .expr = "max by (namespace, job) (up) == 0",
        .duration = "10m",
        .severity = "warning",
        .summary = "Nothing is measured of {{ $labels.namespace }}/{{ $labels.job }}",
@@ -336,7 +336,7 @@ std::string bare(std::string_view selector) { return std::string(selector.substr
 AlertGroup requests(const Traffic& t) {
   AlertGroup out{"requests", {}};
   out.alerts.push_back(
-      {.name = "ErrorRateHigh",
+      {.name = "GatewayErrorRateHigh",
        .expr = fmt::format("sum(rate({}[5m]))\n/ sum(rate({}[5m]))\n> 0.05", t.failed, t.all),
        .duration = "5m",
        .severity = "critical",
@@ -372,21 +372,6 @@ AlertGroup requests(const Traffic& t) {
 AlertGroup certificates() {
   const Labels one{{"namespace", "gateway-system"}, {"name", "example-com"}};
   AlertGroup out{"certificates", {}};
-  out.alerts.push_back(
-      {.name = "CertificateExpiresSoon",
-       .expr = "min by (namespace, name) (certmanager_certificate_expiration_timestamp_seconds) - time() "
-               "< 7 * 24 * 3600",
-       .duration = "10m",
-       .severity = "critical",
-       .summary = "Certificate {{ $labels.namespace }}/{{ $labels.name }} expires in less than seven days",
-       .description = "It should have been renewed weeks ago; browsers will refuse it.",
-       .action = "`kubectl -n NAMESPACE describe certificate NAME`, then its order and challenge; "
-                 "`kubectl -n cert-manager logs deployment/cert-manager`.",
-       // Seven days and half an hour after the start.
-       .input = {{series("certmanager_certificate_expiration_timestamp_seconds", one), "606600x60"}},
-       .quiet = "40m",
-       .fires = "41m",
-       .expected = one});
   out.alerts.push_back(
       {.name = "CertificateNotReady",
        .expr = "max by (namespace, name) (certmanager_certificate_ready_status{condition=\"True\"}) == 0",
@@ -511,44 +496,6 @@ void add_data(const std::set<std::string>& used, bool small, std::vector<AlertGr
   }
 }
 
-bool gpus(const Context& context) {
-  for (const auto& [name, pool] : context.spec().named("pools")) {
-    const std::string vendor = pool.text("gpu.vendor");
-    if (!vendor.empty() && vendor != "none") return context.use("gpu") != "none";
-  }
-  return false;
-}
-
-AlertGroup gpu() {
-  const Labels card{{"gpu", "0"}, {"Hostname", "n1"}};
-  AlertGroup out{"gpu", {}};
-  out.alerts.push_back({.name = "GpuError",
-                        .expr = "max by (Hostname, gpu) (DCGM_FI_DEV_XID_ERRORS) > 0",
-                        .severity = "critical",
-                        .summary = "GPU {{ $labels.gpu }} of {{ $labels.Hostname }} reports XID {{ $value }}",
-                        .description = "Programs on it may hang or compute wrongly.",
-                        .action = "NVIDIA's table of XID errors says which are the card's. Drain the node and "
-                                  "restart it; replace a card that fails again.",
-                        .input = {{series("DCGM_FI_DEV_XID_ERRORS", card), "0x5 79x10"}},
-                        .quiet = "4m",
-                        .fires = "7m",
-                        .expected = card,
-                        .value = "79"});
-  out.alerts.push_back({.name = "GpuHot",
-                        .expr = "max by (Hostname, gpu) (DCGM_FI_DEV_GPU_TEMP) > 88",
-                        .duration = "10m",
-                        .severity = "warning",
-                        .summary = "GPU {{ $labels.gpu }} of {{ $labels.Hostname }} is at {{ $value }} degrees",
-                        .description = "It lowers its clock, and everything on it gets slower.",
-                        .action = "Look at fans and air of the machine.",
-                        .input = {{series("DCGM_FI_DEV_GPU_TEMP", card), "91x20"}},
-                        .quiet = "9m",
-                        .fires = "10m",
-                        .expected = card,
-                        .value = "91"});
-  return out;
-}
-
 }  // namespace
 
 std::vector<AlertGroup> built_in_alerts(const Context& context) {
@@ -561,7 +508,6 @@ std::vector<AlertGroup> built_in_alerts(const Context& context) {
   std::set<std::string> data;
   for (const auto& [name, service] : context.spec().named("data")) data.insert(service.text("use"));
   add_data(data, context.small(), out);
-  if (gpus(context)) out.push_back(gpu());
   return out;
 }
 

@@ -115,9 +115,9 @@ void journal(Lines& out) {
   out.close();
 }
 
-void audit(Lines& out) {
+void audit(Lines& out, std::string_view folder) {
   out.open("local.file_match \"audit\"");
-  out.line("path_targets = [{ \"__path__\" = \"/var/log/kubernetes/audit/*.log\", \"job\" = \"audit\" }]");
+  out.line(fmt::format("path_targets = [{{ \"__path__\" = \"{}/audit.log\", \"job\" = \"audit\" }}]", folder));
   out.close();
 
   out.open("loki.source.file \"audit\"");
@@ -137,7 +137,7 @@ std::string alloy_config(const Context& context, std::string_view push) {
   pods(out);
   const bool own_machines = context.site() == Site::machines || context.site() == Site::k3s;
   if (own_machines) journal(out);
-  if (own_machines && context.spec().text("cluster.audit") != "none") audit(out);
+  if (own_machines && context.spec().text("cluster.audit") != "none") audit(out, context.site() == Site::k3s ? kK3sLogs : "/var/log/kubernetes/audit");
   out.open("loki.write \"store\"");
   out.open("endpoint");
   out.line(fmt::format("url = \"{}\"", push));

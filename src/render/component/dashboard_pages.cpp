@@ -273,23 +273,6 @@ Dashboard postgresql(const std::string& title, const std::string& uid, bool own_
   return out;
 }
 
-Dashboard gpu() {
-  return {.uid = "gpu",
-          .title = "GPUs",
-          .folder = "Platform",
-          .panels = {
-              graph("Use", "percent", {{"DCGM_FI_DEV_GPU_UTIL", "{{Hostname}} {{gpu}}"}}),
-              graph("Memory", "percentunit",
-                    {{"DCGM_FI_DEV_FB_USED / (DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE)", "{{Hostname}} {{gpu}}"}}),
-              graph("Temperature", "celsius", {{"DCGM_FI_DEV_GPU_TEMP", "{{Hostname}} {{gpu}}"}}),
-              graph("Power", "watt", {{"DCGM_FI_DEV_POWER_USAGE", "{{Hostname}} {{gpu}}"}}),
-              graph("Errors (XID)", "short", {{"DCGM_FI_DEV_XID_ERRORS", "{{Hostname}} {{gpu}}"}}),
-              graph("GPUs asked for and there", "short",
-                    {{"sum(kube_pod_container_resource_requests{resource=\"nvidia_com_gpu\"})", "asked for"},
-                     {"sum(kube_node_status_allocatable{resource=\"nvidia_com_gpu\"})", "there"}}),
-          }};
-}
-
 // The three ways of asking that the runbook explains, ready to be changed.
 Dashboard log_pages(const std::string& ns) {
   Panel by_level = graph("Lines by level", "short",
@@ -310,14 +293,6 @@ Dashboard log_pages(const std::string& ns) {
                      lines("Machines", "{job=\"journal\"}")}};
 }
 
-bool gpus(const Context& context) {
-  for (const auto& [name, pool] : context.spec().named("pools")) {
-    const std::string vendor = pool.text("gpu.vendor");
-    if (!vendor.empty() && vendor != "none") return context.use("gpu") != "none";
-  }
-  return false;
-}
-
 }  // namespace
 
 std::vector<Dashboard> built_in_dashboards(const Context& context) {
@@ -332,7 +307,6 @@ std::vector<Dashboard> built_in_dashboards(const Context& context) {
   if (data.contains("postgresql")) out.push_back(postgresql("PostgreSQL", "postgresql", own_operator));
   if (data.contains("valkey")) out.push_back(valkey());
   if (data.contains("kafka")) out.push_back(kafka());
-  if (gpus(context)) out.push_back(gpu());
   if (loki(context)) out.push_back(log_pages(context.spec().named("apps").empty() && context.has("chat") ? "chat" : context.name()));
   return out;
 }

@@ -11,6 +11,9 @@ namespace tg::render::observability {
 // Collectors read the files of the machine: apart, so that the store stays restricted.
 inline constexpr std::string_view kCollectorNamespace = "log-collector";
 
+// Where the server of k3s writes its audit log.
+inline constexpr std::string_view kK3sLogs = "/var/lib/rancher/k3s/server/logs";
+
 void add_loki(const Context& context, Part& part);
 void add_log_files(const Context& context, Part& part);
 void add_elasticsearch(const Context& context, Part& part);

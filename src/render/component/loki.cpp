@@ -1,6 +1,7 @@
 // Loki with Alloy: one program on a volume, or one for each task over a bucket.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "render/component/components.hpp"
@@ -95,7 +96,7 @@ Json loki_json(const Context& context, const Store& s, Part& part) {
   // A period alone removes nothing: the compactor does, when it is told to.
   out["limits_config"] = {{"retention_period", fmt::format("{}h", days * 24)},
                           {"reject_old_samples", true},
-                          {"reject_old_samples_max_age", "168h"},
+                          {"reject_old_samples_max_age", fmt::format("{}h", std::min(days, 7) * 24)},
                           {"max_query_lookback", fmt::format("{}h", days * 24)},
                           {"allow_structured_metadata", true},
                           {"volume_enabled", true},
@@ -221,8 +222,16 @@ Json alloy_values(const Context& context) {
   alloy["enableReporting"] = false;
   // Where it stopped reading survives the pod.
   alloy["storagePath"] = "/var/lib/alloy/data";
-  alloy["mounts"] = {{"varlog", true},
-                     {"extra", Json::array({{{"name", "positions"}, {"mountPath", "/var/lib/alloy"}}})}};
+  Json mounts = Json::array({{{"name", "positions"}, {"mountPath", "/var/lib/alloy"}}});
+  Json volumes = Json::array(
+      {{{"name", "positions"}, {"hostPath", {{"path", "/var/lib/alloy"}, {"type", "DirectoryOrCreate"}}}}});
+  if (context.site() == Site::k3s) {
+    // The server of k3s keeps its audit log with its data.
+    mounts.push_back({{"name", "k3s"}, {"mountPath", kK3sLogs}, {"readOnly", true}});
+    volumes.push_back(
+        {{"name", "k3s"}, {"hostPath", {{"path", kK3sLogs}, {"type", "DirectoryOrCreate"}}}});
+  }
+  alloy["mounts"] = {{"varlog", true}, {"extra", std::move(mounts)}};
   // Log files belong to root.
   alloy["securityContext"] = {{"runAsUser", 0},
                               {"runAsGroup", 0},
@@ -236,10 +245,7 @@ Json alloy_values(const Context& context) {
   out["controller"] = {
       {"type", "daemonset"},
       {"tolerations", Json::array({{{"operator", "Exists"}}})},
-      {"volumes",
-       {{"extra",
-         Json::array({{{"name", "positions"},
-                       {"hostPath", {{"path", "/var/lib/alloy"}, {"type", "DirectoryOrCreate"}}}}})}}}};
+      {"volumes", {{"extra", std::move(volumes)}}}};
   out["serviceMonitor"] = {{"enabled", stack(context)}};
   return out;
 }

@@ -6,10 +6,6 @@
 
 namespace tg::render {
 
-Peer prometheus_peer() {
-  return Peer::pods(std::string(observability::kMetricsNamespace), {{"app.kubernetes.io/name", "prometheus"}});
-}
-
 namespace observability {
 
 bool stack(const Context& context) { return context.use("metrics") == "prometheus"; }

@@ -85,6 +85,7 @@ Json redirect() {
 std::string route_name(const Published& p) {
   if (p.path == "/") return slug(p.host);
   std::string path = p.path;
+  while (path.ends_with('/')) path.pop_back();
   std::replace(path.begin(), path.end(), '/', '-');
   return slug(p.host) + path;
 }

@@ -57,7 +57,7 @@ std::vector<std::string> packages(const Context& context) {
 Extra inventory_script(const Context& context, const std::vector<Host>& all) {
   const Endpoint api = endpoint(context, all);
   const spec::Reader site = context.infrastructure();
-  std::string out = "# shellcheck shell=bash disable=SC2034\n" + std::string(kHead);
+  std::string out = "# shellcheck shell=bash disable=SC2034,SC2088\n" + std::string(kHead);
   const auto put = [&out](std::string_view name, const std::string& value) {
     out += fmt::format("{}={}\n", name, value);
   };
@@ -69,7 +69,9 @@ Extra inventory_script(const Context& context, const std::vector<Host>& all) {
   put("kubeconfig_hours", fmt::format("{}", static_cast<int>(context.spec().seconds("cluster.kubeconfig.validFor") / 3600)));
   put("ssh_port", fmt::format("{}", site.integer("ssh.port")));
   put("ssh_user", shell_word(site.text("ssh.user")));
-  put("ssh_identity", shell_word(identity(context)));
+  // A home folder is that of whoever runs the scripts.
+  const std::string key = identity(context);
+  put("ssh_identity", key.starts_with("~/") ? "$HOME/" + shell_word(key.substr(2)) : shell_word(key));
   out += fmt::format("declare -A address={}\n", shell_map(of_each(all, &Host::address)));
   out += fmt::format("declare -A role={}\n", shell_map(of_each(all, &Host::role)));
   out += fmt::format("declare -A pool={}\n", shell_map(of_each(all, &Host::pool)));
@@ -101,7 +103,7 @@ Extra inventory_table(const Context& context, const std::vector<Host>& all) {
 
 constexpr std::string_view kRunHead = R"sh(cd "$here"
 ssh_options=(-o BatchMode=yes -o ConnectTimeout=15 -p "$ssh_port")
-if [[ -n $ssh_identity ]]; then ssh_options+=(-i "${ssh_identity/#\~/$HOME}"); fi
+if [[ -n $ssh_identity ]]; then ssh_options+=(-i "$ssh_identity"); fi
 place=/var/lib/tidegate/hosts
 
 # on HOST COMMAND: as root. Standard input and output are the command's.

@@ -82,6 +82,9 @@ if [[ ! -e /etc/kubernetes/admin.conf ]]; then
   kubeadm config validate --config "$settings"
   kubeadm config images pull --config "$settings"
   kubeadm init --config "$settings" --upload-certs --skip-token-print
+  # The token of init would live for a day; machines that join get their own, for an hour.
+  kubeadm token list --output 'go-template={{.token}}{{"\n"}}' |
+    while read -r token; do kubeadm token delete "${token%%.*}"; done
 elif ! cmp -s "$settings" /etc/kubernetes/kubeadm.applied.yaml; then
   # Settings that changed: into the cluster's own record, then into the static pods of this machine.
   kubeadm config validate --config "$settings"
