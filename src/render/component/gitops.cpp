@@ -55,10 +55,10 @@ std::vector<Piece> pieces_of(const Part& part) {
       before = {out.back().name};
     }
   } else if (!part.manifests.empty()) {
-    // A single file gives its name.
-    Piece together{.name = part.manifests.size() == 1 ? stem(part.manifests[0].file) : part.name,
-                   .part = &part,
-                   .after = before};
+    // A single file that says more than the part gives its name: knative-serving.
+    const std::string first = stem(part.manifests.front().file);
+    const bool tells = part.manifests.size() == 1 && first.starts_with(part.name + "-");
+    Piece together{.name = tells ? first : part.name, .part = &part, .after = before};
     if (std::find(before.begin(), before.end(), together.name) != before.end()) together.name += "-objects";
     for (const Manifest& m : part.manifests) together.manifests.push_back(&m);
     out.push_back(std::move(together));
@@ -323,6 +323,7 @@ std::string gitops_chart(const Context& context) {
 }
 
 std::string delivered_by(const Context& context, const Part& part) {
+  if (part.name == "cluster-api") return "deploy_infra.sh";
   if (part.where != Where::component && part.where != Where::workload) return {};
   // Fleet's agent is a pod like others: it cannot bring the network that it needs itself.
   if (part.name == "network" && context.site() == Site::cluster_api) return "clusterResourceSet";
