@@ -36,6 +36,10 @@ constexpr auto kImages = std::to_array<Image>({
     {"vllm", "docker.io/vllm/vllm-openai", "v0.18.2"},
     {"ollama", "docker.io/ollama/ollama", "0.32.15"},
     {"tidegate", "ghcr.io/tidegate/tidegate", "0.1.0"},
+    {"cluster-autoscaler", "registry.k8s.io/autoscaling/cluster-autoscaler", "v1.35.0"},
+    // 1.82.7 and 1.82.8 carried somebody else's code: a version is taken only after it was looked at.
+    {"litellm", "ghcr.io/berriai/litellm", "v1.105.0"},
+    {"ollama", "docker.io/ollama/ollama", "0.32.15"},
     {"kubectl", "registry.k8s.io/kubectl", "v1.35.8"},
 });
 

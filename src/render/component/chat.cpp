@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "render/component/components.hpp"
+#include "render/component/knative.hpp"
 #include "render/workload/workloads.hpp"
 
 namespace tg::render {
@@ -88,12 +89,18 @@ std::vector<Part> chat(const Context& context) {
                           .keys = {"password", "session-key"},
                           .why = "first user of the chat, and the key of its sessions"});
   if (!api.ollama) {
-    part.secrets.push_back({.name = "open-webui-key",
-                            .ns = kNamespace,
-                            .keys = {"key"},
-                            .from = SecretNeed::From::reference,
-                            .reference = "tidegate key open-webui",
-                            .why = "the chat's own key at the gateway"});
+    SecretNeed key{.name = "open-webui-key",
+                   .ns = kNamespace,
+                   .keys = {"key"},
+                   .from = SecretNeed::From::reference,
+                   .reference = "tidegate key open-webui",
+                   .why = "the chat's own key at the gateway"};
+    if (context.use("serving") == "knative") {
+      // LiteLLM without a database knows one key only.
+      key.reference = fmt::format("copy of {}/{}", kModelsNamespace, kLiteLlmKey);
+      key.why = "the gateway's key, for the chat";
+    }
+    part.secrets.push_back(std::move(key));
   }
   part.releases.push_back(
       {.chart = "open-webui", .release = "open-webui", .ns = kNamespace, .values = values(context, api)});
