@@ -361,14 +361,16 @@ class Box:
     def state(self) -> dict[str, tuple]:
         """Every file with its mode and content, but for what apt and logs remember of the hour."""
         found = {}
-        passing = ("var/log", "var/cache", "var/lib/apt", "proc", "sys", "dev", "run", "tmp", "recorded", "scripts")
-        for path in sorted(self.place.rglob("*")):
-            name = str(path.relative_to(self.place))
-            if name.startswith(passing) or not (path.is_file() or path.is_symlink()):
-                continue
-            what = path.lstat()
-            content = os.readlink(path) if path.is_symlink() else hashlib.sha256(path.read_bytes()).hexdigest()
-            found[name] = (oct(what.st_mode), what.st_uid, content)
+        passing = ("var/log", "var/cache", "var/lib/apt", "proc", "sys", "dev", "run", "tmp", "scripts")
+        for folder, below, names in os.walk(self.place):
+            here = pathlib.Path(folder)
+            below[:] = [d for d in below if str((here / d).relative_to(self.place)) not in passing]
+            for path in (here / name for name in names if not name.startswith("recorded")):
+                what = path.lstat()
+                if not (stat.S_ISREG(what.st_mode) or stat.S_ISLNK(what.st_mode)):
+                    continue
+                content = os.readlink(path) if path.is_symlink() else hashlib.sha256(path.read_bytes()).hexdigest()
+                found[str(path.relative_to(self.place))] = (oct(what.st_mode), what.st_uid, content)
         return found
 
     def recorder(self, name: str, text: str) -> None:
