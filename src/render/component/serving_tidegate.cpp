@@ -148,7 +148,7 @@ void add_models(const Context& context, Part& part, std::vector<ModelPod>& pods)
   for (ModelPod& plan : pods) {
     const std::string file = fmt::format("model-{}.yaml", plan.name);
     for (Json& c : plan.claims) {
-      if (claims.insert(c["metadata"]["name"]).second) part.add("volumes.yaml", std::move(c));
+      if (claims.insert(c["metadata"]["name"].get<std::string>()).second) part.add("volumes.yaml", std::move(c));
     }
     plan.pod.labels = {{"tidegate.dev/engine", plan.engine}};
     if (plan.metrics) plan.pod.labels.emplace("tidegate.dev/metrics", "true");

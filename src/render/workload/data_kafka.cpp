@@ -109,26 +109,9 @@ std::string labels(const std::string& name) {
   return fmt::format("namespace=\"{}\",pod=~\"{}-kafka-exporter-.*\"", kDataNamespace, name);
 }
 
+// The lag of consumers and partitions without copies are watched for all brokers together.
 void add_alerts(Part& part, const std::string& name, std::int64_t instances) {
   const std::string pod = fmt::format("namespace=\"{}\",pod=\"{}-kafka-exporter-1\"", kDataNamespace, name);
-  Alert lag{.name = "KafkaConsumerLagGrows"};
-  lag.expr = fmt::format(
-      "sum by (consumergroup, topic) (kafka_consumergroup_lag{{{0}}}) > 1000 and "
-      "sum by (consumergroup, topic) (delta(kafka_consumergroup_lag{{{0}}}[15m])) > 0",
-      labels(name));
-  lag.duration = "10m";
-  lag.severity = "warning";
-  lag.summary = "{{ $labels.consumergroup }} is {{ $value }} messages behind in {{ $labels.topic }}";
-  lag.description = "More messages come than the group takes, and the distance grows.";
-  lag.action = "Look whether the consumers are up and at their most; then raise replicas.max or partitions.";
-  lag.labels = data_labels(name);
-  lag.input = {{fmt::format("kafka_consumergroup_lag{{{},consumergroup=\"ingest\",topic=\"usage\",partition=\"0\"}}",
-                            pod),
-                "0x20 0+200x60"}};
-  lag.quiet = "20m";
-  lag.fires = "60m";
-  lag.expected = {{"consumergroup", "ingest"}, {"topic", "usage"}};
-  part.alerts.push_back(std::move(lag));
   Alert down{.name = "KafkaBrokerMissing"};
   down.expr = fmt::format("max(kafka_brokers{{{}}}) < {}", labels(name), instances);
   down.duration = "5m";
@@ -141,47 +124,6 @@ void add_alerts(Part& part, const std::string& name, std::int64_t instances) {
   down.quiet = "10m";
   down.fires = "20m";
   part.alerts.push_back(std::move(down));
-  if (instances == 1) return;
-  Alert copies{.name = "KafkaPartitionsWithoutCopies"};
-  copies.expr = fmt::format("sum(kafka_topic_partition_under_replicated_partition{{{}}}) > 0", labels(name));
-  copies.duration = "10m";
-  copies.severity = "warning";
-  copies.summary = fmt::format("{}: {{{{ $value }}}} partitions have too few copies", name);
-  copies.description = "The loss of one more broker could lose messages.";
-  copies.action = "Look for a broker that is slow or whose volume is full.";
-  copies.labels = data_labels(name);
-  copies.input = {
-      {fmt::format("kafka_topic_partition_under_replicated_partition{{{},topic=\"usage\",partition=\"0\"}}", pod),
-       "0x10 1x30"}};
-  copies.quiet = "10m";
-  copies.fires = "30m";
-  part.alerts.push_back(std::move(copies));
-}
-
-Dashboard dashboard(const std::string& name) {
-  const std::string l = labels(name);
-  Dashboard out{.uid = "data-" + name, .title = name + " (Kafka)", .folder = "Data"};
-  const auto add = [&](const char* title, std::string expr, const char* legend, const char* unit) {
-    out.panels.push_back({.title = title, .queries = {{std::move(expr), legend}}, .unit = unit});
-  };
-  add("Messages", fmt::format("sum by (topic) (rate(kafka_topic_partition_current_offset{{{}}}[5m]))", l),
-      "{{topic}}", "ops");
-  add("Consumer lag", fmt::format("sum by (consumergroup, topic) (kafka_consumergroup_lag{{{}}})", l),
-      "{{consumergroup}} {{topic}}", "short");
-  add("Taken by consumers",
-      fmt::format("sum by (consumergroup, topic) (rate(kafka_consumergroup_current_offset{{{}}}[5m]))", l),
-      "{{consumergroup}} {{topic}}", "ops");
-  add("Brokers", fmt::format("max(kafka_brokers{{{}}})", l), "brokers", "short");
-  add("Partitions with too few copies",
-      fmt::format("sum by (topic) (kafka_topic_partition_under_replicated_partition{{{}}})", l), "{{topic}}",
-      "short");
-  add("Volumes",
-      fmt::format("max by (persistentvolumeclaim) (kubelet_volume_stats_used_bytes{{namespace=\"{0}\","
-                  "persistentvolumeclaim=~\"data-.*{1}-brokers-.*\"}} / kubelet_volume_stats_capacity_bytes"
-                  "{{namespace=\"{0}\",persistentvolumeclaim=~\"data-.*{1}-brokers-.*\"}})",
-                  kDataNamespace, name),
-      "{{persistentvolumeclaim}}", "percentunit");
-  return out;
 }
 
 }  // namespace
@@ -209,7 +151,6 @@ Part kafka(const Context& context, const std::string& name, const spec::Reader& 
                                           {"strimzi.io/name", name + "-kafka-exporter"}},
                                          "tcp-prometheus"));
     add_alerts(part, name, instances);
-    part.dashboards.push_back(dashboard(name));
   }
   for (std::int64_t i = 0; i < instances; ++i)
     part.keeps.push_back({.ns = kDataNamespace, .name = fmt::format("data-0-{0}-{0}-brokers-{1}", name, i)});

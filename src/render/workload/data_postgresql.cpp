@@ -142,74 +142,23 @@ void add_alerts(Part& part, const std::string& name, std::int64_t instances) {
   down.quiet = "10m";
   down.fires = "20m";
   part.alerts.push_back(std::move(down));
-  if (instances > 1) {
-    Alert lag{.name = "DatabaseReplicaLags"};
-    lag.expr = fmt::format("max by (pod) (cnpg_pg_replication_lag{{{}}}) > 60", labels(name));
-    lag.duration = "5m";
-    lag.severity = "warning";
-    lag.summary = "{{ $labels.pod }} is {{ $value }} s behind";
-    lag.description = "A follower is more than a minute behind: a change of the first would lose that or wait.";
-    lag.action = fmt::format("Look for long transactions and for a slow volume: kubectl cnpg status {} -n {}",
-                             name, kDataNamespace);
-    lag.labels = data_labels(name);
-    lag.input = {{series("cnpg_pg_replication_lag", 2), "0x10 120x50"}};
-    lag.quiet = "10m";
-    lag.fires = "20m";
-    lag.expected = {{"pod", name + "-2"}};
-    part.alerts.push_back(std::move(lag));
-  }
-  Alert full{.name = "DatabaseConnectionsUsedUp"};
-  full.expr = fmt::format(
-      "sum by (pod) (cnpg_backends_total{{{0}}}) / max by (pod) "
-      "(cnpg_pg_settings_setting{{{0},name=\"max_connections\"}}) > 0.8",
-      labels(name));
-  full.duration = "10m";
-  full.severity = "warning";
-  full.summary = "{{ $labels.pod }} has used {{ $value | humanizePercentage }} of its connections";
-  full.description = "More than four fifths of the connections are open for ten minutes.";
-  full.action = "Find the app that does not give connections back, or lower its replicas.";
-  full.labels = data_labels(name);
-  full.input = {{series("cnpg_backends_total", 1, ",state=\"active\""), "10x10 90x50"},
-                {series("cnpg_pg_settings_setting", 1, ",name=\"max_connections\""), "100x60"}};
-  full.quiet = "10m";
-  full.fires = "30m";
-  full.expected = {{"pod", name + "-1"}};
-  part.alerts.push_back(std::move(full));
 }
 
-Dashboard dashboard(const std::string& name, bool timescale) {
+// What every database shows is on the page of all; which statements take the time only this one knows.
+Dashboard dashboard(const std::string& name) {
   const std::string l = labels(name);
-  Dashboard out{.uid = "data-" + name,
-                .title = fmt::format("{} ({})", name, timescale ? "TimescaleDB" : "PostgreSQL"),
-                .folder = "Data"};
-  const auto add = [&](const char* title, std::string expr, const char* legend, const char* unit) {
-    out.panels.push_back({.title = title, .queries = {{std::move(expr), legend}}, .unit = unit});
+  Dashboard out{.uid = "statements-" + name, .title = "Statements of " + name, .folder = "Data"};
+  const auto add = [&](const char* title, std::string expr, const char* unit) {
+    out.panels.push_back({.title = title, .queries = {{std::move(expr), "{{queryid}}"}}, .unit = unit});
   };
-  add("Transactions",
-      fmt::format("sum by (pod) (rate(cnpg_pg_stat_database_xact_commit{{{0}}}[5m]) + "
-                  "rate(cnpg_pg_stat_database_xact_rollback{{{0}}}[5m]))",
-                  l),
-      "{{pod}}", "ops");
-  add("Mean time of a statement",
+  add("Mean time",
       fmt::format("sum by (queryid) (rate(cnpg_statements_seconds{{{0}}}[5m])) / "
                   "sum by (queryid) (rate(cnpg_statements_calls{{{0}}}[5m]))",
                   l),
-      "{{queryid}}", "s");
-  add("Statements that take the time",
-      fmt::format("topk(10, sum by (queryid) (rate(cnpg_statements_seconds{{{}}}[5m])))", l), "{{queryid}}",
-      "percentunit");
-  add("Read from memory",
-      fmt::format("sum by (pod) (rate(cnpg_pg_stat_database_blks_hit{{{0}}}[5m])) / (sum by (pod) "
-                  "(rate(cnpg_pg_stat_database_blks_hit{{{0}}}[5m])) + sum by (pod) "
-                  "(rate(cnpg_pg_stat_database_blks_read{{{0}}}[5m])))",
-                  l),
-      "{{pod}}", "percentunit");
-  add("Connections", fmt::format("sum by (pod, state) (cnpg_backends_total{{{}}})", l), "{{pod}} {{state}}",
-      "short");
-  add("Longest transaction", fmt::format("max by (pod) (cnpg_backends_max_tx_duration_seconds{{{}}})", l),
-      "{{pod}}", "s");
-  add("Followers behind", fmt::format("max by (pod) (cnpg_pg_replication_lag{{{}}})", l), "{{pod}}", "s");
-  add("Size", fmt::format("max by (datname) (cnpg_pg_database_size_bytes{{{}}})", l), "{{datname}}", "bytes");
+      "s");
+  add("Share of the time",
+      fmt::format("topk(10, sum by (queryid) (rate(cnpg_statements_seconds{{{}}}[5m])))", l), "percentunit");
+  add("Calls", fmt::format("topk(10, sum by (queryid) (rate(cnpg_statements_calls{{{}}}[5m])))", l), "ops");
   return out;
 }
 
@@ -261,7 +210,7 @@ Part postgresql_cluster(const Context& context, const std::string& name, const s
                           .ports = {{"metrics", kMetrics}},
                           .why = "scrapes metrics"});
     add_alerts(part, name, spec.integer("instances"));
-    part.dashboards.push_back(dashboard(name, timescale));
+    part.dashboards.push_back(dashboard(name));
   }
   part.keeps.push_back({.kind = Keep::Kind::postgresql,
                         .ns = kDataNamespace,

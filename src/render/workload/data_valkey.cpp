@@ -55,19 +55,6 @@ std::string labels(const std::string& name) {
 
 void add_alerts(Part& part, const std::string& name, std::int64_t instances) {
   const std::string pod = fmt::format("{{namespace=\"{}\",pod=\"{}-0\"}}", kDataNamespace, name);
-  Alert down{.name = "RedisDown"};
-  down.expr = fmt::format("redis_up{{{}}} == 0", labels(name));
-  down.duration = "2m";
-  down.severity = "critical";
-  down.summary = fmt::format("{} does not answer", name);
-  down.description = "{{ $labels.pod }} does not answer its exporter for two minutes.";
-  down.action = fmt::format("kubectl -n {0} logs -l app.kubernetes.io/name={1} --tail=50", kDataNamespace, name);
-  down.labels = data_labels(name);
-  down.input = {{"redis_up" + pod, "1x10 0x20"}};
-  down.quiet = "10m";
-  down.fires = "15m";
-  down.expected = {{"namespace", kDataNamespace}, {"pod", name + "-0"}};
-  part.alerts.push_back(std::move(down));
   Alert full{.name = "RedisMemoryHigh"};
   full.expr = fmt::format(
       "max by (pod) (redis_memory_used_rss_bytes{{{0}}}) / max by (pod) "
@@ -103,26 +90,6 @@ void add_alerts(Part& part, const std::string& name, std::int64_t instances) {
   part.alerts.push_back(std::move(lost));
 }
 
-Dashboard dashboard(const std::string& name) {
-  const std::string l = labels(name);
-  Dashboard out{.uid = "data-" + name, .title = name + " (Valkey)", .folder = "Data"};
-  const auto add = [&](const char* title, std::string expr, const char* legend, const char* unit) {
-    out.panels.push_back({.title = title, .queries = {{std::move(expr), legend}}, .unit = unit});
-  };
-  add("Operations", fmt::format("sum by (pod) (rate(redis_commands_processed_total{{{}}}[5m]))", l), "{{pod}}",
-      "ops");
-  add("Hit rate",
-      fmt::format("sum(rate(redis_keyspace_hits_total{{{0}}}[5m])) / (sum(rate(redis_keyspace_hits_total{{{0}}}[5m])) "
-                  "+ sum(rate(redis_keyspace_misses_total{{{0}}}[5m])))",
-                  l),
-      "hits", "percentunit");
-  add("Memory", fmt::format("max by (pod) (redis_memory_used_bytes{{{}}})", l), "{{pod}}", "bytes");
-  add("Clients", fmt::format("sum by (pod) (redis_connected_clients{{{}}})", l), "{{pod}}", "short");
-  add("Keys", fmt::format("sum by (db) (redis_db_keys{{{}}})", l), "{{db}}", "short");
-  add("Followers", fmt::format("max(redis_connected_slaves{{{}}})", l), "followers", "short");
-  return out;
-}
-
 }  // namespace
 
 Part valkey(const Context& context, const std::string& name, const spec::Reader& spec) {
@@ -144,7 +111,6 @@ Part valkey(const Context& context, const std::string& name, const spec::Reader&
                           .ports = {{"metrics", kExporter}},
                           .why = "scrapes metrics"});
     add_alerts(part, name, instances);
-    part.dashboards.push_back(dashboard(name));
   }
   for (std::int64_t i = 0; i < instances; ++i) {
     part.keeps.push_back({.ns = kDataNamespace,

@@ -130,7 +130,7 @@ volumes:
   {{- if .Values.persistence.enabled }}
   {{- range $name, $volume := .Values.persistence.volumes }}
   - name: {{ $name }}
-    {{- if $.Values.persistence.perReplica }}
+    {{- if $root.Values.persistence.perReplica }}
     ephemeral:
       volumeClaimTemplate:
         metadata:
