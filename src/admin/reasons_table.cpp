@@ -6,11 +6,27 @@ namespace tg::admin {
 namespace {
 
 constexpr ReasonEntry kReasons[] = {
+    {"above_bound", "A number is above the greatest that another field of the document allows.",
+     "Lower it, or raise the field that the message names."},
+    {"above_provider",
+     "A volume is to do more than the cloud gives: its disks have a greatest number of operations, and bytes "
+     "a second that grow with it.",
+     "Lower the value to what the message names."},
     {"address_in_use",
      "Another program listens on the address that tidegate was told to use. Each address is bound once "
      "without sharing "
      "first, so that two programs never split the requests of one port between them.",
      "Stop the program that is named, or choose another address with --listen or --console."},
+    {"address_outside",
+     "An address, or the network of a subnet, is not in the network that holds it, so no packet would reach "
+     "it.",
+     "Choose an address inside the network, or correct the network."},
+    {"address_overlap",
+     "Two networks of the platform hold the same addresses: hosts, virtual networks, pods, services, the far "
+     "side of a VPN, peers. A packet for them has two ways, and one of them is wrong.",
+     "Choose a range that nothing else uses."},
+    {"address_taken", "Two hosts, or a host and the virtual address, have the same address.",
+     "Give each its own address."},
     {"alias_bomb",
      "The aliases of a YAML file unfold to more values than a file may hold. Such files exist to exhaust the "
      "memory of "
@@ -22,11 +38,19 @@ constexpr ReasonEntry kReasons[] = {
      "until it "
      "is ready.",
      "Nothing. To keep a replica at all times set spec.replicas.min to 1."},
+    {"autoscalers_fight",
+     "The number of replicas follows the share of a request that is used, while the request itself is "
+     "changed by what is used. Each reacts to the other, and neither comes to rest.",
+     "Let vertical only recommend, or let replicas follow requests, Kafka or Redis."},
     {"backend_not_ready",
      "No backend of the Route can take a request: its Providers lack their credential or are not usable, and "
      "it has no "
      "Model that could be started.",
      "Run `tidegate status`: it names each Provider that is not ready and why."},
+    {"backup_beside",
+     "The copies are kept where the platform is: in its region, in its cluster or on one of its hosts. What "
+     "destroys the platform destroys them too.",
+     "Keep them in another region, or in a store outside."},
     {"bad_address", "The text is not an address with a port.",
      "Write ADDR:PORT, for example 127.0.0.1:4000 or [::1]:4000."},
     {"bad_certificate_file",
@@ -88,6 +112,10 @@ constexpr ReasonEntry kReasons[] = {
     {"cannot_read",
      "A file, directory or stream cannot be read. The message names it with the system's reason.",
      "Check the path and who may read it."},
+    {"cannot_scale_to_zero",
+     "Without a replica there is nothing whose processor, memory or requests could be measured, so nothing "
+     "would ever start one.",
+     "Keep one replica, or scale by Kafka, Redis or hours."},
     {"cannot_start",
      "The process of a replica could not be started. The message has the system's reason, for example no "
      "memory or too "
@@ -141,6 +169,8 @@ constexpr ReasonEntry kReasons[] = {
      "Downloads need the library libcurl, which is opened at the first download only, and it is not "
      "installed.",
      "Install the package libcurl4 (Debian), or give the weights as a file:// source."},
+    {"cycle", "Environments wait for each other in a ring, so none can be the first.",
+     "Remove after at the first one."},
     {"data_dir_in_use",
      "Another tidegate has the lock of this data directory. Two writers would destroy the exactness of the "
      "ledger, so "
@@ -158,6 +188,10 @@ constexpr ReasonEntry kReasons[] = {
      "half-written."},
     {"database_version", "The database was made by a newer tidegate.",
      "Use the newer program, or another directory with --data."},
+    {"default_class",
+     "Claims that name no storage class get the default one. There must be exactly one as soon as a claim "
+     "needs it.",
+     "Write default: true at one class."},
     {"digest_mismatch",
      "The downloaded weights do not have the SHA-256 that the document or the host states. The file was not "
      "used and "
@@ -175,11 +209,17 @@ constexpr ReasonEntry kReasons[] = {
      "The disk has not enough room for the file. This is checked before a byte is fetched where the size is "
      "known.",
      "Make room, or name a data directory on another disk with --data."},
+    {"disk_too_small", "All volumes of a small machine together are larger than its disk.",
+     "Claim less, or give the host a larger disk."},
     {"documents_invalid",
      "The documents have errors, so nothing was started, or, when they changed while tidegate runs, the ones "
      "from "
      "before go on serving. All errors are listed in one pass.",
      "Run `tidegate check FILE`: it prints each with its place and a hint."},
+    {"does_not_fit",
+     "The memory that all parts and programs keep for themselves is more than the machine leaves to pods, or "
+     "a model is larger than what it may take. Linux would kill what asks last.",
+     "Drop what the message names, choose a smaller model or a larger machine."},
     {"duplicate_document",
      "Two documents have the same kind and name. Which one counts would depend on the order of files, so "
      "neither does.",
@@ -194,7 +234,16 @@ constexpr ReasonEntry kReasons[] = {
      "without a Route "
      "that decides between them.",
      "Rename one, or write a Route of that name that says where its requests go."},
+    {"empty_pool", "No host is in a pool of hosts, so nothing that is placed there would run.",
+     "Name the pool at a host, or remove it."},
+    {"empty_role", "A role has neither groups nor users.", "Add groups or users, or remove the role."},
+    {"empty_rule", "An alert rule has no condition.", "Add cpu, memory, gpu, disk or expr."},
     {"empty_value", "A field that needs a value has none.", "Give it a value or remove it."},
+    {"empty_window", "Hours end when they begin.", "Correct the schedule of the end."},
+    {"endpoint_elsewhere",
+     "The address of the API server that all nodes use does not lead to the load balancer, so the loss of "
+     "one control plane would stop the nodes.",
+     "Write the name or address of the load balancer, or the virtual address."},
     {"engine_exited",
      "The engine's process ended. If that was during a start, the message has its exit status or signal and "
      "its last "
@@ -206,6 +255,12 @@ constexpr ReasonEntry kReasons[] = {
     {"engine_missing",
      "The program of the engine was not found, or the document names neither engine nor weights.",
      "Install the engine so that it is on PATH, or name it in spec.command."},
+    {"engine_needs_gpu", "The engine runs on GPUs only, and the Model asks for none.",
+     "Ask for GPUs, or choose another engine."},
+    {"engine_not_there",
+     "What runs the Models of this platform does not have the engine, the form of source or the number of "
+     "replicas.",
+     "Change the Model as the hint says, or let tidegate serve."},
     {"engine_setup",
      "Something that the engine needs before its start could not be prepared, for example its folder or its "
      "port.",
@@ -222,12 +277,36 @@ constexpr ReasonEntry kReasons[] = {
      "as it came; "
      "the request counts against the provider.",
      "Look at the event's text: it is the upstream's."},
+    {"even_control_planes",
+     "The store of a cluster works while more than half of its members do. An even number survives no more "
+     "losses than one fewer.",
+     "Use one, three or five."},
+    {"even_members",
+     "The controllers of a broker work while more than half of them do. An even number survives no more "
+     "losses than one fewer.",
+     "Use an odd number."},
     {"file_too_large", "A file or input is larger than it may be.",
      "The message has the limit: split the file, or leave out what is not needed."},
+    {"fits_no_node",
+     "A pod asks for more than any node that it may run on leaves to pods, so it would wait for ever. "
+     "Kubelet, system and the eviction margin are taken off already.",
+     "Ask for less, choose larger machines, or name another pool."},
+    {"from_without_public", "Networks are named that may reach an API server that nobody can reach.",
+     "Write api: public, or remove from."},
     {"gguf_malformed", "The file begins like a GGUF file, but its metadata is not readable.",
      "Get the file again; check its digest."},
     {"gguf_truncated", "The GGUF file ends before its metadata does. Most often a download was cut.",
      "Get the file again; check its digest."},
+    {"gpu_count_wrong", "The GPUs that a pool or host is said to have are not those that its machines have.",
+     "Write the number that the message names."},
+    {"gpu_fraction", "Devices are given out whole.", "Ask for whole GPUs."},
+    {"gpu_idle", "A Model asks for several GPUs with an engine that uses them badly.", "Write engine: vllm."},
+    {"gpu_not_declared",
+     "Machines have GPUs and the document does not say so: no driver would be put there and they would stand "
+     "idle.",
+     "Declare them at the pool, or choose other machines."},
+    {"gpu_unequal", "Devices are not shared, so requests and limits of GPUs must be the same number.",
+     "Write the same number in both."},
     {"head_too_large", "The head of the request is larger than 32 KiB or has more than 100 fields.",
      "Send fewer or shorter header fields."},
     {"hold_deadline",
@@ -245,6 +324,12 @@ constexpr ReasonEntry kReasons[] = {
      "through a "
      "name that points here.",
      "Use http://127.0.0.1 with the console's port."},
+    {"host_outside_domain",
+     "A published name is not below the domain of the platform: neither its DNS record nor its certificate "
+     "could be made.",
+     "Choose a name below the domain."},
+    {"host_taken", "Two parts are published under the same name and path.",
+     "Give each its own name, or its own paths."},
     {"internal_error", "tidegate met a state that should not exist. It is a fault of the program.",
      "Run `tidegate diagnose` and report it with that file."},
     {"interrupted",
@@ -262,6 +347,10 @@ constexpr ReasonEntry kReasons[] = {
     {"invalid_utf8", "The text is not valid UTF-8.", "Send UTF-8."},
     {"invalid_value", "A field of the request has a value that the engine does not take.",
      "Correct the field; the message names it."},
+    {"iops_need_size",
+     "The cloud gives a volume so many operations for each GiB. The class promises more than a volume of "
+     "this size can have, and its creation would fail.",
+     "Claim a larger volume, or a class with fewer operations."},
     {"journal_corrupt",
      "A record of the journal has a wrong checksum. What follows it in that segment cannot be trusted and is "
      "not "
@@ -271,6 +360,9 @@ constexpr ReasonEntry kReasons[] = {
     {"key_ambiguous", "The first characters name more than one active key.",
      "Give the key's name, or the whole key by standard input."},
     {"key_count_invalid", "So many keys cannot be made at once.", "Ask for 1 to 100000."},
+    {"key_in_state",
+     "Without a public key the cloud makes a pair, and its private half is kept in the state of Terraform.",
+     "Name a public key."},
     {"key_name_invalid",
      "A key's name has at most 128 characters, none of them a control character, and does not begin with "
      "tg-, because "
@@ -292,6 +384,10 @@ constexpr ReasonEntry kReasons[] = {
      "Start tidegate again; the journal has everything, and the sums are made from it."},
     {"loading", "The engine is loading its weights and cannot answer yet.",
      "Wait; requests through tidegate are held until it is ready."},
+    {"local_volumes",
+     "A static local volume is a whole disk of one host. There are fewer disks than claims, or none is large "
+     "enough.",
+     "Claim less, add a disk, or claim another class."},
     {"many_platforms", "The documents hold more than one Platform, and a tree is of one.",
      "Name it with --platform."},
     {"memory_short",
@@ -305,6 +401,8 @@ constexpr ReasonEntry kReasons[] = {
     {"missing_argument", "A word of the command line needs something that is not there.",
      "Run it with --help: it shows two examples."},
     {"missing_field", "A field that must be there is not.", "Add it as the hint shows."},
+    {"missing_store", "Secrets are to come from a store, and it is not said from which.",
+     "Add components.secrets.from."},
     {"missing_value", "A flag stands there without its value.", "Write the value after the flag."},
     {"model_not_found",
      "There is no Model or Route of that name, or the key may not use it. Clients get the same answer in "
@@ -315,29 +413,93 @@ constexpr ReasonEntry kReasons[] = {
      "Use another model; GET /v1/models lists them."},
     {"model_required", "The request body has no field model, or it is not a text.",
      "Add \"model\": \"NAME\" to the body."},
+    {"more_than_partitions",
+     "Each partition of a topic is read by one member of a consumer group. More replicas than partitions "
+     "stand idle.",
+     "Allow as many replicas as partitions, or make more partitions."},
     {"name_not_resolved", "The host name has no address.", "Check the spelling and the machine's DNS."},
+    {"nameserver_outside",
+     "Nodes of Open Telekom Cloud find its services by its own resolvers. Without one in the first place "
+     "they do not join the cluster.",
+     "Put a resolver of the cloud first."},
+    {"needs_bucket", "Data that several programs share, or copies, need a bucket, and none is named.",
+     "Name one."},
+    {"needs_component", "A field asks for a part of the platform that is left out.",
+     "Add the part that the hint names, or remove the field."},
+    {"needs_database",
+     "Copies of a program that keeps its data in a file of its own would each have other data.",
+     "Name a database, or keep one copy."},
+    {"needs_domain", "Names are published, and the platform has no domain.", "Add domain."},
+    {"needs_email",
+     "A mail address is needed, for the account of the authority or as the name of the first user.",
+     "Add contacts.email."},
+    {"needs_host", "Something is to be published and has no name.", "Add the host."},
+    {"needs_load_balancer",
+     "Several control planes have no address in common, so nodes would know only one of them.",
+     "Add a load balancer or cluster.endpoint."},
+    {"needs_login",
+     "A page that shows the inside of the platform is published and no login stands before it.",
+     "Add access.login.oidc, or do not publish it."},
+    {"needs_namespace", "Quotas hold in a namespace, and the Tenant has none.",
+     "Write isolation: namespace, or remove the quota."},
+    {"needs_port", "A program is to be reached and listens on no port.", "Add port."},
+    {"needs_receiver", "Alerts are sent on, and there is no receiver.",
+     "Add one to components.alerts.receivers."},
+    {"needs_repository", "A pipeline logs in by the name of its repository, and none is named.",
+     "Add repository."},
+    {"needs_server", "Shared files need a server where no cloud offers them.", "Name an NFS server."},
     {"network", "A download failed in the network. It is tried again and goes on where it stopped.",
      "Check the connection; HF_ENDPOINT or a file:// source are ways around a host that cannot be reached."},
+    {"never_reached", "The first entry that fits takes an alert. An entry above fits all.",
+     "Put the entry without conditions last."},
+    {"never_scales",
+     "A program is to follow a measure, and its least and greatest numbers of replicas are the same.",
+     "Raise replicas.max, or remove scale."},
+    {"no_certificate", "Names are published and nobody fetches certificates for them.",
+     "Write components.certificates: cert-manager."},
+    {"no_control_plane", "A cluster needs a host that runs its API server and its store.",
+     "Give one host, or three, that role."},
     {"no_data_dir", "The data directory does not exist, so there are no keys and no usage.",
      "`tidegate up` makes it. If it is elsewhere, name it with --data or XDG_DATA_HOME."},
+    {"no_dns", "Proof by DNS needs a DNS service that the platform can write to.", "Use http01."},
     {"no_effect",
      "The field does nothing together with the others of this document. It is refused, because a field "
      "without effect "
      "misleads its reader.",
      "Remove it, or change what the message names."},
+    {"no_egress", "Nodes have no way to the internet and pull images from there.",
+     "Write egress: nat, unless a mirror is in the network."},
+    {"no_local_disks", "A local class has no disks: no pool and no host names it.",
+     "Name it at a host or a pool, or write dynamic: true."},
     {"no_platform", "There is no Platform in the documents, so there is nothing to render.",
      "Add a document of kind Platform, or name the files that hold it."},
     {"no_port", "No free port was found for a replica on the loopback address.",
      "Close programs that hold many ports; see /proc/sys/net/ipv4/ip_local_port_range."},
+    {"no_snapshots", "Volumes are to be copied by snapshots, which no class here can make.",
+     "Write volumes: fileSystem."},
+    {"nobody_scales", "A pool may grow, and nobody makes it.",
+     "Write components.autoscaling.nodes: cluster-autoscaler, or one count."},
+    {"none_and_more", "The word none stands beside others.", "Remove none, or the others."},
     {"not_a_directory", "The path exists and is not a directory.", "Name another path."},
     {"not_a_tree",
      "The folder holds files that render did not write. It writes into no such folder, because it removes "
      "what an earlier render left there.",
      "Name a new or empty folder, or one that render wrote."},
+    {"not_enforced", "A bound is written that Kubernetes does not hold anybody to.",
+     "Write it where the hint says."},
+    {"not_enough_nodes",
+     "The nodes at their most do not hold what may run on them: the last replicas would wait for ever.",
+     "Allow fewer replicas or more nodes."},
+    {"not_for_kind", "A setting does not belong to this kind of class or service.", "Remove it."},
+    {"not_for_role", "A setting does not belong to a host of this role.", "Remove it."},
     {"not_found", "The admin API, or the engine, has nothing under that path.",
      "docs/reference/admin-api.md lists the paths."},
     {"not_gguf", "The file is not in the GGUF format, which is the one that llama.cpp reads.",
      "Name a .gguf file; many repositories have one beside other formats."},
+    {"not_here", "The infrastructure does not have what the field asks for.", "Do as the hint says."},
+    {"not_published",
+     "A rule for requests that come through the gateway stands at a program that no gateway publishes.",
+     "Add hosts, or remove the rule."},
     {"not_running", "The word asks the running tidegate, and none runs on this data directory.",
      "Start one with `tidegate up`, or name its data directory with --data."},
     {"not_supported_yet",
@@ -345,6 +507,7 @@ constexpr ReasonEntry kReasons[] = {
      "so that a "
      "document never promises what does not happen.",
      "Remove it, or use a version that has it."},
+    {"not_with", "Two settings exclude each other.", "Do as the hint says."},
     {"nothing_renders",
      "The field is known and good, but nothing of what is rendered depends on it: it belongs to a part that "
      "is "
@@ -354,7 +517,14 @@ constexpr ReasonEntry kReasons[] = {
      "Remove the field, or switch on the part that it belongs to."},
     {"nothing_there", "The rendered tree has nothing at the path that was asked for.",
      "Render without --only to see what there is."},
+    {"nothing_to_serve", "There is a page to talk to models, and no model.", "Add a Model or a Provider."},
+    {"nowhere_to_run", "Every node has a taint, and it is not said on which the parts of the platform run.",
+     "Add components.placement, a pool without taints, or a pool."},
     {"one_of", "The map holds two fields of which only one is possible.", "Remove one of them."},
+    {"open_api", "The API server can be reached from outside and it is not said from where.",
+     "Add access.from, or write api: private."},
+    {"open_to_all", "Everybody can reach the API server; only its login holds them back.",
+     "Name the networks of those who need it."},
     {"out_of_memory", "The program could not get memory.",
      "Free memory on the machine, or raise the limit of the cgroup."},
     {"out_of_range", "The value lies outside of what is possible. The message has the bounds.",
@@ -364,6 +534,7 @@ constexpr ReasonEntry kReasons[] = {
      "that those "
      "there are go on.",
      "Raise the hard limit of open files (ulimit -Hn), or spread the clients over time."},
+    {"path_taken", "Two disks of a host are mounted at one directory.", "Mount each at its own."},
     {"path_too_long", "The path of a unix socket may have 107 bytes and has more.",
      "Use a shorter data directory with --data."},
     {"plain_http",
@@ -375,8 +546,14 @@ constexpr ReasonEntry kReasons[] = {
      "not know "
      "the random key of this start.",
      "Nothing; the next start takes another port."},
+    {"priority_twice", "Two Tenants give one priority class different values.",
+     "Give the classes different names, or the same value."},
     {"query_invalid", "A parameter of the admin API is unknown or has a value it cannot have.",
      "Correct it; the message names it."},
+    {"quota_above_nodes", "A quota grants more than all nodes have, so it holds nothing back.",
+     "Grant what there is, or add nodes."},
+    {"quota_exceeded", "What a Tenant runs needs more than its quota: Kubernetes would refuse the last pods.",
+     "Allow fewer replicas, or raise the quota."},
     {"rate_limit_exceeded",
      "The key or its Tenant has used up its requests or tokens of this minute, or has as many requests at "
      "once as it "
@@ -385,16 +562,29 @@ constexpr ReasonEntry kReasons[] = {
     {"ready", "The Model has replicas that take requests.", "Nothing."},
     {"refused_by_sink", "The download was broken off because its target could not take the bytes.",
      "See the error that came with it: most often the disk is full."},
+    {"registry_not_allowed", "An image comes from a registry that the policy of the platform refuses.",
+     "Add the registry to components.policy.registries, or use another image."},
     {"replica_suspect",
      "A connection to the replica broke, so it gets no requests for a moment while it is looked at. If it is "
      "well it "
      "comes back, else it is replaced.",
      "Nothing; `tidegate models logs NAME` shows what the engine wrote."},
+    {"request_above_limit", "A request is above its limit, which Kubernetes refuses.",
+     "Raise the limit, or lower the request."},
     {"request_exceeds_limit",
      "The request alone asks for more tokens than the whole limit of a minute. Waiting does not help, so "
      "there is no "
      "Retry-After.",
      "Lower max_tokens or shorten the prompt, or raise the limit of the key or Tenant."},
+    {"reserve_above_node", "What a node keeps for itself is all it has.",
+     "Lower the reserve, or choose a larger machine."},
+    {"reserved_name", "Kubernetes keeps such names for itself.", "Choose another name."},
+    {"retired", "A part gets no more releases, so holes in it stay open.", "Choose what the hint names."},
+    {"same_image", "The next version of a program is the present one.",
+     "Write the image of the next version, or remove canary."},
+    {"scales_by_stranger",
+     "A program scales by a service that it does not use. Only what it uses may be reached from it.",
+     "Add the service to uses."},
     {"secret_in_document",
      "A secret stands in the document itself, where version control and every reader see it.",
      "Write {env: NAME} or {file: PATH} in its place, and consider the secret known to others."},
@@ -405,12 +595,15 @@ constexpr ReasonEntry kReasons[] = {
      "Give it by standard input (-), a file or the environment, and replace the secret."},
     {"segment_invalid", "A journal segment has a head that is not one. It is left alone and not counted.",
      "Check the disk. The file is named; a file that is none of ours can be removed."},
+    {"self_signed", "Certificates that nobody else knows are published.", "Keep them for development."},
     {"shutting_down",
      "tidegate is stopping. Running requests are finished within the drain time, held and new ones are "
      "refused.",
      "Send the request again when it is back."},
     {"simulated_fault", "The document asks the simulated engine to fail here (engine.simulated.fail).",
      "Remove the entry from the document when the test is over."},
+    {"source_not_there", "The weights are a file of one machine, and replicas run on any node.",
+     "Name a source that every node can reach."},
     {"start_timeout", "The engine was started and did not become ready in time.",
      "Run `tidegate models logs NAME`: large weights on a slow disk, or an engine that waits for something, "
      "look like "
@@ -421,20 +614,17 @@ constexpr ReasonEntry kReasons[] = {
      "from "
      "their defaults.",
      "Nothing."},
+    {"static_default", "Static local volumes are claimed whole, so the default class must not be one.",
+     "Make another class the default."},
     {"stopped", "The work was ended because tidegate is stopping or its Model is no longer wanted.",
      "Nothing."},
+    {"subnet_too_small", "A subnet has fewer addresses than a cluster takes.", "Choose a larger one."},
     {"tenant_not_found", "There is no Tenant of that name in the documents that serve now.",
      "Add the Tenant, or leave out --tenant: the Tenant default always exists."},
     {"time_invalid", "The text is neither a time nor a duration.",
      "Write a UTC day or time such as 2026-11-21 or 2026-11-21T10:15, or a duration ago such as 24h."},
-    {"timeout_betweenEvents",
-     "The upstream began a stream and then sent nothing for as long as timeouts.betweenEvents allows.",
-     "Look at the upstream, or raise the timeout in the Route."},
     {"timeout_connect", "No connection to the upstream within timeouts.connect.",
      "Check that the upstream is reachable, or raise the timeout in the Route."},
-    {"timeout_firstByte",
-     "The upstream took the request and sent no byte of a stream within timeouts.firstByte.",
-     "Long prompts on a slow engine need a longer timeout in the Route; else look at the upstream."},
     {"timeout_request", "The client did not send the rest of its request in time.",
      "Send the request without pauses."},
     {"timeout_tls", "The TLS session with the upstream was not ready within timeouts.tls.",
@@ -443,27 +633,40 @@ constexpr ReasonEntry kReasons[] = {
      "The answer took longer in all than timeouts.total allows, counted from dispatch, not while held.",
      "Ask for fewer tokens, or raise the timeout in the Route."},
     {"too_deep", "The YAML is nested deeper than a file may be.", "Write a flatter document."},
+    {"too_few_zones", "The control plane of the cloud wants subnets in two zones.", "Add a zone."},
     {"too_many_nodes", "The YAML file holds more values than a file may hold.", "Split it."},
+    {"two_conditions", "An alert rule looks at two things, and an alert has one cause.",
+     "Make a rule for each."},
+    {"two_stores", "Copies go to one store.", "Remove one of them."},
+    {"type_not_known", "A type of machine is not in the catalog, so sums leave its nodes out.",
+     "Add resources to the pool."},
     {"unknown_alias", "A YAML alias names an anchor that does not stand before it.",
      "Define the anchor first, or correct its name."},
     {"unknown_api_version", "The apiVersion of the document is not one that this program knows.",
      "Write apiVersion: tidegate.dev/v1alpha1."},
     {"unknown_choice", "The value is not one of the words that are possible here.",
      "Write one of them; the hint has the nearest."},
+    {"unknown_disk_type", "The cloud has no disks of this type.", "Choose one of those that the hint names."},
     {"unknown_field",
      "The field is not part of this kind of document. A mistyped field would otherwise be ignored without a "
      "word.",
      "Take the nearest name from the hint, or see `tidegate explain KIND`."},
     {"unknown_flag", "The word has no such flag.",
      "Take the nearest one from the hint, or run the word with --help."},
+    {"unknown_flavor", "The cloud has no control plane of this size.",
+     "Choose one of those that the hint names."},
+    {"unknown_instance_type", "The cloud has no machines of this type.", "Correct the name."},
     {"unknown_kind", "There is no such kind of document, or it has no schema in this version.",
      "Write Model, Provider, Route, Tenant, Platform or TrainingRun."},
     {"unknown_name", "The text is neither a reason code nor a field.",
      "`tidegate explain Model` lists the fields of a Model; docs/reference/reasons.md the codes."},
+    {"unknown_os", "The cloud has no nodes with this system for this version of Kubernetes.",
+     "Choose one of those that the hint names."},
     {"unknown_path", "The gateway has nothing under that path.",
      "Use /v1/chat/completions, /v1/completions, /v1/embeddings or /v1/models below the gateway's address."},
     {"unknown_reference", "A document names a Model, Provider or Route that is not there.",
      "Correct the name, or add the document; the hint has the nearest."},
+    {"unknown_region", "The cloud has no region of this name.", "Correct the name."},
     {"unknown_tag",
      "A YAML value has a tag (!name) that this program does not know. Tags can make readers build objects, "
      "so only "
@@ -502,6 +705,20 @@ constexpr ReasonEntry kReasons[] = {
      "It is started by tidegate itself; there is no need to call it."},
     {"usage_by_unknown", "Usage cannot be grouped by that word.",
      "Use key, tenant, model, route, outcome, day, hour or minute, several with commas."},
+    {"uses_itself", "A program names itself among what it calls.", "Remove it."},
+    {"version_ended", "The version of Kubernetes gets no more patches.", "Plan the upgrade."},
+    {"version_ends", "The version of Kubernetes gets patches for less than 120 days more.",
+     "Plan the upgrade."},
+    {"version_mismatch", "Two versions do not go together.", "Choose those that the message names."},
+    {"version_not_offered", "The version is past its end, not out yet, or not offered here.",
+     "Choose one of those that the hint names."},
+    {"virtual_address",
+     "Two or more load balancers share one address; one alone needs none, and without it two have nothing in "
+     "common.",
+     "Add the second load balancer or the address, or remove one."},
+    {"volume_not_shared", "Several pods mount one volume, whose class binds it to one node at a time.",
+     "Claim a shared class, or allow one replica."},
+    {"volume_too_small", "Volumes of this type begin at a greater size.", "Claim more, or another class."},
     {"waits_for_memory",
      "A replica of another Model is being ended, and this Model starts when its memory is free.",
      "Nothing; it takes as long as running requests there need."},
@@ -530,6 +747,12 @@ constexpr ReasonEntry kReasons[] = {
      "Connect the machine, or put the file where the message says."},
     {"weights_split", "The weights are split over several files, which this version does not join.",
      "Name a file that holds the whole model, or join the parts with llama-gguf-split --merge."},
+    {"whole_days", "The store deletes by whole days.", "Write whole days."},
+    {"wildcard_needs_dns01",
+     "A certificate for all names below a domain is signed only for whoever can write its DNS zone.",
+     "Add the challenge dns01."},
+    {"wrong_kind", "What is named is there, but is of another kind than the field needs.",
+     "Name one of the kind that the message asks for."},
     {"wrong_length",
      "The host of the weights sends another number of bytes than it or the document announced.",
      "Try again; if it stays so, check the source in the document."},
@@ -538,6 +761,10 @@ constexpr ReasonEntry kReasons[] = {
      "Write it as the hint shows; `tidegate explain FIELD` has the unit."},
     {"yaml_syntax", "The file is not valid YAML.",
      "The message has line and column; indentation and quotes are the usual causes."},
+    {"zone_elsewhere",
+     "A zone does not belong to the region, or a DNS zone does not hold the names of the platform.",
+     "Choose one that does."},
+    {"zone_twice", "A zone stands in the list twice.", "Remove one."},
 };
 
 }  // namespace

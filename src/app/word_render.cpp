@@ -6,6 +6,7 @@
 #include "app/stdin_text.hpp"
 #include "app/view.hpp"
 #include "app/words.hpp"
+#include "base/clock.hpp"
 #include "render/render.hpp"
 #include "spec/load.hpp"
 #include "verify/verify.hpp"
@@ -78,7 +79,8 @@ Result<int> render_word(Terminal& terminal, const RenderFlags& flags) {
   std::vector<spec::Finding> findings = decoded->findings;
   render::Rendered rendered;
   if (decoded->ok()) {
-    for (spec::Finding& f : verify::check(decoded->documents)) findings.push_back(std::move(f));
+    for (spec::Finding& f : verify::check(decoded->documents, format_utc(utc_now_ns()).substr(0, 10)))
+      findings.push_back(std::move(f));
     if (std::none_of(findings.begin(), findings.end(), is_error)) {
       auto result = render::render(decoded->documents, flags.platform);
       if (!result) return std::unexpected(result.error());

@@ -21,13 +21,26 @@ const Field& Reader::field(std::string_view path) const {
   return *f;
 }
 
+namespace {
+
+// The member of `map` that `path` begins with, which is shortened. Names of hosts and resources have dots of
+// their own, so the shortest key that is there counts.
+const Node* child(const Node& map, std::string_view& path) {
+  if (map.kind != Node::Kind::mapping) return nullptr;
+  for (std::size_t dot = path.find('.');; dot = path.find('.', dot + 1)) {
+    if (const Node* found = map.find(path.substr(0, dot))) {
+      path = dot == std::string_view::npos ? std::string_view{} : path.substr(dot + 1);
+      return found;
+    }
+    if (dot == std::string_view::npos) return nullptr;
+  }
+}
+
+}  // namespace
+
 const Node* Reader::find(std::string_view path) const {
   const Node* node = node_;
-  while (node != nullptr && !path.empty()) {
-    const std::size_t dot = path.find('.');
-    node = node->kind == Node::Kind::mapping ? node->find(path.substr(0, dot)) : nullptr;
-    path = dot == std::string_view::npos ? std::string_view{} : path.substr(dot + 1);
-  }
+  while (node != nullptr && !path.empty()) node = child(*node, path);
   return node;
 }
 

@@ -32,9 +32,8 @@ class Ranges {
       for (std::size_t j = 0; j < i; ++j) {
         if (!all_[i].cidr.overlaps(all_[j].cidr)) continue;
         report.error(all_[i].reader, all_[i].path, "address_overlap",
-                     fmt::format("{}: {} of {} overlaps {} of {} ({})", all_[i].reader.where(all_[i].path),
-                                 all_[i].cidr.str(), all_[i].what, all_[j].cidr.str(), all_[j].what,
-                                 all_[j].reader.where(all_[j].path)),
+                     fmt::format("{} of {} overlaps {} of {} ({})", all_[i].cidr.str(), all_[i].what,
+                                 all_[j].cidr.str(), all_[j].what, all_[j].reader.where(all_[j].path)),
                      "choose a range that nothing else uses");
       }
     }
@@ -53,16 +52,14 @@ void check_hosts(const Subject& s, Report& report) {
     const auto parsed = parse_cidr(address);
     if (!parsed) continue;
     if (lan && !lan->contains(parsed->base)) {
-      report.error(host, "address", "address_outside",
-                   fmt::format("{}: {} is not in {}", host.where("address"), address, lan->str()),
+      report.error(host, "address", "address_outside", fmt::format("{} is not in {}", address, lan->str()),
                    "correct the address or infrastructure.machines.network.cidr");
     }
     for (const auto& [other, owner] : seen) {
       if (other == address) {
-        report.error(
-            host, "address", "address_taken",
-            fmt::format("{}: {} is the address of {} already", host.where("address"), address, owner),
-            "give each host its own address");
+        report.error(host, "address", "address_taken",
+                     fmt::format("{} is the address of {} already", address, owner),
+                     "give each host its own address");
       }
     }
     seen.emplace_back(address, name);
@@ -79,13 +76,12 @@ void check_subnets(const Subject& s, Report& report) {
     if (!cidr) continue;
     if (!network->contains(*cidr)) {
       report.error(subnet, "cidr", "address_outside",
-                   fmt::format("{}: {} is not in {}", subnet.where("cidr"), cidr->str(), network->str()),
+                   fmt::format("{} is not in {}", cidr->str(), network->str()),
                    "choose a range inside network.cidr");
     }
     if (cidr->bits > 28) {
       report.error(subnet, "cidr", "subnet_too_small",
-                   fmt::format("{}: /{} has {} addresses, a cluster needs 16 at least", subnet.where("cidr"),
-                               cidr->bits, cidr->size()),
+                   fmt::format("/{} has {} addresses, a cluster needs 16 at least", cidr->bits, cidr->size()),
                    "choose /28 or larger");
     }
     subnets.add(subnet, "cidr", "subnet " + name);

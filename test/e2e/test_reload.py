@@ -57,7 +57,7 @@ BROKEN = {
     "syntax": ("kind: [", "models.yaml:"),
     "unknown field": (FIRST.replace('"idle"', '"idel"'), "idle"),
     "unknown model": (documents.file(FIRST, documents.document("Route", "r", {"to": [{"model": "nobody"}]})), "nobody"),
-    "not supported yet": (FIRST.replace('"idle": "10m"', '"pool": "gpu"'), "not supported yet"),
+    "not supported yet": (FIRST.replace('"idle": "10m"', '"targets": {"percentile": 95}'), "not supported yet"),
 }
 
 
