@@ -94,7 +94,7 @@ std::vector<Part> chat(const Context& context) {
     if (context.use("serving") == "knative") {
       // LiteLLM without a database knows one key only.
       key.from = SecretNeed::From::reference;
-      key.reference = fmt::format("copy of {}/{}", kModelsNamespace, kLiteLlmKey);
+      key.reference = fmt::format("copy of {}/{}", kModelNamespace, kLiteLlmKey);
       key.why = "the gateway's key, for the chat";
     }
     part.secrets.push_back(std::move(key));
