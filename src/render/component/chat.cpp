@@ -97,7 +97,7 @@ std::vector<Part> chat(const Context& context) {
                    .why = "the chat's own key at the gateway"};
     if (context.use("serving") == "knative") {
       // LiteLLM without a database knows one key only.
-      key.reference = fmt::format("copy of {}/{}", kModelsNamespace, kLiteLlmKey);
+      key.reference = fmt::format("copy of {}/{}", kModelNamespace, kLiteLlmKey);
       key.why = "the gateway's key, for the chat";
     }
     part.secrets.push_back(std::move(key));

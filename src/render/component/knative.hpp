@@ -9,7 +9,7 @@
 
 namespace tg::render {
 
-inline constexpr const char* kModelsNamespace = "models";
+inline constexpr const char* kModelNamespace = "models";
 // Secret of that namespace with LiteLLM's only key, its entry is "key". It must begin with "sk-".
 inline constexpr const char* kLiteLlmKey = "litellm-master-key";
 

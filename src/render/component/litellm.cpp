@@ -166,7 +166,7 @@ class Config {
       if (name.empty()) return;
       used_models_.insert(model);
       params["model"] = "ollama_chat/" + name;
-      params["api_base"] = fmt::format("http://ollama-{}.{}.svc.{}", model, kModelsNamespace,
+      params["api_base"] = fmt::format("http://ollama-{}.{}.svc.{}", model, kModelNamespace,
                                        context_.spec().text("cluster.networks.domain"));
       params["keep_alive"] = "-1m";
       info = {{"mode", "chat"}, {"max_input_tokens", m->integer("context")}};
@@ -226,7 +226,7 @@ Part litellm(const Context& context) {
   Part part;
   Config config(context);
   const std::string text = text::emit_yaml(config.json());
-  part.add("litellm-config.yaml", config_map("litellm-config", kModelsNamespace, {{"config.yaml", text}}));
+  part.add("litellm-config.yaml", config_map("litellm-config", kModelNamespace, {{"config.yaml", text}}));
 
   Pod pod;
   Container c = container(context);
@@ -239,7 +239,7 @@ Part litellm(const Context& context) {
     variable["valueFrom"]["secretKeyRef"]["optional"] = true;
     c.env.push_back(std::move(variable));
     part.secrets.push_back({.name = key->secret,
-                            .ns = kModelsNamespace,
+                            .ns = kModelNamespace,
                             .keys = {key->entry},
                             .from = SecretNeed::From::reference,
                             .reference = key->reference,
@@ -253,15 +253,15 @@ Part litellm(const Context& context) {
   const int replicas = context.component("serving").has("replicas")
                            ? static_cast<int>(context.component("serving").integer("replicas"))
                            : context.replicas("serving", "litellm");
-  part.add("litellm.yaml", deployment(kName, kModelsNamespace, replicas, pod));
-  part.add("litellm.yaml", service(kName, kModelsNamespace, selector(kName), {{"http", kPort}}));
-  if (replicas > 1) part.add("litellm.yaml", disruption_budget(kName, kModelsNamespace, selector(kName)));
+  part.add("litellm.yaml", deployment(kName, kModelNamespace, replicas, pod));
+  part.add("litellm.yaml", service(kName, kModelNamespace, selector(kName), {{"http", kPort}}));
+  if (replicas > 1) part.add("litellm.yaml", disruption_budget(kName, kModelNamespace, selector(kName)));
   part.secrets.push_back({.name = kMasterKey,
-                          .ns = kModelsNamespace,
+                          .ns = kModelNamespace,
                           .keys = {"key"},
                           .why = "begins with sk-; whoever has it may use every model, nobody else may"});
 
-  const Peer self = Peer::pods(kModelsNamespace, selector(kName));
+  const Peer self = Peer::pods(kModelNamespace, selector(kName));
   part.edges.push_back({.from = self,
                         .to = Peer::pods("knative-serving", {{"app", "3scale-kourier-gateway"}}),
                         .ports = {{"http", 8081}},
@@ -281,7 +281,7 @@ Part litellm(const Context& context) {
        .title = "The models' API",
        .text = fmt::format("Inside the cluster http://{0}.{1}.svc:{2}/v1, with the key\n\n```sh\n"
                            "kubectl -n {1} get secret {3} -o jsonpath='{{.data.key}}' | base64 -d\n```\n",
-                           kName, kModelsNamespace, kPort, kMasterKey)});
+                           kName, kModelNamespace, kPort, kMasterKey)});
   return part;
 }
 

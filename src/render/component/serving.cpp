@@ -9,7 +9,7 @@ namespace tg::render {
 
 namespace {
 
-constexpr const char* kNamespace = kModelsNamespace;
+constexpr const char* kNamespace = kModelNamespace;
 constexpr int kOllama = 11434;
 
 // One Ollama for all Models that it runs: it loads and unloads them itself, inside its memory limit.

@@ -108,7 +108,7 @@ Json knative_service(const Context& context, const std::string& name, const spec
                      {"autoscaling.knative.dev/max-scale", std::to_string(most)},
                      // The activator stays in the path: it holds what is more than the slots take.
                      {"autoscaling.knative.dev/target-burst-capacity", "-1"}};
-  Json out = object("serving.knative.dev/v1", "Service", "ollama-" + name, kModelsNamespace);
+  Json out = object("serving.knative.dev/v1", "Service", "ollama-" + name, kModelNamespace);
   out["metadata"]["labels"] = {{"networking.knative.dev/visibility", "cluster-local"}};
   Json shape = pod_template("ollama-" + name, pod, 1);
   Json& spec = shape["spec"];
@@ -135,9 +135,9 @@ Labels knative_pods(std::string_view model) {
 }
 
 ModelApi knative_model_api() {
-  return {.pods = Peer::pods(kModelsNamespace, selector("litellm")),
+  return {.pods = Peer::pods(kModelNamespace, selector("litellm")),
           .port = kGateway,
-          .url = fmt::format("http://litellm.{}.svc:{}", kModelsNamespace, kGateway),
+          .url = fmt::format("http://litellm.{}.svc:{}", kModelNamespace, kGateway),
           .ollama = false};
 }
 
@@ -175,7 +175,7 @@ std::vector<Part> knative(const Context& context) {
 std::vector<Part> knative_models(const Context& context) {
   Part part = component("serving");
   part.after = {"namespaces", "network-policies", "storage", "knative"};
-  part.namespaces.push_back({.name = kModelsNamespace});
+  part.namespaces.push_back({.name = kModelNamespace});
   std::vector<std::string> running;
   for (const auto& [name, model] : context.all(spec::DocumentKind::model)) {
     if (ollama_name(model.text("source")).empty()) {
@@ -187,7 +187,7 @@ std::vector<Part> knative_models(const Context& context) {
     }
     warn_of_cold_start(context, name, model);
     part.add("ollama.yaml", knative_service(context, name, model));
-    const Peer pods = Peer::pods(kModelsNamespace, knative_pods(name));
+    const Peer pods = Peer::pods(kModelNamespace, knative_pods(name));
     part.edges.push_back({.from = Peer::pods("knative-serving"),
                           .to = pods,
                           .ports = kQueueProxy,
@@ -212,7 +212,7 @@ std::vector<Part> knative_models(const Context& context) {
                              .text = fmt::format("```sh\nkubectl -n {} get ksvc,podautoscaler\n"
                                                  "kubectl -n {} get pods --watch -l "
                                                  "serving.knative.dev/service=ollama-{}\n```\n",
-                                                 kModelsNamespace, kModelsNamespace, name)});
+                                                 kModelNamespace, kModelNamespace, name)});
   }
   return {std::move(part)};
 }

@@ -20,15 +20,15 @@ struct Target {
 std::optional<Target> target(const Context& context, const std::string& part) {
   if (part == "open-webui" && context.use("chat") == "open-webui") return Target{"chat", "service/open-webui", 80, false};
   const std::string serving = context.use("serving");
-  if (part == "gateway" && serving == "knative") return Target{kModelsNamespace, "service/litellm", 4000, false};
-  if (part == "ollama" && serving == "ollama") return Target{kModelsNamespace, "service/ollama", 11434, false};
+  if (part == "gateway" && serving == "knative") return Target{kModelNamespace, "service/litellm", 4000, false};
+  if (part == "ollama" && serving == "ollama") return Target{kModelNamespace, "service/ollama", 11434, false};
   if (part == "ollama" && serving == "knative") {
     const auto models = context.all(spec::DocumentKind::model);
     if (models.empty()) return std::nullopt;
     // Knative's gateway goes by the name of the host, which a port of this machine does not have.
-    return Target{kModelsNamespace, "serving.knative.dev/service=ollama-" + models.front().first, 11434, true};
+    return Target{kModelNamespace, "serving.knative.dev/service=ollama-" + models.front().first, 11434, true};
   }
-  if (part == "gateway" && serving == "tidegate") return Target{kModelsNamespace, "service/tidegate", 8080, false};
+  if (part == "gateway" && serving == "tidegate") return Target{kModelNamespace, "service/tidegate", 4000, false};
   if (part == "grafana" && context.has("dashboards")) return Target{"monitoring", "service/grafana", 80, false};
   return std::nullopt;
 }
