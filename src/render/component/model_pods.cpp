@@ -195,8 +195,10 @@ std::optional<ModelPod> plan_of(const Context& context, const std::string& name,
                    "write source: hf://OWNER/REPOSITORY, with /FILE.gguf for llama.cpp");
     return std::nullopt;
   }
-  for (const std::string& argument : model.list("args")) c.args.push_back(argument);
-  if (const auto command = model.list("command"); !command.empty()) c.command = command;
+  if (model.has("args")) {
+    for (const std::string& argument : model.list("args")) c.args.push_back(argument);
+  }
+  if (model.has("command")) c.command = model.list("command");
   c.ports = {{"http", kModelPort}};
   c.mounts = {{"models", kCache}, {"tmp", "/tmp"}, {"shared-memory", "/dev/shm"}};
   plan.pod.volumes = {volume_scratch("tmp", "2Gi"),
