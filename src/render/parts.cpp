@@ -33,6 +33,9 @@ constexpr auto kEntries = std::to_array<Entry>({
     {.name = "metrics", .order = 40, .build = metrics},
     {.name = "logs", .order = 46, .build = logs},
     {.name = "traces", .order = 48, .build = traces},
+    {.name = "node-autoscaling", .order = 22, .build = node_autoscaling},
+    {.name = "local-disks", .order = 9, .build = local_disks},
+    {.name = "balancer-controller", .order = 14, .build = balancer_controller},
     // workloads
     {.name = "data", .build = data},
     // delivery
@@ -46,6 +49,10 @@ constexpr auto kEntries = std::to_array<Entry>({
     {.name = "routes", .order = 70, .collect = routes},
     {.name = "alerts", .order = 42, .collect = alerts},
     {.name = "dashboards", .order = 44, .collect = dashboards},
+    {.name = "open-telekom-cloud", .collect = open_telekom_cloud},
+    {.name = "aws", .collect = aws},
+    {.name = "google", .collect = google},
+    {.name = "azure", .collect = azure},
     {.name = "namespaces", .order = 0, .collect = namespaces},
     {.name = "network-policies", .order = 5, .collect = network_policies},
 });
