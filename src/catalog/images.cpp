@@ -14,6 +14,7 @@ namespace {
 constexpr auto kImages = std::to_array<Image>({
     {"kube-bench", "docker.io/aquasec/kube-bench", "v0.15.0"},
     {"kured", "ghcr.io/kubereboot/kured", "1.21.0"},
+    {"local-volume-provisioner", "registry.k8s.io/sig-storage/local-volume-provisioner", "v2.8.0"},
     {"busybox", "docker.io/library/busybox", "1.37.0"},
     {"curl", "docker.io/curlimages/curl", "8.17.0"},
     {"postgresql", "docker.io/library/postgres", "17.7-bookworm"},

@@ -11,6 +11,9 @@ std::vector<Part> gpu(const Context&);
 std::vector<Part> host_metrics(const Context&);
 std::vector<Part> network(const Context&);
 std::vector<Part> upkeep(const Context&);
+std::vector<Part> node_autoscaling(const Context&);
+std::vector<Part> balancer_controller(const Context&);
+std::vector<Part> local_disks(const Context&);
 
 // Who brings the software of GPUs: operator, host, none.
 std::string gpu_software(const Context&);

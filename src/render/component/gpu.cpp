@@ -21,8 +21,9 @@ Software brought(const Context& context) {
     case Site::aws:    // the accelerated images carry both
     case Site::azure:  // so do those of GPU node pools
       return {false, false};
+    case Site::open_telekom_cloud:  // its add-on brings driver and plugin; no driver container knows its system image
+      return {false, true};
     case Site::google:  // its image has the driver in a place of its own
-    case Site::open_telekom_cloud:
     case Site::cluster_api:
     case Site::existing:
       return {true, true};
@@ -63,7 +64,8 @@ Json values(const Context& context) {
                {"maxUnavailable", "25%"},
                {"drain", {{"enable", true}, {"force", false}, {"timeoutSeconds", 600}}}}}}},
            {"toolkit", {{"enabled", own.toolkit}, {"resources", size(context, "toolkit")}}},
-           {"devicePlugin", {{"enabled", true}, {"resources", size(context, "device-plugin")}}},
+           {"devicePlugin",
+            {{"enabled", context.site() != Site::open_telekom_cloud}, {"resources", size(context, "device-plugin")}}},
            {"gfd", {{"enabled", true}, {"resources", size(context, "feature-discovery")}}},
            {"dcgmExporter",
             {{"enabled", true},
