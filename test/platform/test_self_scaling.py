@@ -128,9 +128,9 @@ name=${0##*/}
 printf '%s %s\n' "$name" "$*" >>"$STATE/calls"
 case "$name $*" in
   "kind get clusters") cat "$STATE/clusters" 2>/dev/null ;;
-  "kind create cluster --name "*) echo "$5" >>"$STATE/clusters" ;;
+  "kind create cluster --name "*) echo "$4" >>"$STATE/clusters" ;;
   "kubectl version"*) printf '{"clientVersion": {\n"minor": "35"}}\n' ;;
-  "kubectl kustomize "*) cat "$3"/*.yaml ;;
+  "kubectl kustomize "*) cat "$2"/*.yaml ;;
   "docker port "*) echo 0.0.0.0:34567 ;;
   "helm template "*) printf 'apiVersion: v1\nkind: List\nitems: []\n' ;;
   *"create secret generic "*) for a; do [[ $a != --from-file=* ]] || folder=${a#*=}; done

@@ -202,6 +202,7 @@ void cluster(Azure& a) {
                                  {"key_type", "RSA"},
                                  {"key_size", 3072},
                                  {"key_opts", Json::array({"encrypt", "decrypt"})},
+                                 {"tags", kTags},
                                  {"depends_on", Json::array({keeper.address})},
                                  {"lifecycle", {{"prevent_destroy", true}}}});
   grant(a, "cluster_key", own, vault.at("id"), "Key Vault Crypto User");

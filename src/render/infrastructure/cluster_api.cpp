@@ -171,7 +171,8 @@ void add_sections(const Context& context, Part& part) {
            "charts with the values below `infrastructure/`, then\n\n```sh\nhelm install {1} {2}/{1} --namespace {3} "
            "--set provider=docker\nkubectl apply -f infrastructure/manifests/infra/capi-cluster.yaml\n```\n\n"
            "`provider=docker` installs the ClusterClass and the applications, `provider=apps` the applications "
-           "only.\n",
+           "only.\n\nThe managing node holds Docker's socket: whoever may use it is root on this machine. For "
+           "development only.\n",
            "preflight management rancher providers stack cluster secrets wait", gitops_chart(context),
            "components/85-gitops", workspace)});
   part.sections.push_back(
