@@ -111,8 +111,7 @@ Result<int> render_word(Terminal& terminal, const RenderFlags& flags) {
 
 void add_render(CommandLine& line) {
   auto flags = std::make_shared<RenderFlags>();
-  Word& word =
-      line.root().sub("render", "write all files of a Platform");
+  Word& word = line.root().sub("render", "write all files of a Platform");
   word.example("tidegate render -f examples/webui-k3s.yaml -o out")
       .example("tidegate render -f platform.yaml -f staging.yaml --diff out");
   word.list("-f,--file", "PATH", flags->files,

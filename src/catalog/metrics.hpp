@@ -1,6 +1,6 @@
 // The metrics that alerts and panels may name, by the program that exports them, and the labels of the log
-// streams. An expression over a name that nobody exports is valid and silent for ever, so every name is looked
-// up here by a test. Constant data, any thread.
+// streams. An expression over a name that nobody exports is valid and silent for ever, so every name is
+// looked up here by a test. Constant data, any thread.
 #pragma once
 
 #include <span>

@@ -42,10 +42,8 @@ std::string plan_json(const Context& context, const std::vector<Part>& parts, co
   Json secrets = Json::array();
   for (const Part& part : parts) {
     Tree own = tree.only(part.folder());
-    Json phase{{"name", part.name},
-               {"folder", part.folder()},
-               {"after", part.after},
-               {"digest", own.digest()}};
+    Json phase{
+        {"name", part.name}, {"folder", part.folder()}, {"after", part.after}, {"digest", own.digest()}};
     // Apply leaves these steps to it and only waits for them.
     if (const std::string by = delivered_by(context, part); !by.empty()) phase["deliveredBy"] = by;
     phase["steps"] = steps_of(part);

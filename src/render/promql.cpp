@@ -11,8 +11,8 @@ namespace {
 constexpr auto kOperators = std::to_array<std::string_view>(
     {"and", "or", "unless", "bool", "offset", "atan2", "inf", "nan", "start", "end"});
 // A list of labels in parentheses follows them.
-constexpr auto kGroupings = std::to_array<std::string_view>(
-    {"by", "without", "on", "ignoring", "group_left", "group_right"});
+constexpr auto kGroupings =
+    std::to_array<std::string_view>({"by", "without", "on", "ignoring", "group_left", "group_right"});
 
 template <class List>
 bool among(const List& list, std::string_view word) {

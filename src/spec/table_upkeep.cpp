@@ -74,9 +74,11 @@ constexpr auto kUpkeep = std::to_array<Field>({
     row("spec.access.login.oidc.issuer", T::url, "Its address.").must(),
     row("spec.access.login.oidc.clientId", T::text, "Name of the platform there.").must(),
     row("spec.access.login.oidc.clientSecret", T::secret_ref, "Where the secret stands.").must(),
-    row("spec.access.login.oidc.authorizationUrl", T::url, "Where users are sent to.").else_("ISSUER/authorize"),
+    row("spec.access.login.oidc.authorizationUrl", T::url, "Where users are sent to.")
+        .else_("ISSUER/authorize"),
     row("spec.access.login.oidc.tokenUrl", T::url, "Where codes become tokens.").else_("ISSUER/token"),
-    row("spec.access.login.oidc.userinfoUrl", T::url, "Where it says who somebody is.").else_("ISSUER/userinfo"),
+    row("spec.access.login.oidc.userinfoUrl", T::url, "Where it says who somebody is.")
+        .else_("ISSUER/userinfo"),
     row("spec.access.forward", T::map, "Ports of this machine that lead to parts of the platform.")
         .else_("none"),
     row("spec.access.forward.*", T::integer, "The port, by the part.").from(1, 65535),

@@ -70,8 +70,8 @@ class Walk {
         }
         visitor_.on_value(
             {key, text_.substr(index_[at_], 1), c == '{' ? JsonKind::object : JsonKind::array, depth_});
-        stack_[static_cast<std::size_t>(depth_++)] = {
-            key.data(), static_cast<std::uint32_t>(key.size()), index_[at_], c == '{'};
+        stack_[static_cast<std::size_t>(depth_++)] = {key.data(), static_cast<std::uint32_t>(key.size()),
+                                                      index_[at_], c == '{'};
         ++at_;
         if (at_ == count_) return bad("the text ends too early");
         if (text_[index_[at_]] != (c == '{' ? '}' : ']')) {
@@ -180,8 +180,10 @@ class Walk {
 
   void close() {
     const Open& open = stack_[static_cast<std::size_t>(--depth_)];
-    visitor_.on_close({{open.key, open.key_size}, text_.substr(open.begin, index_[at_] + 1 - open.begin),
-                       open.object ? JsonKind::object : JsonKind::array, depth_});
+    visitor_.on_close({{open.key, open.key_size},
+                       text_.substr(open.begin, index_[at_] + 1 - open.begin),
+                       open.object ? JsonKind::object : JsonKind::array,
+                       depth_});
     ++at_;
   }
 

@@ -22,8 +22,7 @@ TEST(Toml, KeysWithDotsAreQuoted) {
 TEST(Toml, TextIsEscaped) { EXPECT_EQ(emit_toml({{"a", "x\"\n\\"}}), "a = \"x\\\"\\n\\\\\"\n"); }
 
 TEST(Toml, ListsOfMapsAreArraysOfTables) {
-  EXPECT_EQ(emit_toml({{"a", Json::array({{{"n", 1}}, {{"n", 2}}})}}),
-            "\n[[a]]\nn = 1\n\n[[a]]\nn = 2\n");
+  EXPECT_EQ(emit_toml({{"a", Json::array({{{"n", 1}}, {{"n", 2}}})}}), "\n[[a]]\nn = 1\n\n[[a]]\nn = 2\n");
 }
 
 TEST(Toml, AnEmptyTableAndANull) { EXPECT_EQ(emit_toml({{"a", Json::object()}, {"b", nullptr}}), "\n[a]\n"); }

@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::string_view kCore = "tag:yaml.org,2002:";
 
-Mark mark_of(const yaml_mark_t& m) { return {static_cast<int>(m.line) + 1, static_cast<int>(m.column) + 1, 0}; }
+Mark mark_of(const yaml_mark_t& m) {
+  return {static_cast<int>(m.line) + 1, static_cast<int>(m.column) + 1, 0};
+}
 
 std::string place(Mark m) { return fmt::format("line {} column {}", m.line, m.column); }
 

@@ -35,7 +35,7 @@ struct Nodes {
   spec::Reader reader;      // of the pool or host
   std::string path;         // where their size stands: "instanceTypes", "resources"
   bool known = false;       // the amounts are
-  Amounts whole{}, left{};      // of one node, and what pods get of it
+  Amounts whole{}, left{};  // of one node, and what pods get of it
   double min = 0, max = 0;  // how many
   bool tainted = false;     // what is not told to go there does not
   bool control_plane = false;

@@ -28,8 +28,8 @@ std::string pods(const std::string& workload, std::string_view label = "pod") {
 
 std::string of_limit(std::string_view used, std::string_view resource, const std::string& workload) {
   return fmt::format(
-      "{}\n/ max by (namespace, pod, container) (kube_pod_container_resource_limits{{resource=\"{}\"{}}})", used,
-      resource, pods(workload));
+      "{}\n/ max by (namespace, pod, container) (kube_pod_container_resource_limits{{resource=\"{}\"{}}})",
+      used, resource, pods(workload));
 }
 
 std::string memory(const std::string& workload) {
@@ -55,9 +55,10 @@ std::string gpu(const std::string& workload) {
 std::string disk(const std::string& workload) {
   const std::string match =
       workload.empty() ? std::string() : fmt::format("{{persistentvolumeclaim=~\".*{}.*\"}}", workload);
-  return fmt::format("max by (namespace, persistentvolumeclaim) (kubelet_volume_stats_used_bytes{0})\n"
-                     "/ max by (namespace, persistentvolumeclaim) (kubelet_volume_stats_capacity_bytes{0})",
-                     match);
+  return fmt::format(
+      "max by (namespace, persistentvolumeclaim) (kubelet_volume_stats_used_bytes{0})\n"
+      "/ max by (namespace, persistentvolumeclaim) (kubelet_volume_stats_capacity_bytes{0})",
+      match);
 }
 
 constexpr auto kMeasures = std::to_array<Measure>({
@@ -65,7 +66,8 @@ constexpr auto kMeasures = std::to_array<Measure>({
      "At 100 % the kernel ends the container: give it more, or less to do."},
     {"cpu", "of its processors", cpu, 1, "It is slowed down at its limit: give it more, or more replicas."},
     {"gpu", "of a GPU", gpu, 100, "Work waits for the card: spread it over more, or start a replica."},
-    {"disk", "of a volume", disk, 1, "Programs stop when they cannot write: grow the volume or remove what is old."},
+    {"disk", "of a volume", disk, 1,
+     "Programs stop when they cannot write: grow the volume or remove what is old."},
 });
 
 int minutes(double seconds) { return static_cast<int>(std::ceil(seconds / 60)); }

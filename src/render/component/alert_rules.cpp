@@ -37,14 +37,16 @@ AlertGroup workloads() {
   AlertGroup out{"workloads", {}};
   out.alerts.push_back(
       {.name = "PodCrashLooping",
-       .expr = "max_over_time(kube_pod_container_status_waiting_reason{reason=\"CrashLoopBackOff\"}[5m]) >= 1",
+       .expr =
+           "max_over_time(kube_pod_container_status_waiting_reason{reason=\"CrashLoopBackOff\"}[5m]) >= 1",
        .duration = "10m",
        .severity = "critical",
        .summary = "{{ $labels.container }} of {{ $labels.namespace }}/{{ $labels.pod }} keeps crashing",
        .description = "The container starts and ends again, for ten minutes now.",
        .action = "`kubectl -n NAMESPACE logs POD -c CONTAINER --previous` has its last words, "
                  "`kubectl -n NAMESPACE describe pod POD` its exit code. 137 is out of memory.",
-       .input = {{series("kube_pod_container_status_waiting_reason", with(kContainer, "reason", "CrashLoopBackOff")),
+       .input = {{series("kube_pod_container_status_waiting_reason",
+                         with(kContainer, "reason", "CrashLoopBackOff")),
                   "1x30"}},
        .quiet = "9m",
        .fires = "10m",
@@ -57,9 +59,11 @@ AlertGroup workloads() {
        .severity = "warning",
        .summary = "{{ $labels.container }} of {{ $labels.namespace }}/{{ $labels.pod }} ran out of memory",
        .description = "The kernel ended it at its memory limit.",
-       .action = "Compare `kubectl top pod` with the limit; raise `resources.limits.memory` or find the leak.",
+       .action =
+           "Compare `kubectl top pod` with the limit; raise `resources.limits.memory` or find the leak.",
        .input = {{series("kube_pod_container_status_restarts_total", kContainer), "0x5 1x20"},
-                 {series("kube_pod_container_status_last_terminated_reason", with(kContainer, "reason", "OOMKilled")),
+                 {series("kube_pod_container_status_last_terminated_reason",
+                         with(kContainer, "reason", "OOMKilled")),
                   "1x30"}},
        .quiet = "4m",
        .fires = "8m",
@@ -71,17 +75,19 @@ AlertGroup workloads() {
        .severity = "warning",
        .summary = "{{ $labels.namespace }}/{{ $labels.pod }} has been waiting for a node or a volume",
        .description = "No node has room for it, a volume is missing, or its image cannot be fetched.",
-       .action = "`kubectl -n NAMESPACE describe pod POD` names the reason at its end; `kubectl top nodes` and "
-                 "`kubectl -n NAMESPACE get pvc` show room and volumes.",
+       .action =
+           "`kubectl -n NAMESPACE describe pod POD` names the reason at its end; `kubectl top nodes` and "
+           "`kubectl -n NAMESPACE get pvc` show room and volumes.",
        .input = {{series("kube_pod_status_phase", with(pod, "phase", "Pending")), "1x30"}},
        .quiet = "14m",
        .fires = "15m",
        .expected = pod});
   out.alerts.push_back(
       {.name = "ContainerMemoryHigh",
-       .expr = "max by (namespace, pod, container) (container_memory_working_set_bytes{container!=\"\"})\n"
-               "/ max by (namespace, pod, container) (kube_pod_container_resource_limits{resource=\"memory\"})\n"
-               "> 0.9",
+       .expr =
+           "max by (namespace, pod, container) (container_memory_working_set_bytes{container!=\"\"})\n"
+           "/ max by (namespace, pod, container) (kube_pod_container_resource_limits{resource=\"memory\"})\n"
+           "> 0.9",
        .duration = "10m",
        .severity = "warning",
        .summary = "{{ $labels.container }} of {{ $labels.namespace }}/{{ $labels.pod }} uses "
@@ -89,7 +95,8 @@ AlertGroup workloads() {
        .description = "At 100 % the kernel ends it.",
        .action = "Look at the trend in the dashboard \"Cluster\"; raise the limit before it is reached.",
        .input = {{series("container_memory_working_set_bytes", kContainer), "95x30"},
-                 {series("kube_pod_container_resource_limits", with(kContainer, "resource", "memory")), "100x30"}},
+                 {series("kube_pod_container_resource_limits", with(kContainer, "resource", "memory")),
+                  "100x30"}},
        .quiet = "9m",
        .fires = "10m",
        .expected = kContainer,
@@ -133,8 +140,9 @@ AlertGroup workloads() {
        .severity = "critical",
        .summary = "The update of {{ $labels.namespace }}/{{ $labels.deployment }} failed",
        .description = "New pods do not become ready before the deadline; the old ones still answer.",
-       .action = "`kubectl -n NAMESPACE rollout undo deployment/NAME` goes back; `kubectl -n NAMESPACE describe "
-                 "deployment NAME` says what is missing.",
+       .action =
+           "`kubectl -n NAMESPACE rollout undo deployment/NAME` goes back; `kubectl -n NAMESPACE describe "
+           "deployment NAME` says what is missing.",
        .input = {{series("kube_deployment_status_condition",
                          with(with(deployment, "condition", "Progressing"), "status", "false")),
                   "1x20"}},
@@ -149,11 +157,14 @@ AlertGroup workloads() {
        .severity = "warning",
        .summary = "{{ $labels.namespace }}/{{ $labels.statefulset }} lacks replicas",
        .description = "A member is not ready for a quarter of an hour: an update or a volume is stuck.",
-       .action = "`kubectl -n NAMESPACE get pods` and `describe` the one that is not ready; a member that fails "
-                 "holds up all that come after it.",
-       .input = {{series("kube_statefulset_status_replicas_ready", {{"namespace", "data"}, {"statefulset", "app"}}),
+       .action =
+           "`kubectl -n NAMESPACE get pods` and `describe` the one that is not ready; a member that fails "
+           "holds up all that come after it.",
+       .input = {{series("kube_statefulset_status_replicas_ready",
+                         {{"namespace", "data"}, {"statefulset", "app"}}),
                   "0x30"},
-                 {series("kube_statefulset_replicas", {{"namespace", "data"}, {"statefulset", "app"}}), "1x30"}},
+                 {series("kube_statefulset_replicas", {{"namespace", "data"}, {"statefulset", "app"}}),
+                  "1x30"}},
        .quiet = "14m",
        .fires = "15m",
        .expected = {{"namespace", "data"}, {"statefulset", "app"}}});
@@ -165,7 +176,8 @@ AlertGroup workloads() {
        .summary = "Nothing is measured of {{ $labels.namespace }}/{{ $labels.job }}",
        .description = "Prometheus cannot reach it, so its other alerts are silent.",
        .action = "Status, Targets in Prometheus names the error; a timeout is often a network policy.",
-       .input = {{series("up", {{"namespace", "chat"}, {"job", "web"}, {"instance", "10.0.0.1:80"}}), "0x20"}},
+       .input = {{series("up", {{"namespace", "chat"}, {"job", "web"}, {"instance", "10.0.0.1:80"}}),
+                  "0x20"}},
        .quiet = "9m",
        .fires = "10m",
        .expected = {{"namespace", "chat"}, {"job", "web"}}});
@@ -174,7 +186,8 @@ AlertGroup workloads() {
 
 AlertGroup nodes() {
   const Labels node{{"instance", "10.0.0.1:9100"}};
-  const Labels root{{"instance", "10.0.0.1:9100"}, {"mountpoint", "/"}, {"fstype", "ext4"}, {"device", "sda1"}};
+  const Labels root{
+      {"instance", "10.0.0.1:9100"}, {"mountpoint", "/"}, {"fstype", "ext4"}, {"device", "sda1"}};
   AlertGroup out{"nodes", {}};
   out.alerts.push_back(
       {.name = "NodeNotReady",
@@ -184,7 +197,8 @@ AlertGroup nodes() {
        .summary = "Node {{ $labels.node }} does not answer",
        .description = "Its pods are moved after five minutes, those with local volumes cannot be.",
        .action = "`kubectl describe node NODE`; on the machine `journalctl -u kubelet` (k3s: `-u k3s`).",
-       .input = {{series("kube_node_status_condition", {{"node", "n1"}, {"condition", "Ready"}, {"status", "true"}}),
+       .input = {{series("kube_node_status_condition",
+                         {{"node", "n1"}, {"condition", "Ready"}, {"status", "true"}}),
                   "0x20"}},
        .quiet = "4m",
        .fires = "5m",
@@ -212,7 +226,8 @@ AlertGroup nodes() {
        .description = "For a quarter of an hour: answers get slower.",
        .action = "`kubectl top pods -A --sort-by=cpu`; spread the load or add a node.",
        // Six idle seconds in a minute: 90 % are used.
-       .input = {{series("node_cpu_seconds_total", {{"instance", "10.0.0.1:9100"}, {"mode", "idle"}, {"cpu", "0"}}),
+       .input = {{series("node_cpu_seconds_total",
+                         {{"instance", "10.0.0.1:9100"}, {"mode", "idle"}, {"cpu", "0"}}),
                   "0+6x40"}},
        .quiet = "15m",
        .fires = "18m",
@@ -224,9 +239,11 @@ AlertGroup nodes() {
                "/ node_filesystem_size_bytes{fstype!~\"tmpfs|overlay|squashfs|ramfs\"} > 0.85",
        .duration = "10m",
        .severity = "warning",
-       .summary = "{{ $labels.mountpoint }} of {{ $labels.instance }} is {{ $value | humanizePercentage }} full",
+       .summary =
+           "{{ $labels.mountpoint }} of {{ $labels.instance }} is {{ $value | humanizePercentage }} full",
        .description = "At about 90 % the kubelet evicts pods and removes images.",
-       .action = "On the machine: `du -xh --max-depth=2 PATH | sort -h | tail`; `crictl rmi --prune` frees images.",
+       .action =
+           "On the machine: `du -xh --max-depth=2 PATH | sort -h | tail`; `crictl rmi --prune` frees images.",
        .input = {{series("node_filesystem_avail_bytes", root), "10x20"},
                  {series("node_filesystem_size_bytes", root), "100x20"}},
        .quiet = "9m",
@@ -257,8 +274,10 @@ AlertGroup security() {
        .summary = "Many requests to {{ $labels.verb }} {{ $labels.resource }} are forbidden",
        .description = "An identity asks for what it has no right to: a fault in its role, or a search.",
        .action = "The audit log names it. `kubectl auth can-i --list --as=IDENTITY` shows what it may.",
-       .input = {{series("apiserver_request_total",
-                         {{"code", "403"}, {"verb", "LIST"}, {"resource", "secrets"}, {"instance", "10.0.0.1:6443"}}),
+       .input = {{series("apiserver_request_total", {{"code", "403"},
+                                                     {"verb", "LIST"},
+                                                     {"resource", "secrets"},
+                                                     {"instance", "10.0.0.1:6443"}}),
                   "0+60x30"}},
        .quiet = "10m",
        .fires = "15m",
@@ -270,7 +289,8 @@ AlertGroup security() {
        .severity = "warning",
        .summary = "A pod was refused by the level {{ $labels.policy_level }}",
        .description = "It asked for more rights than its namespace gives.",
-       .action = "`kubectl get events -A --field-selector reason=FailedCreate` names it and what it asked for.",
+       .action =
+           "`kubectl get events -A --field-selector reason=FailedCreate` names it and what it asked for.",
        .input = {{series("pod_security_evaluations_total", {{"decision", "deny"},
                                                             {"mode", "enforce"},
                                                             {"policy_level", "restricted"},
@@ -280,17 +300,16 @@ AlertGroup security() {
        .quiet = "4m",
        .fires = "8m",
        .expected = {{"policy_level", "restricted"}, {"resource", "pod"}}});
-  out.alerts.push_back(
-      {.name = "AuditEventsLost",
-       .expr = "sum(rate(apiserver_audit_error_total[5m])) > 0",
-       .duration = "5m",
-       .severity = "critical",
-       .summary = "The API server cannot write its audit log",
-       .description = "What happens now leaves no trace.",
-       .action = "Look at the room of the disk and the log of the API server.",
-       .input = {{series("apiserver_audit_error_total", {{"plugin", "log"}}), "0+1x20"}},
-       .quiet = "5m",
-       .fires = "7m"});
+  out.alerts.push_back({.name = "AuditEventsLost",
+                        .expr = "sum(rate(apiserver_audit_error_total[5m])) > 0",
+                        .duration = "5m",
+                        .severity = "critical",
+                        .summary = "The API server cannot write its audit log",
+                        .description = "What happens now leaves no trace.",
+                        .action = "Look at the room of the disk and the log of the API server.",
+                        .input = {{series("apiserver_audit_error_total", {{"plugin", "log"}}), "0+1x20"}},
+                        .quiet = "5m",
+                        .fires = "7m"});
   out.alerts.push_back(
       {.name = "KubernetesVersionsDiffer",
        .expr = "count(count by (git_version) (kubernetes_build_info)) > 1",
@@ -298,7 +317,8 @@ AlertGroup security() {
        .severity = "warning",
        .summary = "Nodes and control plane run different versions",
        .description = "For four hours: an update stopped half-way.",
-       .action = "`kubectl get nodes` shows who is behind; continue the update in the order of the chapter Upgrade.",
+       .action = "`kubectl get nodes` shows who is behind; continue the update in the order of the chapter "
+                 "Upgrade.",
        .input = {{series("kubernetes_build_info", {{"git_version", "v1.35.7"}, {"instance", "a"}}), "1x300"},
                  {series("kubernetes_build_info", {{"git_version", "v1.35.8"}, {"instance", "b"}}), "1x300"}},
        .quiet = "239m",
@@ -319,15 +339,27 @@ std::vector<Traffic> traffics() {
       {"envoy-gateway", "envoy_http_downstream_rq_xx{envoy_response_code_class=\"5\"}",
        "envoy_http_downstream_rq_xx", "envoy_http_downstream_rq_time_bucket", 1000,
        with(envoy, "envoy_response_code_class", "5"), with(envoy, "envoy_response_code_class", "2")},
-      {"traefik", "traefik_entrypoint_requests_total{code=~\"5..\"}", "traefik_entrypoint_requests_total",
-       "traefik_entrypoint_request_duration_seconds_bucket", 1,
-       {{"code", "502"}, {"entrypoint", "websecure"}}, {{"code", "200"}, {"entrypoint", "websecure"}}},
-      {"ingress-nginx", "nginx_ingress_controller_requests{status=~\"5..\"}", "nginx_ingress_controller_requests",
-       "nginx_ingress_controller_request_duration_seconds_bucket", 1,
-       {{"status", "502"}, {"host", "a"}}, {{"status", "200"}, {"host", "a"}}},
-      {"istio", "istio_requests_total{reporter=\"source\", response_code=~\"5..\"}",
-       "istio_requests_total{reporter=\"source\"}", "istio_request_duration_milliseconds_bucket", 1000,
-       {{"reporter", "source"}, {"response_code", "503"}}, {{"reporter", "source"}, {"response_code", "200"}}},
+      {"traefik",
+       "traefik_entrypoint_requests_total{code=~\"5..\"}",
+       "traefik_entrypoint_requests_total",
+       "traefik_entrypoint_request_duration_seconds_bucket",
+       1,
+       {{"code", "502"}, {"entrypoint", "websecure"}},
+       {{"code", "200"}, {"entrypoint", "websecure"}}},
+      {"ingress-nginx",
+       "nginx_ingress_controller_requests{status=~\"5..\"}",
+       "nginx_ingress_controller_requests",
+       "nginx_ingress_controller_request_duration_seconds_bucket",
+       1,
+       {{"status", "502"}, {"host", "a"}},
+       {{"status", "200"}, {"host", "a"}}},
+      {"istio",
+       "istio_requests_total{reporter=\"source\", response_code=~\"5..\"}",
+       "istio_requests_total{reporter=\"source\"}",
+       "istio_request_duration_milliseconds_bucket",
+       1000,
+       {{"reporter", "source"}, {"response_code", "503"}},
+       {{"reporter", "source"}, {"response_code", "200"}}},
   };
 }
 
@@ -379,8 +411,9 @@ AlertGroup certificates() {
        .severity = "warning",
        .summary = "Certificate {{ $labels.namespace }}/{{ $labels.name }} was not issued",
        .description = "The authority could not see that the name is ours.",
-       .action = "`kubectl get challenges -A` and `describe` the one that hangs: DNS, port 80 or a limit of the "
-                 "authority.",
+       .action =
+           "`kubectl get challenges -A` and `describe` the one that hangs: DNS, port 80 or a limit of the "
+           "authority.",
        .input = {{series("certmanager_certificate_ready_status", with(one, "condition", "True")), "0x40"}},
        .quiet = "29m",
        .fires = "30m",
@@ -391,16 +424,19 @@ AlertGroup certificates() {
 const Labels kDataTeam{{"team", "data"}};
 
 // Connections that are used, and how many there may be, as each exporter says it.
-Alert connections(const std::string& used, const std::string& most, std::vector<Series> input, Labels expected) {
+Alert connections(const std::string& used, const std::string& most, std::vector<Series> input,
+                  Labels expected) {
   return {.name = "DatabaseConnectionsExhausted",
           .expr = fmt::format("{}\n/ {}\n> 0.9", used, most),
           .duration = "5m",
           .severity = "critical",
-          .summary = "{{ $labels.namespace }}/{{ $labels.pod }} uses {{ $value | humanizePercentage }} of its "
-                     "connections",
+          .summary =
+              "{{ $labels.namespace }}/{{ $labels.pod }} uses {{ $value | humanizePercentage }} of its "
+              "connections",
           .description = "New connections will be refused.",
-          .action = "Find who holds them: `SELECT usename, state, count(*) FROM pg_stat_activity GROUP BY 1, 2`. "
-                    "Lower the pools of the programs before max_connections is raised.",
+          .action =
+              "Find who holds them: `SELECT usename, state, count(*) FROM pg_stat_activity GROUP BY 1, 2`. "
+              "Lower the pools of the programs before max_connections is raised.",
           .labels = kDataTeam,
           .input = std::move(input),
           .quiet = "4m",
@@ -413,30 +449,31 @@ void add_data(const std::set<std::string>& used, bool small, std::vector<AlertGr
   const Labels pod{{"namespace", "data"}, {"pod", "app-1"}};
   if (used.contains("timescaledb") || (used.contains("postgresql") && !small)) {
     AlertGroup g{"postgresql", {}};
-    g.alerts.push_back(connections(
-        "sum by (namespace, pod) (cnpg_backends_total)",
-        "max by (namespace, pod) (cnpg_pg_settings_setting{name=\"max_connections\"})",
-        {{series("cnpg_backends_total", with(pod, "datname", "app")), "95x20"},
-         {series("cnpg_pg_settings_setting", with(pod, "name", "max_connections")), "100x20"}},
-        pod));
     g.alerts.push_back(
-        {.name = "DatabaseReplicaBehind",
-         .expr = "max by (namespace, pod) (cnpg_pg_replication_lag) > 60",
-         .duration = "5m",
-         .severity = "warning",
-         .summary = "{{ $labels.namespace }}/{{ $labels.pod }} is more than a minute behind",
-         .description = "A failover now would lose that minute.",
-         .action = "Look at the network and the disk of the replica; `kubectl cnpg status CLUSTER` shows both ends.",
-         .labels = kDataTeam,
-         .input = {{series("cnpg_pg_replication_lag", pod), "90x20"}},
-         .quiet = "4m",
-         .fires = "5m",
-         .expected = pod});
+        connections("sum by (namespace, pod) (cnpg_backends_total)",
+                    "max by (namespace, pod) (cnpg_pg_settings_setting{name=\"max_connections\"})",
+                    {{series("cnpg_backends_total", with(pod, "datname", "app")), "95x20"},
+                     {series("cnpg_pg_settings_setting", with(pod, "name", "max_connections")), "100x20"}},
+                    pod));
+    g.alerts.push_back({.name = "DatabaseReplicaBehind",
+                        .expr = "max by (namespace, pod) (cnpg_pg_replication_lag) > 60",
+                        .duration = "5m",
+                        .severity = "warning",
+                        .summary = "{{ $labels.namespace }}/{{ $labels.pod }} is more than a minute behind",
+                        .description = "A failover now would lose that minute.",
+                        .action = "Look at the network and the disk of the replica; `kubectl cnpg status "
+                                  "CLUSTER` shows both ends.",
+                        .labels = kDataTeam,
+                        .input = {{series("cnpg_pg_replication_lag", pod), "90x20"}},
+                        .quiet = "4m",
+                        .fires = "5m",
+                        .expected = pod});
     out.push_back(std::move(g));
   } else if (used.contains("postgresql") || used.contains("aurora-postgresql")) {
     AlertGroup g{"postgresql", {}};
     g.alerts.push_back(connections(
-        "sum by (namespace, pod) (pg_stat_activity_count)", "max by (namespace, pod) (pg_settings_max_connections)",
+        "sum by (namespace, pod) (pg_stat_activity_count)",
+        "max by (namespace, pod) (pg_settings_max_connections)",
         {{series("pg_stat_activity_count", with(with(pod, "datname", "app"), "state", "active")), "95x20"},
          {series("pg_settings_max_connections", pod), "100x20"}},
         pod));
@@ -450,8 +487,9 @@ void add_data(const std::set<std::string>& used, bool small, std::vector<AlertGr
                         .severity = "critical",
                         .summary = "Valkey {{ $labels.namespace }}/{{ $labels.pod }} does not answer",
                         .description = "Sessions, queues and limits that live there stand still.",
-                        .action = "`kubectl -n NAMESPACE logs POD` and `describe`; a full volume or the memory "
-                                  "limit are the usual causes.",
+                        .action =
+                            "`kubectl -n NAMESPACE logs POD` and `describe`; a full volume or the memory "
+                            "limit are the usual causes.",
                         .labels = kDataTeam,
                         .input = {{series("redis_up", pod), "0x20"}},
                         .quiet = "4m",
@@ -470,8 +508,9 @@ void add_data(const std::set<std::string>& used, bool small, std::vector<AlertGr
          .severity = "warning",
          .summary = "Consumers {{ $labels.consumergroup }} fall behind on {{ $labels.topic }}",
          .description = "More is written than they read, for a quarter of an hour.",
-         .action = "Are the consumers well, and as many as the topic has partitions? Raise `replicas.max` or the "
-                   "partitions.",
+         .action =
+             "Are the consumers well, and as many as the topic has partitions? Raise `replicas.max` or the "
+             "partitions.",
          .labels = kDataTeam,
          .input = {{series("kafka_consumergroup_lag", with(group, "partition", "0")), "0+200x40"}},
          .quiet = "20m",
@@ -484,7 +523,8 @@ void add_data(const std::set<std::string>& used, bool small, std::vector<AlertGr
          .severity = "critical",
          .summary = "Topic {{ $labels.topic }} lacks copies",
          .description = "Another lost broker can lose messages.",
-         .action = "`kubectl -n data get pods -l strimzi.io/kind=Kafka`; the broker that is missing says why.",
+         .action =
+             "`kubectl -n data get pods -l strimzi.io/kind=Kafka`; the broker that is missing says why.",
          .labels = kDataTeam,
          .input = {{series("kafka_topic_partition_under_replicated_partition",
                            {{"topic", "usage"}, {"partition", "0"}}),

@@ -1,5 +1,5 @@
-// Alerts that no single part can own: of workloads, nodes, the gateway, data services, security; and those that
-// the document adds.
+// Alerts that no single part can own: of workloads, nodes, the gateway, data services, security; and those
+// that the document adds.
 #pragma once
 
 #include <string>

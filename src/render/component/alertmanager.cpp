@@ -46,7 +46,7 @@ std::vector<Receiver> receivers(const Context& context) {
 
 Held held(const Receiver& r) {
   Held out = observability::held(*r.secret, kMetricsNamespace, "alertmanager-" + r.name, r.key,
-                  fmt::format("receiver {} of alerts", r.name));
+                                 fmt::format("receiver {} of alerts", r.name));
   return out;
 }
 
@@ -130,19 +130,18 @@ Json alertmanager_config(const Context& context) {
   const std::vector<spec::Reader> routes = alerts.entries("routes");
   Json children = Json::array();
   // They only say that alerting works, or hold others back.
-  children.push_back({{"receiver", kNobody}, {"matchers", Json::array({"alertname =~ \"Watchdog|InfoInhibitor\""})}});
+  children.push_back(
+      {{"receiver", kNobody}, {"matchers", Json::array({"alertname =~ \"Watchdog|InfoInhibitor\""})}});
   for (const spec::Reader& r : routes) {
     const Json match = matchers(r);
     const std::vector<std::string> to = r.list("to");
     if (!match.empty() || to.size() > 1) add_routes(match, to, children);
     if (match.empty()) break;
   }
-  Json route{{"receiver", last_resort(all, routes)},
-             {"group_by", group_by(alerts)},
-             {"group_wait", alerts.text("group.wait")},
-             {"group_interval", alerts.text("group.interval")},
-             {"repeat_interval", alerts.text("group.repeat")},
-             {"routes", std::move(children)}};
+  Json route{
+      {"receiver", last_resort(all, routes)},           {"group_by", group_by(alerts)},
+      {"group_wait", alerts.text("group.wait")},        {"group_interval", alerts.text("group.interval")},
+      {"repeat_interval", alerts.text("group.repeat")}, {"routes", std::move(children)}};
   Json list = Json::array({{{"name", kNobody}}});
   for (const Receiver& r : all) list.push_back(receiver_json(r));
   const auto inhibit = [](const char* source, const char* target, Json equal) {
@@ -151,15 +150,15 @@ Json alertmanager_config(const Context& context) {
                 {"equal", std::move(equal)}};
   };
   Json same = Json::array({"namespace", "alertname"});
-  return {{"global", {{"resolve_timeout", "5m"}}},
-          {"route", std::move(route)},
-          {"inhibit_rules",
-           Json::array({inhibit("severity = \"critical\"", "severity =~ \"warning|info\"", same),
-                        inhibit("severity = \"warning\"", "severity = \"info\"", same),
-                        inhibit("alertname = \"InfoInhibitor\"", "severity = \"info\"",
-                                Json::array({"namespace"}))})},
-          {"receivers", std::move(list)},
-          {"templates", Json::array()}};
+  return {
+      {"global", {{"resolve_timeout", "5m"}}},
+      {"route", std::move(route)},
+      {"inhibit_rules", Json::array({inhibit("severity = \"critical\"", "severity =~ \"warning|info\"", same),
+                                     inhibit("severity = \"warning\"", "severity = \"info\"", same),
+                                     inhibit("alertname = \"InfoInhibitor\"", "severity = \"info\"",
+                                             Json::array({"namespace"}))})},
+      {"receivers", std::move(list)},
+      {"templates", Json::array()}};
 }
 
 Json alertmanager_secrets(const Context& context) {
@@ -173,7 +172,8 @@ std::vector<SecretNeed> alertmanager_needs(const Context& context) {
   for (const Receiver& r : receivers(context)) {
     if (!r.secret) continue;
     const SecretNeed need = held(r).need;
-    const auto same = std::find_if(out.begin(), out.end(), [&](const SecretNeed& n) { return n.name == need.name; });
+    const auto same =
+        std::find_if(out.begin(), out.end(), [&](const SecretNeed& n) { return n.name == need.name; });
     if (same == out.end()) {
       out.push_back(need);
       continue;

@@ -79,7 +79,8 @@ Json proof(const Context& context, const Alert& a) {
   labels.emplace("alertname", a.name);
   labels.emplace("alertstate", "firing");
   std::string sample = "ALERTS{";
-  for (const auto& [key, value] : labels) sample += fmt::format("{}{}=\"{}\"", sample.back() == '{' ? "" : ",", key, value);
+  for (const auto& [key, value] : labels)
+    sample += fmt::format("{}{}=\"{}\"", sample.back() == '{' ? "" : ",", key, value);
   sample += "}";
   const std::string expr = fmt::format("ALERTS{{alertname=\"{}\", alertstate=\"firing\"}}", a.name);
   out["promql_expr_test"] =
@@ -103,12 +104,14 @@ void add_group(const Context& context, const AlertGroup& group, Part& part) {
   o["spec"] = spec;
   part.add(fmt::format("rules/{}.yaml", group.name), std::move(o));
   // promtool reads rules without the object around them.
-  part.extras.push_back({.path = fmt::format("tests/{}.rules.yaml", group.name), .content = text::emit_yaml(spec)});
+  part.extras.push_back(
+      {.path = fmt::format("tests/{}.rules.yaml", group.name), .content = text::emit_yaml(spec)});
   if (tests.empty()) return;
   const Json file{{"rule_files", Json::array({group.name + ".rules.yaml"})},
                   {"evaluation_interval", "1m"},
                   {"tests", std::move(tests)}};
-  part.extras.push_back({.path = fmt::format("tests/{}.test.yaml", group.name), .content = text::emit_yaml(file)});
+  part.extras.push_back(
+      {.path = fmt::format("tests/{}.test.yaml", group.name), .content = text::emit_yaml(file)});
 }
 
 // What is written in the document and by parts goes before what is built in.
@@ -118,7 +121,8 @@ std::vector<AlertGroup> groups_of(const Context& context, const std::vector<Part
   const auto take = [&](AlertGroup group) {
     std::erase_if(group.alerts, [&](const Alert& a) { return !names.insert(a.name).second; });
     if (group.alerts.empty()) return;
-    const auto same = std::find_if(out.begin(), out.end(), [&](const AlertGroup& g) { return g.name == group.name; });
+    const auto same =
+        std::find_if(out.begin(), out.end(), [&](const AlertGroup& g) { return g.name == group.name; });
     if (same == out.end()) {
       out.push_back(std::move(group));
     } else {
@@ -155,9 +159,8 @@ void explain(const Context& context, const std::vector<AlertGroup>& groups, Part
   for (const AlertGroup& g : groups) {
     for (const Alert& a : g.alerts) {
       if (a.action.empty()) continue;
-      part.sections.push_back({.chapter = Section::Chapter::troubleshooting,
-                               .title = "Alert " + a.name,
-                               .text = a.action});
+      part.sections.push_back(
+          {.chapter = Section::Chapter::troubleshooting, .title = "Alert " + a.name, .text = a.action});
     }
   }
   std::string names;
@@ -166,10 +169,11 @@ void explain(const Context& context, const std::vector<AlertGroup>& groups, Part
   part.sections.push_back(
       {.chapter = Section::Chapter::daily,
        .title = "Critical alerts",
-       .text = names.empty() ? "Nobody is told: `components.alerts.receivers` is empty. Alerts stand in Alertmanager."
-                             : fmt::format("They go to {}. What fires now stands in Alertmanager; silence what is "
-                                           "being worked on, with a name and an end.",
-                                           names)});
+       .text = names.empty()
+                   ? "Nobody is told: `components.alerts.receivers` is empty. Alerts stand in Alertmanager."
+                   : fmt::format("They go to {}. What fires now stands in Alertmanager; silence what is "
+                                 "being worked on, with a name and an end.",
+                                 names)});
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The configuration of Alloy, line by line. The chart runs it through its templates, so there are no braces in
-// pairs.
+// The configuration of Alloy, line by line. The chart runs it through its templates, so there are no braces
+// in pairs.
 #include <fmt/format.h>
 
 #include "render/component/logs.hpp"
@@ -54,7 +54,9 @@ void pods(Lines& out) {
   rule(out, "__meta_kubernetes_pod_node_name", "node");
   // The recommended label, else the older one.
   out.open("rule");
-  out.line("source_labels = [\"__meta_kubernetes_pod_label_app_kubernetes_io_name\", \"__meta_kubernetes_pod_label_app\"]");
+  out.line(
+      "source_labels = [\"__meta_kubernetes_pod_label_app_kubernetes_io_name\", "
+      "\"__meta_kubernetes_pod_label_app\"]");
   out.line("separator     = \";\"");
   out.line("regex         = \"^;*([^;]+)(;.*)?$\"");
   out.line("replacement   = \"$1\"");
@@ -117,7 +119,8 @@ void journal(Lines& out) {
 
 void audit(Lines& out, std::string_view folder) {
   out.open("local.file_match \"audit\"");
-  out.line(fmt::format("path_targets = [{{ \"__path__\" = \"{}/audit.log\", \"job\" = \"audit\" }}]", folder));
+  out.line(
+      fmt::format("path_targets = [{{ \"__path__\" = \"{}/audit.log\", \"job\" = \"audit\" }}]", folder));
   out.close();
 
   out.open("loki.source.file \"audit\"");
@@ -137,7 +140,8 @@ std::string alloy_config(const Context& context, std::string_view push) {
   pods(out);
   const bool own_machines = context.site() == Site::machines || context.site() == Site::k3s;
   if (own_machines) journal(out);
-  if (own_machines && context.spec().text("cluster.audit") != "none") audit(out, context.site() == Site::k3s ? kK3sLogs : "/var/log/kubernetes/audit");
+  if (own_machines && context.spec().text("cluster.audit") != "none")
+    audit(out, context.site() == Site::k3s ? kK3sLogs : "/var/log/kubernetes/audit");
   out.open("loki.write \"store\"");
   out.open("endpoint");
   out.line(fmt::format("url = \"{}\"", push));

@@ -40,7 +40,10 @@ Json options_json(const Panel& p) {
     return {{"reduceOptions", {{"calcs", Json::array({"lastNotNull"})}, {"fields", ""}, {"values", false}}},
             {"orientation", "auto"}};
   if (p.kind == "logs")
-    return {{"showTime", true}, {"wrapLogMessage", true}, {"sortOrder", "Descending"}, {"enableLogDetails", true}};
+    return {{"showTime", true},
+            {"wrapLogMessage", true},
+            {"sortOrder", "Descending"},
+            {"enableLogDetails", true}};
   return {{"showHeader", true}};
 }
 

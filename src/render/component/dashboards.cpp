@@ -59,10 +59,13 @@ Json ini(const Context& context, Part& part) {
   Json out{{"server", {{"root_url", root_url(dashboards)}}}};
   if (!host.empty()) out["server"]["domain"] = host;
   if (below(dashboards)) out["server"]["serve_from_sub_path"] = true;
-  out["analytics"] = {{"reporting_enabled", false}, {"check_for_updates", false}, {"check_for_plugin_updates", false}};
+  out["analytics"] = {
+      {"reporting_enabled", false}, {"check_for_updates", false}, {"check_for_plugin_updates", false}};
   out["users"] = {{"allow_sign_up", false}, {"default_theme", "system"}};
   out["auth.anonymous"] = {{"enabled", false}};
-  out["security"] = {{"cookie_secure", !host.empty()}, {"cookie_samesite", "lax"}, {"disable_gravatar", true},
+  out["security"] = {{"cookie_secure", !host.empty()},
+                     {"cookie_samesite", "lax"},
+                     {"disable_gravatar", true},
                      {"content_security_policy", true}};
   out["plugins"] = {{"preinstall_disabled", true}};
   out["log"] = {{"mode", "console"}, {"level", "warn"}};
@@ -89,10 +92,11 @@ Json sources(const Context& context) {
   if (observability::loki(context)) {
     Json data{{"maxLines", 1000}};
     if (traces == "tempo" || traces == "jaeger")
-      data["derivedFields"] = Json::array({{{"name", "trace"},
-                                            {"datasourceUid", traces},
-                                            {"matcherRegex", "(?:trace_?id|traceID)\"?[=:]\\s*\"?([0-9a-f]{16,32})"},
-                                            {"url", "$${__value.raw}"}}});
+      data["derivedFields"] =
+          Json::array({{{"name", "trace"},
+                        {"datasourceUid", traces},
+                        {"matcherRegex", "(?:trace_?id|traceID)\"?[=:]\\s*\"?([0-9a-f]{16,32})"},
+                        {"url", "$${__value.raw}"}}});
     list.push_back({{"name", "Loki"},
                     {"uid", "loki"},
                     {"type", "loki"},
@@ -104,15 +108,16 @@ Json sources(const Context& context) {
     Json data = Json::object();
     if (observability::loki(context))
       data["tracesToLogsV2"] = {{"datasourceUid", "loki"},
-                                                                       {"spanStartTimeShift", "-5m"},
-                                                                       {"spanEndTimeShift", "5m"},
-                                                                       {"filterByTraceID", true}};
-    list.push_back({{"name", traces == "tempo" ? "Tempo" : "Jaeger"},
-                    {"uid", traces},
-                    {"type", traces},
-                    {"access", "proxy"},
-                    {"url", traces == "tempo" ? "http://tempo.tracing.svc:3200" : "http://jaeger.tracing.svc:16686"},
-                    {"jsonData", std::move(data)}});
+                                {"spanStartTimeShift", "-5m"},
+                                {"spanEndTimeShift", "5m"},
+                                {"filterByTraceID", true}};
+    list.push_back(
+        {{"name", traces == "tempo" ? "Tempo" : "Jaeger"},
+         {"uid", traces},
+         {"type", traces},
+         {"access", "proxy"},
+         {"url", traces == "tempo" ? "http://tempo.tracing.svc:3200" : "http://jaeger.tracing.svc:16686"},
+         {"jsonData", std::move(data)}});
   }
   if (observability::logs_use(context) == "cloudwatch")
     list.push_back({{"name", "CloudWatch"},
@@ -131,9 +136,10 @@ Json contact_points() {
             {"contactPoints",
              Json::array({{{"orgId", 1},
                            {"name", "alertmanager"},
-                           {"receivers", Json::array({{{"uid", "alertmanager"},
-                                                       {"type", "prometheus-alertmanager"},
-                                                       {"settings", {{"url", observability::kAlertmanagerUrl}}}}})}}})}}},
+                           {"receivers",
+                            Json::array({{{"uid", "alertmanager"},
+                                          {"type", "prometheus-alertmanager"},
+                                          {"settings", {{"url", observability::kAlertmanagerUrl}}}}})}}})}}},
           {"policies.yaml",
            {{"apiVersion", 1},
             {"policies", Json::array({{{"orgId", 1},
@@ -185,7 +191,8 @@ Json values(const Context& context, const std::vector<Dashboard>& pages, Part& p
   const spec::Reader dashboards = context.component("dashboards");
   const std::int64_t replicas = dashboards.integer("replicas");
   Json out{{"fullnameOverride", "grafana"}, {"replicas", replicas}};
-  out["admin"] = {{"existingSecret", "grafana-admin"}, {"userKey", "admin-user"}, {"passwordKey", "admin-password"}};
+  out["admin"] = {
+      {"existingSecret", "grafana-admin"}, {"userKey", "admin-user"}, {"passwordKey", "admin-password"}};
   out["grafana.ini"] = ini(context, part);
   if (out["grafana.ini"].contains("auth.generic_oauth"))
     out["extraSecretMounts"] = Json::array({{{"name", "oidc"},
@@ -239,12 +246,18 @@ Json values(const Context& context, const std::vector<Dashboard>& pages, Part& p
 void connect(const Context& context, Part& part) {
   const Peer self = observability::grafana_peer();
   part.edges = {
-      {.from = self, .to = prometheus_peer(), .ports = {{"http", observability::kPrometheusPort}}, .why = "asks for graphs"},
+      {.from = self,
+       .to = prometheus_peer(),
+       .ports = {{"http", observability::kPrometheusPort}},
+       .why = "asks for graphs"},
       {.from = self,
        .to = observability::alertmanager_peer(),
        .ports = {{"http", observability::kAlertmanagerPort}},
        .why = "shows and sends alerts"},
-      {.from = prometheus_peer(), .to = self, .ports = {{"http", observability::kGrafanaPort}}, .why = "scrapes metrics"},
+      {.from = prometheus_peer(),
+       .to = self,
+       .ports = {{"http", observability::kGrafanaPort}},
+       .why = "scrapes metrics"},
   };
   if (observability::loki(context))
     part.edges.push_back({.from = self,
@@ -260,7 +273,8 @@ void connect(const Context& context, Part& part) {
   if (context.replicas("dashboards", "sidecar") > 0)
     part.edges.push_back({.from = self, .to = Peer::api_server(), .ports = {}, .why = "finds the pages"});
   if (context.spec().has("access.login.oidc") || observability::logs_use(context) == "cloudwatch")
-    part.edges.push_back({.from = self, .to = Peer::everywhere(), .ports = {{"https", 443}}, .why = "signs in operators"});
+    part.edges.push_back(
+        {.from = self, .to = Peer::everywhere(), .ports = {{"https", 443}}, .why = "signs in operators"});
 }
 
 }  // namespace
@@ -274,7 +288,8 @@ std::vector<Part> dashboards(const Context& context, const std::vector<Part>& pa
   Json v = values(context, all, part);
   part.releases.push_back({.chart = "grafana", .release = "grafana", .ns = kNs, .values = std::move(v)});
   for (const Dashboard& d : all) {
-    Json o = config_map("dashboard-" + d.uid, kNs, {{d.uid + ".json", observability::dashboard_json(d).dump(1) + "\n"}});
+    Json o = config_map("dashboard-" + d.uid, kNs,
+                        {{d.uid + ".json", observability::dashboard_json(d).dump(1) + "\n"}});
     o["metadata"]["labels"]["grafana_dashboard"] = "1";
     o["metadata"]["annotations"]["grafana_folder"] = d.folder;
     part.add(fmt::format("pages/{}.yaml", d.uid), std::move(o));
@@ -298,19 +313,21 @@ std::vector<Part> dashboards(const Context& context, const std::vector<Part>& pa
   part.sections.push_back(
       {.chapter = Section::Chapter::access,
        .title = "Grafana",
-       .text = fmt::format("{} User and password: `kubectl -n monitoring get secret grafana-admin -o "
-                           "go-template='{{{{index .data \"admin-user\" | base64decode}}}} {{{{index .data "
-                           "\"admin-password\" | base64decode}}}}'`. Pages are files of this platform: what is "
-                           "changed in Grafana does not stay.",
-                           dashboards.text("host").empty()
-                               ? std::string("`kubectl -n monitoring port-forward service/grafana 3000:80`, then "
-                                             "http://localhost:3000/.")
-                               : root_url(dashboards) + ".")});
+       .text =
+           fmt::format("{} User and password: `kubectl -n monitoring get secret grafana-admin -o "
+                       "go-template='{{{{index .data \"admin-user\" | base64decode}}}} {{{{index .data "
+                       "\"admin-password\" | base64decode}}}}'`. Pages are files of this platform: what is "
+                       "changed in Grafana does not stay.",
+                       dashboards.text("host").empty()
+                           ? std::string("`kubectl -n monitoring port-forward service/grafana 3000:80`, then "
+                                         "http://localhost:3000/.")
+                           : root_url(dashboards) + ".")});
   part.sections.push_back({.chapter = Section::Chapter::weekly,
                            .title = "The pages of Grafana",
-                           .text = "Cluster and Nodes: what grows and what is requested but not used. Gateway: "
-                                   "errors and slow answers. Logs: who writes most. What was looked at and not "
-                                   "understood becomes an alert or goes."});
+                           .text =
+                               "Cluster and Nodes: what grows and what is requested but not used. Gateway: "
+                               "errors and slow answers. Logs: who writes most. What was looked at and not "
+                               "understood becomes an alert or goes."});
   return {std::move(part)};
 }
 

@@ -47,9 +47,7 @@ Json redis(const Target& t) {
           {"auth", {{"enabled", true}, {"secret", {{"name", t.login.secret}, {"key", "password"}}}}}};
 }
 
-Json kafka(const Target& t) {
-  return {{"kafkaServer", Json::array({fmt::format("{}:{}", t.host, t.port)})}};
-}
+Json kafka(const Target& t) { return {{"kafkaServer", Json::array({fmt::format("{}:{}", t.host, t.port)})}}; }
 
 struct Known {
   std::string_view name, chart;
@@ -57,8 +55,9 @@ struct Known {
   int metrics_port;  // of the exporter's pod
   bool login;
   Json (*values)(const Target&);
-  std::string_view monitor;  // where the switch of the ServiceMonitor is, below `prometheus`; empty: at the top
-  bool release_label;        // the pods carry `release`, not the recommended label
+  std::string_view
+      monitor;         // where the switch of the ServiceMonitor is, below `prometheus`; empty: at the top
+  bool release_label;  // the pods carry `release`, not the recommended label
   std::string_view pod_security, container_security;  // keys; empty: the chart has none
 };
 
@@ -67,8 +66,8 @@ constexpr auto kKnown = std::to_array<Known>({
      "securityContext", "containerSecurityContext"},
     {"mysql", "prometheus-mysql-exporter", 3306, 9104, true, mysql, "", false, "podSecurityContext",
      "securityContext"},
-    {"postgres", "prometheus-postgres-exporter", 5432, 9187, true, postgres, "", false,
-     "podSecurityContext", "securityContext"},
+    {"postgres", "prometheus-postgres-exporter", 5432, 9187, true, postgres, "", false, "podSecurityContext",
+     "securityContext"},
     {"rabbitmq", "prometheus-rabbitmq-exporter", 15672, 9419, true, rabbitmq, "monitor", true, "", ""},
     {"redis", "prometheus-redis-exporter", 6379, 9121, true, redis, "", false, "podSecurityContext",
      "securityContext"},
@@ -111,13 +110,15 @@ void add_known(const Context& context, Part& part, const Known& kind, Target t) 
                                                     {"capabilities", {{"drop", Json::array({"ALL"})}}}};
   } else if (part.namespaces.back().name == kNs) {
     part.namespaces.back().level = Level::baseline;
-    part.namespaces.back().reason = fmt::format("the chart of the {} exporter sets no seccomp profile", t.name);
+    part.namespaces.back().reason =
+        fmt::format("the chart of the {} exporter sets no seccomp profile", t.name);
   }
   values["resources"] = to_json(context.size("metrics", "exporter"));
   place(values, context.add_on_placement());
   const Peer self =
       Peer::pods(kNs, {{kind.release_label ? "release" : "app.kubernetes.io/instance", t.release}});
-  part.releases.push_back({.chart = kind.chart, .release = t.release, .ns = kNs, .values = std::move(values)});
+  part.releases.push_back(
+      {.chart = kind.chart, .release = t.release, .ns = kNs, .values = std::move(values)});
   part.edges.push_back({.from = self,
                         .to = service_peer(t.host),
                         .ports = {{"service", t.port}},
@@ -149,7 +150,8 @@ void add_image(const Context& context, Part& part, const Target& t, const std::s
   part.add(file, std::move(monitor));
   const Peer self = Peer::pods(kNs, selector(t.release));
   if (!t.host.empty())
-    part.edges.push_back({.from = self, .to = service_peer(t.host), .ports = {}, .why = "measures " + t.name});
+    part.edges.push_back(
+        {.from = self, .to = service_peer(t.host), .ports = {}, .why = "measures " + t.name});
   part.edges.push_back(
       {.from = prometheus_peer(), .to = self, .ports = {{"metrics", t.port}}, .why = "scrapes metrics"});
 }
@@ -172,9 +174,10 @@ void add_exporters(const Context& context, Part& part) {
     const Known* kind = known(name);
     if (!image.empty()) {
       if (!spec.has("port")) {
-        context.refuse("required", spec.at("image"), spec.where("port"),
-                       fmt::format("{} has an image of its own, so nobody knows the port of its metrics", name),
-                       "add port: 9100");
+        context.refuse(
+            "required", spec.at("image"), spec.where("port"),
+            fmt::format("{} has an image of its own, so nobody knows the port of its metrics", name),
+            "add port: 9100");
         continue;
       }
       t.port = static_cast<int>(spec.integer("port"));

@@ -38,8 +38,9 @@ Labels balancer_annotations(const Context& context) {
     case Site::google:
       return {{"networking.gke.io/load-balancer-ip-addresses", "output:gateway_address_name"}};
     case Site::azure:
-      return {{"service.beta.kubernetes.io/azure-pip-name", "output:gateway_address_name"},
-              {"service.beta.kubernetes.io/azure-load-balancer-resource-group", "output:gateway_address_group"}};
+      return {
+          {"service.beta.kubernetes.io/azure-pip-name", "output:gateway_address_name"},
+          {"service.beta.kubernetes.io/azure-load-balancer-resource-group", "output:gateway_address_group"}};
     case Site::open_telekom_cloud:
       return {{"kubernetes.io/elb.class", "union"}, {"kubernetes.io/elb.id", "output:gateway_balancer_id"}};
     default:

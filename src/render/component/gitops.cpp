@@ -1,9 +1,11 @@
 // Continuous delivery: what the folders of components hold is handed to Fleet or Argo CD, which keep the
-// cluster like it. The folders stay what they are for any platform; here only objects that carry them are made.
+// cluster like it. The folders stay what they are for any platform; here only objects that carry them are
+// made.
 //
 // Fleet: a chart by reference is a HelmOp, own manifests are a Bundle. All stand in one chart, which also
-// holds the ClusterClass when the cluster is made by Cluster API: provider=docker installs both, provider=apps
-// only the applications. Its templates are plain YAML; conditions stand in comments, which Helm reads too.
+// holds the ClusterClass when the cluster is made by Cluster API: provider=docker installs both,
+// provider=apps only the applications. Its templates are plain YAML; conditions stand in comments, which Helm
+// reads too.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -81,7 +83,8 @@ std::vector<Piece> pieces(const Context& context, const std::vector<Part>& parts
     for (const std::string& name : p->after) {
       if (const auto it = last.find(name); it != last.end()) before.push_back(it->second);
     }
-    if (before.empty() && p->name != "namespaces" && last.contains("namespaces")) before = {last["namespaces"]};
+    if (before.empty() && p->name != "namespaces" && last.contains("namespaces"))
+      before = {last["namespaces"]};
     for (Piece& piece : pieces_of(*p)) {
       if (piece.after.empty()) piece.after = before;
       last[p->name] = piece.name;
@@ -178,19 +181,18 @@ void add_chart_files(const Context& context, Part& part, const std::string& fold
       {"kubeVersion", ">=1.34.0-0"}};
   const std::string provider =
       makes_cluster ? context.infrastructure().text("provider") : std::string("apps");
-  const Json schema{
-      {"$schema", "http://json-schema.org/draft-07/schema#"},
-      {"type", "object"},
-      {"additionalProperties", false},
-      {"properties",
-       {{"provider",
-         {{"type", "string"},
-          {"enum", makes_cluster ? Json::array({provider, "apps"}) : Json::array({"apps"})},
-          {"description", "docker: ClusterClass and applications. apps: applications only."}}},
-        {"global", {{"type", "object"}}}}}};
+  const Json schema{{"$schema", "http://json-schema.org/draft-07/schema#"},
+                    {"type", "object"},
+                    {"additionalProperties", false},
+                    {"properties",
+                     {{"provider",
+                       {{"type", "string"},
+                        {"enum", makes_cluster ? Json::array({provider, "apps"}) : Json::array({"apps"})},
+                        {"description", "docker: ClusterClass and applications. apps: applications only."}}},
+                      {"global", {{"type", "object"}}}}}};
   part.extras.push_back({folder + "/Chart.yaml", std::string(kHead) + text::emit_yaml(chart)});
-  part.extras.push_back({folder + "/values.yaml",
-                         std::string(kHead) + text::emit_yaml(Json{{"provider", provider}})});
+  part.extras.push_back(
+      {folder + "/values.yaml", std::string(kHead) + text::emit_yaml(Json{{"provider", provider}})});
   part.extras.push_back({folder + "/values.schema.json", schema.dump(2) + "\n"});
   if (!makes_cluster) return;
   std::string text =
@@ -228,25 +230,29 @@ std::vector<Part> fleet(const Context& context, const std::vector<Part>& parts) 
     part.extras.push_back(
         {fmt::format("{}/templates/{}-bundle.yaml", folder, piece.name), std::string(kHead) + escaped(text)});
   }
-  part.steps.push_back({.kind = "chart", .what = folder, .where = gitops_workspace(context), .timeout = "5m"});
+  part.steps.push_back(
+      {.kind = "chart", .what = folder, .where = gitops_workspace(context), .timeout = "5m"});
   part.sections.push_back(
       {.chapter = Section::Chapter::daily,
        .title = "What Fleet brought",
-       .text = fmt::format("```sh\nkubectl get bundles -A\nkubectl get bundledeployments -A\n"
-                           "kubectl -n {0} get helmops,bundles\n```\n\nA bundle that is `NotReady` says why in its "
-                           "status. `WaitApplied` waits for what it depends on.\n",
-                           gitops_workspace(context))});
+       .text = fmt::format(
+           "```sh\nkubectl get bundles -A\nkubectl get bundledeployments -A\n"
+           "kubectl -n {0} get helmops,bundles\n```\n\nA bundle that is `NotReady` says why in its "
+           "status. `WaitApplied` waits for what it depends on.\n",
+           gitops_workspace(context))});
   part.sections.push_back(
       {.chapter = Section::Chapter::upgrade,
        .title = "A change of the document",
-       .text = fmt::format("```sh\ntidegate render -f DOCUMENT -o .\nhelm upgrade --install {0} {1}/{0} --namespace "
-                           "{2}\n```\n\nFleet rolls it out in the order of `dependsOn`.\n",
-                           folder, part.folder(), gitops_workspace(context))});
+       .text = fmt::format(
+           "```sh\ntidegate render -f DOCUMENT -o .\nhelm upgrade --install {0} {1}/{0} --namespace "
+           "{2}\n```\n\nFleet rolls it out in the order of `dependsOn`.\n",
+           folder, part.folder(), gitops_workspace(context))});
   return {std::move(part)};
 }
 
 Json application(const Context& context, const Piece& piece, int wave) {
-  Json out = object("argoproj.io/v1alpha1", "Application", fmt::format("{}-{}", context.name(), piece.name), kArgo);
+  Json out =
+      object("argoproj.io/v1alpha1", "Application", fmt::format("{}-{}", context.name(), piece.name), kArgo);
   out["metadata"]["annotations"] = {{"argocd.argoproj.io/sync-wave", std::to_string(wave)}};
   const spec::Reader ci = context.spec().sub("delivery.ci");
   Json source = Json::object();
@@ -266,15 +272,17 @@ Json application(const Context& context, const Piece& piece, int wave) {
               {"path", piece.part->folder()},
               {"directory", {{"include", piece.manifests.size() == 1 ? files : "{" + files + "}"}}}};
   }
-  out["spec"] = {{"project", "default"},
-                 {"source", std::move(source)},
-                 {"destination",
-                  {{"server", "https://kubernetes.default.svc"},
-                   {"namespace", piece.release != nullptr ? piece.release->ns : "default"}}},
-                 {"syncPolicy",
-                  {{"automated", {{"prune", true}, {"selfHeal", true}}},
-                   {"syncOptions", Json::array({"ServerSideApply=true", "ApplyOutOfSyncOnly=true"})},
-                   {"retry", {{"limit", 10}, {"backoff", {{"duration", "30s"}, {"factor", 2}, {"maxDuration", "5m"}}}}}}}};
+  out["spec"] = {
+      {"project", "default"},
+      {"source", std::move(source)},
+      {"destination",
+       {{"server", "https://kubernetes.default.svc"},
+        {"namespace", piece.release != nullptr ? piece.release->ns : "default"}}},
+      {"syncPolicy",
+       {{"automated", {{"prune", true}, {"selfHeal", true}}},
+        {"syncOptions", Json::array({"ServerSideApply=true", "ApplyOutOfSyncOnly=true"})},
+        {"retry",
+         {{"limit", 10}, {"backoff", {{"duration", "30s"}, {"factor", 2}, {"maxDuration", "5m"}}}}}}}};
   return out;
 }
 
@@ -293,9 +301,10 @@ std::vector<Part> argo(const Context& context, const std::vector<Part>& parts) {
                    "Argo CD reads the manifests from a repository, and none is named",
                    "write delivery: {ci: {repository: OWNER/NAME}}, or gitops: fleet");
   }
-  part.sections.push_back({.chapter = Section::Chapter::daily,
-                           .title = "What Argo CD brought",
-                           .text = "`kubectl -n argocd get applications` names what is not `Synced` and `Healthy`.\n"});
+  part.sections.push_back(
+      {.chapter = Section::Chapter::daily,
+       .title = "What Argo CD brought",
+       .text = "`kubectl -n argocd get applications` names what is not `Synced` and `Healthy`.\n"});
   return {std::move(part)};
 }
 
@@ -340,17 +349,20 @@ std::vector<Part> gitops_controller(const Context& context) {
   std::string ns;
   if (use == "argo-cd") {
     ns = kArgo;
-    part.releases.push_back({.chart = "argo-cd", .release = "argo-cd", .ns = ns, .values = argo_values(context)});
+    part.releases.push_back(
+        {.chart = "argo-cd", .release = "argo-cd", .ns = ns, .values = argo_values(context)});
     part.namespaces.push_back({.name = ns});
   } else if (use == "fleet" && context.site() != Site::cluster_api) {
     ns = kFleet;
     part.releases.push_back({.chart = "fleet-crd", .release = "fleet-crd", .ns = ns});
-    part.releases.push_back({.chart = "fleet",
-                             .release = "fleet",
-                             .ns = ns,
-                             // Bundles come by the chart and charts by reference: nothing clones repositories.
-                             .values = {{"gitops", {{"enabled", false}}}, {"helmops", {{"enabled", true}}}}});
-    part.namespaces.push_back({.name = ns, .level = Level::baseline, .reason = "Fleet's chart sets no profile"});
+    part.releases.push_back(
+        {.chart = "fleet",
+         .release = "fleet",
+         .ns = ns,
+         // Bundles come by the chart and charts by reference: nothing clones repositories.
+         .values = {{"gitops", {{"enabled", false}}}, {"helmops", {{"enabled", true}}}}});
+    part.namespaces.push_back(
+        {.name = ns, .level = Level::baseline, .reason = "Fleet's chart sets no profile"});
   } else {
     return {};
   }

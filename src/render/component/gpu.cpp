@@ -21,7 +21,8 @@ Software brought(const Context& context) {
     case Site::aws:    // the accelerated images carry both
     case Site::azure:  // so do those of GPU node pools
       return {false, false};
-    case Site::open_telekom_cloud:  // its add-on brings driver and plugin; no driver container knows its system image
+    case Site::open_telekom_cloud:  // its add-on brings driver and plugin; no driver container knows its
+                                    // system image
       return {false, true};
     case Site::google:  // its image has the driver in a place of its own
     case Site::cluster_api:
@@ -42,7 +43,9 @@ Json tolerations(const Context& context) {
   return out;
 }
 
-Json size(const Context& context, std::string_view workload) { return to_json(context.size("gpu", workload)); }
+Json size(const Context& context, std::string_view workload) {
+  return to_json(context.size("gpu", workload));
+}
 
 Json values(const Context& context) {
   const Software own = brought(context);
@@ -54,31 +57,33 @@ Json values(const Context& context) {
     if (t != operator_tolerations[0]) operator_tolerations.push_back(t);
   }
   operator_pods["tolerations"] = std::move(operator_tolerations);
-  Json out{{"cdi", {{"enabled", true}}},
-           {"driver",
-            {{"enabled", own.driver},
-             {"kernelModuleType", "auto"},
-             {"upgradePolicy",
-              {{"autoUpgrade", true},
-               {"maxParallelUpgrades", 1},
-               {"maxUnavailable", "25%"},
-               {"drain", {{"enable", true}, {"force", false}, {"timeoutSeconds", 600}}}}}}},
-           {"toolkit", {{"enabled", own.toolkit}, {"resources", size(context, "toolkit")}}},
-           {"devicePlugin",
-            {{"enabled", context.site() != Site::open_telekom_cloud}, {"resources", size(context, "device-plugin")}}},
-           {"gfd", {{"enabled", true}, {"resources", size(context, "feature-discovery")}}},
-           {"dcgmExporter",
-            {{"enabled", true},
-             {"resources", size(context, "dcgm-exporter")},
-             // The monitor stands with the metrics of the hosts: its kind is not known yet when this is installed.
-             {"serviceMonitor", {{"enabled", false}}}}},
-           {"mig", {{"strategy", "single"}}},
-           {"migManager", {{"enabled", true}}},
-           {"daemonsets", {{"tolerations", tolerations(context)}, {"priorityClassName", "system-node-critical"}}},
-           {"operator", std::move(operator_pods)},
-           {"nfd", {{"enabled", true}}},
-           {"psa", {{"enabled", false}}},  // the namespace is made with its level
-           {"sandboxWorkloads", {{"enabled", false}}}};
+  Json out{
+      {"cdi", {{"enabled", true}}},
+      {"driver",
+       {{"enabled", own.driver},
+        {"kernelModuleType", "auto"},
+        {"upgradePolicy",
+         {{"autoUpgrade", true},
+          {"maxParallelUpgrades", 1},
+          {"maxUnavailable", "25%"},
+          {"drain", {{"enable", true}, {"force", false}, {"timeoutSeconds", 600}}}}}}},
+      {"toolkit", {{"enabled", own.toolkit}, {"resources", size(context, "toolkit")}}},
+      {"devicePlugin",
+       {{"enabled", context.site() != Site::open_telekom_cloud},
+        {"resources", size(context, "device-plugin")}}},
+      {"gfd", {{"enabled", true}, {"resources", size(context, "feature-discovery")}}},
+      {"dcgmExporter",
+       {{"enabled", true},
+        {"resources", size(context, "dcgm-exporter")},
+        // The monitor stands with the metrics of the hosts: its kind is not known yet when this is installed.
+        {"serviceMonitor", {{"enabled", false}}}}},
+      {"mig", {{"strategy", "single"}}},
+      {"migManager", {{"enabled", true}}},
+      {"daemonsets", {{"tolerations", tolerations(context)}, {"priorityClassName", "system-node-critical"}}},
+      {"operator", std::move(operator_pods)},
+      {"nfd", {{"enabled", true}}},
+      {"psa", {{"enabled", false}}},  // the namespace is made with its level
+      {"sandboxWorkloads", {{"enabled", false}}}};
   Json discovery{{"worker", {{"tolerations", tolerations(context)}}}};
   if (!place.tolerations.empty()) {
     discovery["master"] = {{"tolerations", place.tolerations}};
@@ -122,11 +127,19 @@ Dashboard dashboard() {
   Dashboard out{.uid = "gpu", .title = "GPUs", .folder = "Platform"};
   out.panels = {
       {.title = "Use", .queries = {{"DCGM_FI_DEV_GPU_UTIL", "{{Hostname}} {{gpu}}"}}, .unit = "percent"},
-      {.title = "Memory in use", .queries = {{"DCGM_FI_DEV_FB_USED * 1024 * 1024", "{{Hostname}} {{gpu}}"}}, .unit = "bytes"},
-      {.title = "Temperature", .queries = {{"DCGM_FI_DEV_GPU_TEMP", "{{Hostname}} {{gpu}}"}}, .unit = "celsius"},
+      {.title = "Memory in use",
+       .queries = {{"DCGM_FI_DEV_FB_USED * 1024 * 1024", "{{Hostname}} {{gpu}}"}},
+       .unit = "bytes"},
+      {.title = "Temperature",
+       .queries = {{"DCGM_FI_DEV_GPU_TEMP", "{{Hostname}} {{gpu}}"}},
+       .unit = "celsius"},
       {.title = "Power", .queries = {{"DCGM_FI_DEV_POWER_USAGE", "{{Hostname}} {{gpu}}"}}, .unit = "watt"},
-      {.title = "Tensor cores busy", .queries = {{"DCGM_FI_PROF_PIPE_TENSOR_ACTIVE", "{{Hostname}} {{gpu}}"}}, .unit = "percentunit"},
-      {.title = "Errors (Xid)", .queries = {{"DCGM_FI_DEV_XID_ERRORS", "{{Hostname}} {{gpu}}"}}, .unit = "none"}};
+      {.title = "Tensor cores busy",
+       .queries = {{"DCGM_FI_PROF_PIPE_TENSOR_ACTIVE", "{{Hostname}} {{gpu}}"}},
+       .unit = "percentunit"},
+      {.title = "Errors (Xid)",
+       .queries = {{"DCGM_FI_DEV_XID_ERRORS", "{{Hostname}} {{gpu}}"}},
+       .unit = "none"}};
   return out;
 }
 
@@ -144,13 +157,18 @@ std::vector<Part> gpu(const Context& context) {
   if (gpu_software(context) == "none") return {};
   Part part = component("gpu");
   const std::string ns = "gpu-operator";
-  part.namespaces.push_back({.name = ns,
-                             .level = Level::privileged,
-                             .reason = "drivers and plugins reach into the host: devices, kernel modules, the kubelet's sockets"});
-  part.releases.push_back({.chart = "gpu-operator", .release = "gpu-operator", .ns = ns, .values = values(context)});
-  part.steps.push_back({.kind = "wait", .what = "clusterpolicy/cluster-policy state=ready", .timeout = "30m"});
+  part.namespaces.push_back(
+      {.name = ns,
+       .level = Level::privileged,
+       .reason = "drivers and plugins reach into the host: devices, kernel modules, the kubelet's sockets"});
+  part.releases.push_back(
+      {.chart = "gpu-operator", .release = "gpu-operator", .ns = ns, .values = values(context)});
+  part.steps.push_back(
+      {.kind = "wait", .what = "clusterpolicy/cluster-policy state=ready", .timeout = "30m"});
   // Operators and plugins watch the API; drivers and models of the driver's container come from outside.
-  part.edges.push_back({.from = Peer::pods(ns), .to = Peer::api_server(), .why = "operator, plugins and discovery watch nodes"});
+  part.edges.push_back({.from = Peer::pods(ns),
+                        .to = Peer::api_server(),
+                        .why = "operator, plugins and discovery watch nodes"});
   if (brought(context).driver) {
     part.edges.push_back({.from = Peer::pods(ns, {{"app.kubernetes.io/component", "nvidia-driver"}}),
                           .to = Peer::everywhere(),
@@ -172,8 +190,10 @@ std::vector<Part> gpu(const Context& context) {
   part.sections.push_back(
       {.chapter = Section::Chapter::troubleshooting,
        .title = "A node shows no GPU",
-       .text = "```sh\nkubectl get nodes -o custom-columns='NODE:.metadata.name,GPUS:.status.allocatable.nvidia\\.com/gpu'\n"
-               "kubectl -n gpu-operator get pods -o wide\nkubectl get clusterpolicy\n```\n\nThe validator's pods name the "
+       .text = "```sh\nkubectl get nodes -o "
+               "custom-columns='NODE:.metadata.name,GPUS:.status.allocatable.nvidia\\.com/gpu'\n"
+               "kubectl -n gpu-operator get pods -o wide\nkubectl get clusterpolicy\n```\n\nThe validator's "
+               "pods name the "
                "first step that fails: driver, toolkit, plugin, CUDA.\n"});
   return {std::move(part)};
 }

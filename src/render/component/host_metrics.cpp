@@ -1,5 +1,5 @@
-// Metrics of what is no pod of the platform: load balancers of own machines, agents of network and GPUs on the
-// nodes.
+// Metrics of what is no pod of the platform: load balancers of own machines, agents of network and GPUs on
+// the nodes.
 #include <fmt/format.h>
 
 #include "render/component/components.hpp"
@@ -21,25 +21,32 @@ Json scrape(std::string_view name, Json spec) {
 }
 
 Alert unreachable() {
-  return {.name = "ControlPlaneBehindProxyDown",
-          .expr = "haproxy_server_status{proxy=\"kubernetes-control-planes\",state=\"UP\"} == 0",
-          .duration = "5m",
-          .severity = "critical",
-          .summary = "The API server of {{ $labels.server }} does not answer",
-          .description = "The load balancer {{ $labels.instance }} sends it nothing since five minutes.",
-          .action = "On that machine: crictl ps -a, journalctl -u kubelet. With three control planes one may be away, not two.",
-          .input = {{"haproxy_server_status{proxy=\"kubernetes-control-planes\",state=\"UP\",server=\"kube2\",instance=\"lb\"}", "1x5 0x15"}},
-          .quiet = "9m",
-          .fires = "12m",
-          .expected = {{"proxy", "kubernetes-control-planes"}, {"state", "UP"}, {"server", "kube2"}, {"instance", "lb"}}};
+  return {
+      .name = "ControlPlaneBehindProxyDown",
+      .expr = "haproxy_server_status{proxy=\"kubernetes-control-planes\",state=\"UP\"} == 0",
+      .duration = "5m",
+      .severity = "critical",
+      .summary = "The API server of {{ $labels.server }} does not answer",
+      .description = "The load balancer {{ $labels.instance }} sends it nothing since five minutes.",
+      .action =
+          "On that machine: crictl ps -a, journalctl -u kubelet. With three control planes one may be away, "
+          "not two.",
+      .input = {{"haproxy_server_status{proxy=\"kubernetes-control-planes\",state=\"UP\",server=\"kube2\","
+                 "instance=\"lb\"}",
+                 "1x5 0x15"}},
+      .quiet = "9m",
+      .fires = "12m",
+      .expected = {
+          {"proxy", "kubernetes-control-planes"}, {"state", "UP"}, {"server", "kube2"}, {"instance", "lb"}}};
 }
 
 // By the labels that the GPU operator gives its Service.
 Json gpu_monitor() {
   Json out = object("monitoring.coreos.com/v1", "ServiceMonitor", "dcgm-exporter", "gpu-operator");
-  out["spec"] = {{"selector", {{"matchLabels", {{"app", "nvidia-dcgm-exporter"}}}}},
-                 {"namespaceSelector", {{"matchNames", Json::array({"gpu-operator"})}}},
-                 {"endpoints", Json::array({{{"port", "gpu-metrics"}, {"interval", "15s"}, {"honorLabels", true}}})}};
+  out["spec"] = {
+      {"selector", {{"matchLabels", {{"app", "nvidia-dcgm-exporter"}}}}},
+      {"namespaceSelector", {{"matchNames", Json::array({"gpu-operator"})}}},
+      {"endpoints", Json::array({{{"port", "gpu-metrics"}, {"interval", "15s"}, {"honorLabels", true}}})}};
   return out;
 }
 
@@ -61,27 +68,30 @@ std::vector<Part> host_metrics(const Context& context) {
                             .ports = {{"metrics", kProxy}},
                             .why = "scrapes the load balancers"});
     }
-    part.add("scrapes.yaml", scrape("haproxy", {{"staticConfigs", Json::array({{{"targets", std::move(targets)}}})}}));
+    part.add("scrapes.yaml",
+             scrape("haproxy", {{"staticConfigs", Json::array({{{"targets", std::move(targets)}}})}}));
     part.alerts.push_back(unreachable());
   }
   const std::string plugin = context.spec().text("cluster.networks.plugin");
   const bool calico = plugin == "calico" || (plugin.empty() && context.site() == Site::machines);
   if (calico) {
     // The agents use the network of their host and announce no port: the address is put together here.
-    part.add("scrapes.yaml",
-             scrape("calico-node",
-                    {{"kubernetesSDConfigs",
-                      Json::array({{{"role", "Pod"}, {"namespaces", {{"names", Json::array({"calico-system"})}}}}})},
-                     {"relabelings",
-                      Json::array({{{"sourceLabels", Json::array({"__meta_kubernetes_pod_label_k8s_app"})},
-                                    {"regex", "calico-node"},
-                                    {"action", "Keep"}},
-                                   {{"sourceLabels", Json::array({"__meta_kubernetes_pod_host_ip"})},
-                                    {"regex", "(.+)"},
-                                    {"replacement", fmt::format("$1:{}", kFelix)},
-                                    {"targetLabel", "__address__"}},
-                                   {{"sourceLabels", Json::array({"__meta_kubernetes_pod_node_name"})},
-                                    {"targetLabel", "node"}}})}}));
+    part.add(
+        "scrapes.yaml",
+        scrape(
+            "calico-node",
+            {{"kubernetesSDConfigs",
+              Json::array({{{"role", "Pod"}, {"namespaces", {{"names", Json::array({"calico-system"})}}}}})},
+             {"relabelings",
+              Json::array({{{"sourceLabels", Json::array({"__meta_kubernetes_pod_label_k8s_app"})},
+                            {"regex", "calico-node"},
+                            {"action", "Keep"}},
+                           {{"sourceLabels", Json::array({"__meta_kubernetes_pod_host_ip"})},
+                            {"regex", "(.+)"},
+                            {"replacement", fmt::format("$1:{}", kFelix)},
+                            {"targetLabel", "__address__"}},
+                           {{"sourceLabels", Json::array({"__meta_kubernetes_pod_node_name"})},
+                            {"targetLabel", "node"}}})}}));
     part.edges.push_back({.from = prometheus_peer(),
                           .to = Peer::nodes(),
                           .ports = {{"felix", kFelix}},

@@ -28,7 +28,9 @@ using Named = std::vector<std::pair<std::string, spec::Reader>>;
 std::string variable_of(const std::string& provider) {
   std::string out;
   for (const char c : provider)
-    out += std::isalnum(static_cast<unsigned char>(c)) != 0 ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : '_';
+    out += std::isalnum(static_cast<unsigned char>(c)) != 0
+               ? static_cast<char>(std::toupper(static_cast<unsigned char>(c)))
+               : '_';
   return out + "_API_KEY";
 }
 
@@ -78,7 +80,8 @@ class Config {
     if (!fallbacks_.empty()) router["fallbacks"] = fallbacks_;
     if (!long_fallbacks_.empty()) router["context_window_fallbacks"] = long_fallbacks_;
     out["router_settings"] = std::move(router);
-    // Parameters that a model does not know are left out rather than refused; nothing is sent to LiteLLM's makers.
+    // Parameters that a model does not know are left out rather than refused; nothing is sent to LiteLLM's
+    // makers.
     out["litellm_settings"] = {{"drop_params", true}, {"telemetry", false}, {"json_logs", true}};
     out["general_settings"] = {{"master_key", "os.environ/LITELLM_MASTER_KEY"},
                                {"disable_spend_logs", true},
@@ -205,12 +208,10 @@ Container container(const Context& context) {
   Container c{.name = kName, .image = catalog::image("litellm")};
   c.args = {"--config", "/etc/litellm/config.yaml", "--port", std::to_string(kPort), "--num_workers", "1"};
   c.ports = {{"http", kPort}};
-  c.env = {env_from_secret("LITELLM_MASTER_KEY", kMasterKey, "key"),
-           env("HOME", "/tmp"),
+  c.env = {env_from_secret("LITELLM_MASTER_KEY", kMasterKey, "key"), env("HOME", "/tmp"),
            env("LITELLM_NON_ROOT", "true"),
            // Prices come with the image: nothing is fetched at the start.
-           env("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
-           env("DISABLE_ADMIN_UI", "True"),
+           env("LITELLM_LOCAL_MODEL_COST_MAP", "True"), env("DISABLE_ADMIN_UI", "True"),
            env("NO_DOCS", "True")};
   c.resources = context.size("serving", "litellm");
   c.startup = http_probe("/health/liveliness", "http", 5, 60);

@@ -97,7 +97,8 @@ std::vector<Part> local_disks(const Context& context) {
   pod.priority_class = "system-node-critical";
   pod.placement = std::move(where);
   Json set = daemon_set(kName, kNamespace, pod);
-  set["metadata"]["annotations"] = {{"tidegate.dev/privileged-because", "mounts and formats the disks of its node"}};
+  set["metadata"]["annotations"] = {
+      {"tidegate.dev/privileged-because", "mounts and formats the disks of its node"}};
   Json& container = set["spec"]["template"]["spec"]["containers"][0];
   container["securityContext"] = {
       {"privileged", true}, {"readOnlyRootFilesystem", true}, {"runAsUser", 0}, {"runAsNonRoot", false}};
@@ -114,7 +115,8 @@ std::vector<Part> local_disks(const Context& context) {
   part.sections.push_back(
       {Section::Chapter::troubleshooting, "A local disk is not offered",
        fmt::format("kubectl get persistentvolumes -l storage.kubernetes.io/local-volume-provisioner\n"
-                   "kubectl -n {} logs daemonset/{}\n", kNamespace, kName)});
+                   "kubectl -n {} logs daemonset/{}\n",
+                   kNamespace, kName)});
   part.sections.push_back(
       {Section::Chapter::overview, "What lies on local disks",
        "A local disk dies with its machine. Only what copies itself belongs there: brokers and caches with "

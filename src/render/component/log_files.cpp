@@ -26,8 +26,8 @@ std::string sources() {
       kForward, kMetrics);
 }
 
-// One file a day, packed, written every minute and closed ten minutes after the day. The buffer is on the volume: nothing is lost when
-// fluentd is restarted, and it never fills the volume.
+// One file a day, packed, written every minute and closed ten minutes after the day. The buffer is on the
+// volume: nothing is lost when fluentd is restarted, and it never fills the volume.
 std::string output(const std::string& path, bool packed) {
   std::string out = fmt::format("<match **>\n  @type file\n  @id files\n  path {}\n  append true\n", path);
   if (packed) out += "  compress gzip\n";
@@ -36,7 +36,8 @@ std::string output(const std::string& path, bool packed) {
       "  <inject>\n    time_key time\n    time_type string\n    time_format %Y-%m-%dT%H:%M:%S.%NZ\n"
       "    tag_key tag\n  </inject>\n"
       "  <buffer time>\n    @type file\n    path {}/buffer\n    timekey 1d\n    timekey_wait 10m\n"
-      "    timekey_use_utc true\n    flush_mode interval\n    flush_interval 60s\n    chunk_limit_size 64m\n    total_limit_size 4g\n"
+      "    timekey_use_utc true\n    flush_mode interval\n    flush_interval 60s\n    chunk_limit_size 64m\n "
+      "   total_limit_size 4g\n"
       "    overflow_action drop_oldest_chunk\n  </buffer>\n</match>\n",
       kFolder);
   return out;
@@ -64,7 +65,8 @@ Json fluentd_values(const Context& context, const std::string& path, bool packed
                             {"capabilities", {{"drop", Json::array({"ALL"})}}}};
   out["volumes"] = Json::array({{{"name", "tmp"}, {"emptyDir", {{"sizeLimit", "64Mi"}}}}});
   out["volumeMounts"] = Json::array({{{"name", "tmp"}, {"mountPath", "/tmp"}}});
-  out["service"] = {{"ports", Json::array({{{"name", "forward"}, {"protocol", "TCP"}, {"containerPort", kForward}}})}};
+  out["service"] = {
+      {"ports", Json::array({{{"name", "forward"}, {"protocol", "TCP"}, {"containerPort", kForward}}})}};
   out["metrics"] = {{"serviceMonitor", {{"enabled", stack(context)}}}};
   out["dashboards"] = {{"enabled", "false"}};
   out["resources"] = to_json(context.size("logs", "fluentd"));
@@ -80,8 +82,12 @@ Json fluentd_values(const Context& context, const std::string& path, bool packed
 Json sweeper(const Context& context, const std::string& path, int days) {
   Container c{.name = "sweeper", .image = catalog::image("busybox")};
   const std::size_t slash = path.rfind('/');
-  c.command = {"find", path.substr(0, slash), "-maxdepth", "1", "-type", "f", "-name",
-               path.substr(slash + 1) + ".*", "-mmin", fmt::format("+{}", days * 24 * 60), "-print", "-delete"};
+  c.command = {"find",      path.substr(0, slash),
+               "-maxdepth", "1",
+               "-type",     "f",
+               "-name",     path.substr(slash + 1) + ".*",
+               "-mmin",     fmt::format("+{}", days * 24 * 60),
+               "-print",    "-delete"};
   c.resources = context.size("logs", "sweeper");
   c.mounts = {{"logs", kFolder}};
   Pod pod;
@@ -111,7 +117,8 @@ std::string file_path(const Context& context) {
 void add_fluent_bit(const Context& context, Part& part, const std::string& output, const Edge& to) {
   Json config = Json::object();
   config["service"] =
-      "[SERVICE]\n    Daemon Off\n    Flush 5\n    Log_Level warn\n    Parsers_File /fluent-bit/etc/parsers.conf\n"
+      "[SERVICE]\n    Daemon Off\n    Flush 5\n    Log_Level warn\n    Parsers_File "
+      "/fluent-bit/etc/parsers.conf\n"
       "    HTTP_Server On\n    HTTP_Listen 0.0.0.0\n    HTTP_Port 2020\n    Health_Check On\n"
       "    storage.path /var/lib/fluent-bit/chunks\n    storage.max_chunks_up 32\n";
   config["inputs"] =
@@ -144,10 +151,10 @@ void add_fluent_bit(const Context& context, Part& part, const std::string& outpu
                                {"readOnlyRootFilesystem", true},
                                {"capabilities", {{"drop", Json::array({"ALL"})}}},
                                {"seccompProfile", {{"type", "RuntimeDefault"}}}};
-  values["daemonSetVolumes"] = Json::array(
-      {{{"name", "varlog"}, {"hostPath", {{"path", "/var/log"}}}},
-       {{"name", "positions"},
-        {"hostPath", {{"path", "/var/lib/fluent-bit"}, {"type", "DirectoryOrCreate"}}}}});
+  values["daemonSetVolumes"] =
+      Json::array({{{"name", "varlog"}, {"hostPath", {{"path", "/var/log"}}}},
+                   {{"name", "positions"},
+                    {"hostPath", {{"path", "/var/lib/fluent-bit"}, {"type", "DirectoryOrCreate"}}}}});
   values["daemonSetVolumeMounts"] =
       Json::array({{{"name", "varlog"}, {"mountPath", "/var/log"}, {"readOnly", true}},
                    {{"name", "positions"}, {"mountPath", "/var/lib/fluent-bit"}}});
@@ -155,7 +162,8 @@ void add_fluent_bit(const Context& context, Part& part, const std::string& outpu
   const Peer self = Peer::pods(kCollectors, {{"app.kubernetes.io/name", "fluent-bit"}});
   part.releases.push_back(
       {.chart = "fluent-bit", .release = "fluent-bit", .ns = kCollectors, .values = std::move(values)});
-  part.edges.push_back({.from = self, .to = Peer::api_server(), .ports = {}, .why = "asks for the labels of pods"});
+  part.edges.push_back(
+      {.from = self, .to = Peer::api_server(), .ports = {}, .why = "asks for the labels of pods"});
   Edge edge = to;
   edge.from = self;
   part.edges.push_back(std::move(edge));
@@ -169,8 +177,8 @@ void add_log_files(const Context& context, Part& part) {
   const std::string path = file_path(context);
   const int days = retention_days(context);
   if (logs.text("collector") != "fluentd" && logs.has("collector"))
-    context.refuse("wrong_collector", logs.at("collector"), logs.where("collector"), "files are written by fluentd",
-                   "collector: fluentd, or use: loki");
+    context.refuse("wrong_collector", logs.at("collector"), logs.where("collector"),
+                   "files are written by fluentd", "collector: fluentd, or use: loki");
   const bool packed = logs.text("compress") == "gzip";
   const Peer fluentd = Peer::pods(kNs, {{"app.kubernetes.io/name", "fluentd"}});
   part.releases.push_back(
@@ -182,8 +190,10 @@ void add_log_files(const Context& context, Part& part) {
                  {.from = {}, .to = fluentd, .ports = {{"forward", kForward}}, .why = "sends logs"});
   part.add("sweeper.yaml", sweeper(context, path, days));
   if (stack(context)) {
-    part.edges.push_back(
-        {.from = prometheus_peer(), .to = fluentd, .ports = {{"metrics", kMetrics}}, .why = "scrapes metrics"});
+    part.edges.push_back({.from = prometheus_peer(),
+                          .to = fluentd,
+                          .ports = {{"metrics", kMetrics}},
+                          .why = "scrapes metrics"});
     part.alerts.push_back(
         {.name = "LogsNotWritten",
          .expr = "sum(increase(fluentd_output_status_num_errors[15m])) > 0",
@@ -191,7 +201,8 @@ void add_log_files(const Context& context, Part& part) {
          .severity = "warning",
          .summary = "fluentd cannot write logs",
          .description = "It tries again and again; its volume is full or gone.",
-         .action = "`kubectl -n logging logs fluentd-0`; `kubectl -n logging exec fluentd-0 -- df -h /var/log/fluent`.",
+         .action = "`kubectl -n logging logs fluentd-0`; `kubectl -n logging exec fluentd-0 -- df -h "
+                   "/var/log/fluent`.",
          .input = {{"fluentd_output_status_num_errors{plugin_id=\"files\",type=\"file\"}", "0+1x40"}},
          .quiet = "14m",
          .fires = "17m"});
@@ -199,10 +210,11 @@ void add_log_files(const Context& context, Part& part) {
   part.sections.push_back(
       {.chapter = Section::Chapter::troubleshooting,
        .title = "Looking into logs",
-       .text = fmt::format(
-           "`kubectl -n logging exec fluentd-0 -- ls -l {0}` shows a file a day. `kubectl -n logging exec fluentd-0 -- sh -c 'zcat -f {1}.*' | grep WORD` "
-           "searches. What a program writes now: `kubectl logs`. Files older than {2} days are removed at 04:17.",
-           path.substr(0, path.rfind('/')), path, days)});
+       .text = fmt::format("`kubectl -n logging exec fluentd-0 -- ls -l {0}` shows a file a day. `kubectl -n "
+                           "logging exec fluentd-0 -- sh -c 'zcat -f {1}.*' | grep WORD` "
+                           "searches. What a program writes now: `kubectl logs`. Files older than {2} days "
+                           "are removed at 04:17.",
+                           path.substr(0, path.rfind('/')), path, days)});
 }
 
 }  // namespace tg::render::observability

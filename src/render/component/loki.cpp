@@ -97,12 +97,11 @@ Json loki_json(const Context& context, const Store& s, Part& part) {
   out["auth_enabled"] = false;
   out["analytics"] = {{"reporting_enabled", false}};
   out["commonConfig"] = {{"replication_factor", loki_distributed(context) ? 3 : 1}};
-  out["schemaConfig"] = {
-      {"configs", Json::array({{{"from", "2024-04-01"},
-                                {"store", "tsdb"},
-                                {"object_store", s.name},
-                                {"schema", "v13"},
-                                {"index", {{"prefix", "index_"}, {"period", "24h"}}}}})}};
+  out["schemaConfig"] = {{"configs", Json::array({{{"from", "2024-04-01"},
+                                                   {"store", "tsdb"},
+                                                   {"object_store", s.name},
+                                                   {"schema", "v13"},
+                                                   {"index", {{"prefix", "index_"}, {"period", "24h"}}}}})}};
   out["storage"] = storage_json(context, s, part);
   // A period alone removes nothing: the compactor does, when it is told to.
   out["limits_config"] = {{"retention_period", fmt::format("{}h", days * 24)},
@@ -162,14 +161,13 @@ void distributed(const Context& context, Json& values) {
     const char* workload;
     const char* volume;
   };
-  static constexpr auto tasks =
-      std::to_array<Task>({{"ingester", "loki-ingester", "20Gi"},
-                           {"distributor", "loki-distributor", nullptr},
-                           {"querier", "loki-querier", nullptr},
-                           {"queryFrontend", "loki-query-frontend", nullptr},
-                           {"queryScheduler", "loki-query-scheduler", nullptr},
-                           {"indexGateway", "loki-index-gateway", "10Gi"},
-                           {"compactor", "loki-compactor", "10Gi"}});
+  static constexpr auto tasks = std::to_array<Task>({{"ingester", "loki-ingester", "20Gi"},
+                                                     {"distributor", "loki-distributor", nullptr},
+                                                     {"querier", "loki-querier", nullptr},
+                                                     {"queryFrontend", "loki-query-frontend", nullptr},
+                                                     {"queryScheduler", "loki-query-scheduler", nullptr},
+                                                     {"indexGateway", "loki-index-gateway", "10Gi"},
+                                                     {"compactor", "loki-compactor", "10Gi"}});
   const std::string volume_class = storage_class(context, logs);
   for (const Task& t : tasks) {
     Json one = with_replicas(context, t.workload);
@@ -210,8 +208,8 @@ Json loki_values(const Context& context, Part& part) {
   }
   if (context.site() == Site::open_telekom_cloud && s.type == "s3") {
     const Json from = Json::array({{{"secretRef", {{"name", "loki-bucket"}}}}});
-    for (const char* key : {"singleBinary", "ingester", "distributor", "querier", "queryFrontend", "indexGateway",
-                            "compactor"}) {
+    for (const char* key : {"singleBinary", "ingester", "distributor", "querier", "queryFrontend",
+                            "indexGateway", "compactor"}) {
       if (!out.contains(key)) continue;
       out[key]["extraArgs"] = Json::array({"-config.expand-env=true"});
       out[key]["extraEnvFrom"] = from;
@@ -233,8 +231,9 @@ Json loki_values(const Context& context, Part& part) {
 
 Json alloy_values(const Context& context) {
   Json out{{"fullnameOverride", "alloy"}, {"crds", {{"create", false}}}};
-  Json alloy{{"configMap",
-              {{"create", true}, {"content", alloy_config(context, loki_url(context) + "/loki/api/v1/push")}}}};
+  Json alloy{
+      {"configMap",
+       {{"create", true}, {"content", alloy_config(context, loki_url(context) + "/loki/api/v1/push")}}}};
   alloy["enableReporting"] = false;
   // Where it stopped reading survives the pod.
   alloy["storagePath"] = "/var/lib/alloy/data";
@@ -244,8 +243,7 @@ Json alloy_values(const Context& context) {
   if (context.site() == Site::k3s) {
     // The server of k3s keeps its audit log with its data.
     mounts.push_back({{"name", "k3s"}, {"mountPath", kK3sLogs}, {"readOnly", true}});
-    volumes.push_back(
-        {{"name", "k3s"}, {"hostPath", {{"path", kK3sLogs}, {"type", "DirectoryOrCreate"}}}});
+    volumes.push_back({{"name", "k3s"}, {"hostPath", {{"path", kK3sLogs}, {"type", "DirectoryOrCreate"}}}});
   }
   alloy["mounts"] = {{"varlog", true}, {"extra", std::move(mounts)}};
   // Log files belong to root.
@@ -258,10 +256,9 @@ Json alloy_values(const Context& context) {
   alloy["resources"] = to_json(context.size("logs", "alloy"));
   out["alloy"] = std::move(alloy);
   out["configReloader"] = {{"resources", to_json(context.size("logs", "alloy-reloader"))}};
-  out["controller"] = {
-      {"type", "daemonset"},
-      {"tolerations", Json::array({{{"operator", "Exists"}}})},
-      {"volumes", {{"extra", std::move(volumes)}}}};
+  out["controller"] = {{"type", "daemonset"},
+                       {"tolerations", Json::array({{{"operator", "Exists"}}})},
+                       {"volumes", {{"extra", std::move(volumes)}}}};
   out["serviceMonitor"] = {{"enabled", stack(context)}};
   return out;
 }
@@ -271,7 +268,8 @@ void connect(const Context& context, Part& part) {
   const Peer alloy = Peer::pods(kCollectors, {{"app.kubernetes.io/name", "alloy"}});
   const Port http{"http", loki_pod_port(context)};
   part.edges.push_back({.from = alloy, .to = loki_peer(context), .ports = {http}, .why = "writes logs"});
-  part.edges.push_back({.from = alloy, .to = Peer::api_server(), .ports = {}, .why = "finds the pods of its node"});
+  part.edges.push_back(
+      {.from = alloy, .to = Peer::api_server(), .ports = {}, .why = "finds the pods of its node"});
   if (loki_distributed(context)) {
     part.edges.push_back({.from = loki,
                           .to = loki,
@@ -295,8 +293,10 @@ void watch(Part& part) {
        .severity = "warning",
        .summary = "Loki gets no more logs",
        .description = "Nothing was written for half an hour, which no cluster is quiet enough for.",
-       .action = "`kubectl -n log-collector logs daemonset/alloy` says why it cannot write; then the pods of Loki.",
-       .input = {{"loki_distributor_lines_received_total{namespace=\"logging\",pod=\"loki-0\"}", "0+60x10 600x60"}},
+       .action =
+           "`kubectl -n log-collector logs daemonset/alloy` says why it cannot write; then the pods of Loki.",
+       .input = {{"loki_distributor_lines_received_total{namespace=\"logging\",pod=\"loki-0\"}",
+                  "0+60x10 600x60"}},
        .quiet = "20m",
        .fires = "50m"});
   part.alerts.push_back(
@@ -318,21 +318,24 @@ void explain(const Context& context, Part& part) {
   part.sections.push_back(
       {.chapter = Section::Chapter::troubleshooting,
        .title = "Looking into logs",
-       .text = fmt::format(
-           "In Grafana, Explore, source Loki; the same queries stand in the dashboard \"Logs\". Streams have the "
-           "labels namespace, app, container and level; pod and node are beside each line.\n\n"
-           "```logql\n"
-           "# all lines of one program\n{{namespace=\"{0}\", app=\"{1}\"}}\n"
-           "# lines with a word\n{{namespace=\"{0}\"}} |= \"error\"\n"
-           "# fields of JSON lines\n{{namespace=\"{0}\"}} | json | line_format \"{{{{.level}}}} {{{{.msg}}}}\"\n"
-           "```",
-           program.ns, program.app)});
-  part.sections.push_back({.chapter = Section::Chapter::monthly,
-                           .title = "Room for logs",
-                           .text = fmt::format("Logs older than {} days are removed by Loki's compactor. Who writes "
-                                               "most: `topk(5, sum by (namespace, app) "
-                                               "(bytes_over_time({{namespace=~\".+\"}}[1d])))`.",
-                                               retention_days(context))});
+       .text =
+           fmt::format("In Grafana, Explore, source Loki; the same queries stand in the dashboard \"Logs\". "
+                       "Streams have the "
+                       "labels namespace, app, container and level; pod and node are beside each line.\n\n"
+                       "```logql\n"
+                       "# all lines of one program\n{{namespace=\"{0}\", app=\"{1}\"}}\n"
+                       "# lines with a word\n{{namespace=\"{0}\"}} |= \"error\"\n"
+                       "# fields of JSON lines\n{{namespace=\"{0}\"}} | json | line_format \"{{{{.level}}}} "
+                       "{{{{.msg}}}}\"\n"
+                       "```",
+                       program.ns, program.app)});
+  part.sections.push_back(
+      {.chapter = Section::Chapter::monthly,
+       .title = "Room for logs",
+       .text = fmt::format("Logs older than {} days are removed by Loki's compactor. Who writes "
+                           "most: `topk(5, sum by (namespace, app) "
+                           "(bytes_over_time({{namespace=~\".+\"}}[1d])))`.",
+                           retention_days(context))});
 }
 
 }  // namespace
@@ -342,8 +345,10 @@ void add_loki(const Context& context, Part& part) {
   if (logs.text("collector") != "alloy")
     context.refuse("wrong_collector", logs.at("collector"), logs.where("collector"),
                    "Loki gets its logs from alloy here", "collector: alloy, or use: files");
-  part.releases.push_back({.chart = "loki", .release = "loki", .ns = kNs, .values = loki_values(context, part)});
-  part.releases.push_back({.chart = "alloy", .release = "alloy", .ns = kCollectors, .values = alloy_values(context)});
+  part.releases.push_back(
+      {.chart = "loki", .release = "loki", .ns = kNs, .values = loki_values(context, part)});
+  part.releases.push_back(
+      {.chart = "alloy", .release = "alloy", .ns = kCollectors, .values = alloy_values(context)});
   connect(context, part);
   if (stack(context)) watch(part);
   explain(context, part);

@@ -170,10 +170,9 @@ std::vector<Part> mesh(const Context& context, const std::vector<Part>& parts) {
     in_mesh.insert("training");
   }
   for (const std::string& ns : in_mesh) {
-    part.namespaces.push_back(
-        {.name = ns,
-         .labels = {ambient ? Labels::value_type{"istio.io/dataplane-mode", "ambient"}
-                            : Labels::value_type{"istio-injection", "enabled"}}});
+    part.namespaces.push_back({.name = ns,
+                               .labels = {ambient ? Labels::value_type{"istio.io/dataplane-mode", "ambient"}
+                                                  : Labels::value_type{"istio-injection", "enabled"}}});
     part.edges.push_back({.from = Peer::pods(ns),
                           .to = Peer::pods(kNamespace, {{"app", "istiod"}}),
                           .ports = {{"xds", 15012}},

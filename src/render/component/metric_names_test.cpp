@@ -38,7 +38,8 @@ void expect_labels(const std::string& where, const std::string& logql) {
   const auto known = catalog::log_labels();
   for (const std::string& label : stream_labels_in(logql))
     EXPECT_NE(std::find(known.begin(), known.end(), label), known.end())
-        << where << ": no stream has the label " << label << " of\n" << logql;
+        << where << ": no stream has the label " << label << " of\n"
+        << logql;
 }
 
 void expect_alerts(const std::vector<Alert>& alerts) {
@@ -88,7 +89,8 @@ TEST_P(Examples, MetricsExist) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Examples,
-                         testing::Values("analytics-hub", "bare-metal", "otc-training", "saas-aws", "webui-k3s"));
+                         testing::Values("analytics-hub", "bare-metal", "otc-training", "saas-aws",
+                                         "webui-k3s"));
 
 TEST(Catalog, MetricsStandOnce) {
   std::vector<std::string_view> names;

@@ -1,5 +1,5 @@
-// Prometheus, Alertmanager, kube-state-metrics and node-exporter: kube-prometheus-stack. Grafana has a release
-// of its own beside its dashboards.
+// Prometheus, Alertmanager, kube-state-metrics and node-exporter: kube-prometheus-stack. Grafana has a
+// release of its own beside its dashboards.
 #include <fmt/format.h>
 
 #include "render/component/components.hpp"
@@ -73,8 +73,9 @@ std::string retention_size(const spec::Reader& metrics) {
 
 Json prometheus_values(const Context& context, Part& part) {
   const spec::Reader metrics = context.component("metrics");
-  const std::string interval =
-      metrics.has("interval") ? metrics.text("interval") : context.small() ? "60s" : "30s";
+  const std::string interval = metrics.has("interval") ? metrics.text("interval")
+                               : context.small()       ? "60s"
+                                                       : "30s";
   const std::int64_t replicas = metrics.integer("replicas");
   Json spec{{"replicas", replicas},
             {"retention", metrics.text("retention")},
@@ -88,16 +89,17 @@ Json prometheus_values(const Context& context, Part& part) {
   spec["externalLabels"] = {{"cluster", context.cluster_name()}};
   if (Json targets = remote_write(context, part); !targets.empty()) spec["remoteWrite"] = std::move(targets);
   spec["resources"] = to_json(context.size("metrics", "prometheus"));
-  spec["storageSpec"] = {{"volumeClaimTemplate",
-                          {{"spec", observability::claim_spec(metrics.text("storage.size"),
-                                                              observability::storage_class(context, metrics))}}}};
+  spec["storageSpec"] = {
+      {"volumeClaimTemplate",
+       {{"spec", observability::claim_spec(metrics.text("storage.size"),
+                                           observability::storage_class(context, metrics))}}}};
   spec["podAntiAffinity"] = replicas > 1 ? "hard" : "soft";
   if (replicas > 1)
-    spec["topologySpreadConstraints"] = Json::array(
-        {{{"maxSkew", 1},
-          {"topologyKey", "topology.kubernetes.io/zone"},
-          {"whenUnsatisfiable", "ScheduleAnyway"},
-          {"labelSelector", {{"matchLabels", {{"app.kubernetes.io/name", "prometheus"}}}}}}});
+    spec["topologySpreadConstraints"] =
+        Json::array({{{"maxSkew", 1},
+                      {"topologyKey", "topology.kubernetes.io/zone"},
+                      {"whenUnsatisfiable", "ScheduleAnyway"},
+                      {"labelSelector", {{"matchLabels", {{"app.kubernetes.io/name", "prometheus"}}}}}}});
   if (const std::string host = metrics.text("host"); !host.empty()) spec["externalUrl"] = "https://" + host;
   observability::place(spec, context.add_on_placement());
   Json out{{"prometheusSpec", std::move(spec)}};
@@ -151,7 +153,8 @@ Json rules_values(const Context& context) {
   for (const std::string_view name : kReplacedRules) disabled[std::string(name)] = true;
   Json rules{{"windows", false}};
   if (!own_control_plane(context)) {
-    for (const char* name : {"etcd", "kubeControllerManager", "kubeProxy", "kubeSchedulerAlerting", "kubeSchedulerRecording"})
+    for (const char* name :
+         {"etcd", "kubeControllerManager", "kubeProxy", "kubeSchedulerAlerting", "kubeSchedulerRecording"})
       rules[name] = false;
   }
   return {{"create", true}, {"rules", std::move(rules)}, {"disabled", std::move(disabled)}};
@@ -259,23 +262,25 @@ void explain(const Context& context, Part& part) {
   part.sections.push_back(
       {.chapter = Section::Chapter::daily,
        .title = "Alerts and targets",
-       .text = "Look at what fires: `kubectl -n monitoring exec statefulset/alertmanager-prometheus-alertmanager "
-               "-c alertmanager -- amtool --alertmanager.url=http://localhost:9093 alert query severity=critical`. "
-               "Nothing is measured where `up == 0`."});
+       .text =
+           "Look at what fires: `kubectl -n monitoring exec statefulset/alertmanager-prometheus-alertmanager "
+           "-c alertmanager -- amtool --alertmanager.url=http://localhost:9093 alert query "
+           "severity=critical`. "
+           "Nothing is measured where `up == 0`."});
   part.sections.push_back(
       {.chapter = Section::Chapter::daily,
        .title = "Room on disks",
        .text = "The dashboard \"Cluster\" has every volume, \"Nodes\" every disk. In Prometheus: "
-               "`topk(5, kubelet_volume_stats_used_bytes / kubelet_volume_stats_capacity_bytes)`. At 85 % an alert "
+               "`topk(5, kubelet_volume_stats_used_bytes / kubelet_volume_stats_capacity_bytes)`. At 85 % an "
+               "alert "
                "comes."});
   part.sections.push_back(
       {.chapter = Section::Chapter::monthly,
        .title = "Room for measurements",
-       .text = fmt::format(
-           "Measurements stay {} and never take more than 85 % of {} per copy. If "
-           "`prometheus_tsdb_storage_blocks_bytes` nears that, the oldest go first: give "
-           "`components.metrics.storage` more, or keep less.",
-           metrics.text("retention"), metrics.text("storage.size"))});
+       .text = fmt::format("Measurements stay {} and never take more than 85 % of {} per copy. If "
+                           "`prometheus_tsdb_storage_blocks_bytes` nears that, the oldest go first: give "
+                           "`components.metrics.storage` more, or keep less.",
+                           metrics.text("retention"), metrics.text("storage.size"))});
 }
 
 }  // namespace
@@ -286,7 +291,8 @@ std::vector<Part> monitoring_crds(const Context& context) {
   // that come before the stack can bring their monitors.
   Part part = component("monitoring-crds");
   part.namespaces.push_back({.name = kNs});
-  part.releases.push_back({.chart = "prometheus-operator-crds", .release = "prometheus-operator-crds", .ns = kNs});
+  part.releases.push_back(
+      {.chart = "prometheus-operator-crds", .release = "prometheus-operator-crds", .ns = kNs});
   return {std::move(part)};
 }
 
@@ -294,11 +300,10 @@ std::vector<Part> metrics(const Context& context) {
   if (!observability::stack(context)) return {};
   Part part = component("metrics");
   part.after = {"monitoring-crds", "storage", "certificates"};
-  part.namespaces = {
-      {.name = kNs},
-      {.name = std::string(kNodeNamespace),
-       .level = Level::privileged,
-       .reason = "node-exporter reads the machine's file systems, processes and network"}};
+  part.namespaces = {{.name = kNs},
+                     {.name = std::string(kNodeNamespace),
+                      .level = Level::privileged,
+                      .reason = "node-exporter reads the machine's file systems, processes and network"}};
   part.releases.push_back(
       {.chart = "kube-prometheus-stack", .release = kRelease, .ns = kNs, .values = values(context, part)});
   connect(context, part);

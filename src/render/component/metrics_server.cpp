@@ -1,4 +1,5 @@
-// Metrics of nodes and pods for `kubectl top` and the autoscalers, where the distribution does not bring them.
+// Metrics of nodes and pods for `kubectl top` and the autoscalers, where the distribution does not bring
+// them.
 #include "render/component/components.hpp"
 #include "render/component/observability.hpp"
 
@@ -8,8 +9,8 @@ namespace {
 
 // k3s, GKE and AKS run one of their own, CCE has it as an add-on; a cluster that exists is its owner's.
 bool brings_it(Site site) {
-  return site == Site::k3s || site == Site::google || site == Site::azure || site == Site::open_telekom_cloud ||
-         site == Site::existing;
+  return site == Site::k3s || site == Site::google || site == Site::azure ||
+         site == Site::open_telekom_cloud || site == Site::existing;
 }
 
 }  // namespace
@@ -30,18 +31,19 @@ std::vector<Part> metrics_server(const Context& context) {
   values["podDisruptionBudget"] = {{"enabled", replicas > 1}};
   if (replicas > 1) {
     values["podDisruptionBudget"]["maxUnavailable"] = 1;
-    values["topologySpreadConstraints"] = Json::array(
-        {{{"maxSkew", 1},
-          {"topologyKey", "kubernetes.io/hostname"},
-          {"whenUnsatisfiable", "ScheduleAnyway"},
-          {"labelSelector", {{"matchLabels", {{"app.kubernetes.io/name", "metrics-server"}}}}}}});
+    values["topologySpreadConstraints"] =
+        Json::array({{{"maxSkew", 1},
+                      {"topologyKey", "kubernetes.io/hostname"},
+                      {"whenUnsatisfiable", "ScheduleAnyway"},
+                      {"labelSelector", {{"matchLabels", {{"app.kubernetes.io/name", "metrics-server"}}}}}}});
   }
   const bool scraped = observability::stack(context);
   values["metrics"] = {{"enabled", scraped}};
   values["serviceMonitor"] = {{"enabled", scraped}};
   values["resources"] = to_json(context.size("metrics-server", "metrics-server"));
   observability::place(values, context.add_on_placement());
-  part.releases.push_back({.chart = "metrics-server", .release = "metrics-server", .ns = ns, .values = values});
+  part.releases.push_back(
+      {.chart = "metrics-server", .release = "metrics-server", .ns = ns, .values = values});
   const Peer self = Peer::pods(ns, {{"app.kubernetes.io/name", "metrics-server"}});
   part.edges = {
       {.from = Peer::api_server(), .to = self, .ports = {{"https", 10250}}, .why = "serves metrics.k8s.io"},

@@ -36,7 +36,8 @@ std::string engine_of(const spec::Reader& model) {
 
 Resources sizes(const Context& context, const spec::Reader& model) {
   Resources out = context.size("serving", "model");
-  for (const auto& [resource, amount] : model.quantities("resources.requests")) out.requests[resource] = amount;
+  for (const auto& [resource, amount] : model.quantities("resources.requests"))
+    out.requests[resource] = amount;
   // What is held in memory cannot be given back: the limit is what is kept.
   out.limits = {{"memory", out.requests["memory"]}};
   if (const auto gpus = out.requests.find(kGpu); gpus != out.requests.end()) out.limits[kGpu] = gpus->second;
@@ -103,8 +104,11 @@ bool vllm(const ModelPod& plan, const spec::Reader& model, const Resources& size
     add({"--tensor-parallel-size", gpus->second});
   if (model.has("context")) add({"--max-model-len", std::to_string(model.integer("context"))});
   // Compiled kernels and settings go where the root file system is not.
-  c.env = {env("HOME", "/tmp"), env("USER", "vllm"), env("HF_HOME", std::string(kCache) + "/huggingface"),
-           env("VLLM_CACHE_ROOT", "/tmp/vllm"), env("TRITON_CACHE_DIR", "/tmp/triton"),
+  c.env = {env("HOME", "/tmp"),
+           env("USER", "vllm"),
+           env("HF_HOME", std::string(kCache) + "/huggingface"),
+           env("VLLM_CACHE_ROOT", "/tmp/vllm"),
+           env("TRITON_CACHE_DIR", "/tmp/triton"),
            env("VLLM_NO_USAGE_STATS", "1")};
   c.readiness = http_probe("/health", "http", 5);
   c.liveness = http_probe("/health", "http", 20, 6);
@@ -167,7 +171,8 @@ void add_cache(const Context& context, const spec::Reader& model, ModelPod& plan
   } else {
     Json own = claim("models", size, storage_class);
     own.erase("metadata");
-    plan.pod.volumes.push_back({{"name", "models"}, {"ephemeral", {{"volumeClaimTemplate", std::move(own)}}}});
+    plan.pod.volumes.push_back(
+        {{"name", "models"}, {"ephemeral", {{"volumeClaimTemplate", std::move(own)}}}});
   }
 }
 
@@ -190,9 +195,10 @@ std::optional<ModelPod> plan_of(const Context& context, const std::string& name,
     ollama(plan, model, c);
   }
   if (!runs) {
-    context.refuse("engine_not_there", model.at("source"), model.where("source"),
-                   fmt::format("{}: in a cluster {} cannot fetch {}", name, plan.engine, model.text("source")),
-                   "write source: hf://OWNER/REPOSITORY, with /FILE.gguf for llama.cpp");
+    context.refuse(
+        "engine_not_there", model.at("source"), model.where("source"),
+        fmt::format("{}: in a cluster {} cannot fetch {}", name, plan.engine, model.text("source")),
+        "write source: hf://OWNER/REPOSITORY, with /FILE.gguf for llama.cpp");
     return std::nullopt;
   }
   if (model.has("args")) {
@@ -201,8 +207,9 @@ std::optional<ModelPod> plan_of(const Context& context, const std::string& name,
   if (model.has("command")) c.command = model.list("command");
   c.ports = {{"http", kModelPort}};
   c.mounts = {{"models", kCache}, {"tmp", "/tmp"}, {"shared-memory", "/dev/shm"}};
-  plan.pod.volumes = {volume_scratch("tmp", "2Gi"),
-                      {{"name", "shared-memory"}, {"emptyDir", {{"medium", "Memory"}, {"sizeLimit", "8Gi"}}}}};
+  plan.pod.volumes = {
+      volume_scratch("tmp", "2Gi"),
+      {{"name", "shared-memory"}, {"emptyDir", {{"medium", "Memory"}, {"sizeLimit", "8Gi"}}}}};
   if (!gpu) {
     plan.pod.volumes.pop_back();
     c.mounts.pop_back();

@@ -13,13 +13,13 @@ inline constexpr const char* kModelsNamespace = "models";
 inline constexpr int kModelPort = 8080;
 
 struct ModelPod {
-  std::string name{};   // of the Deployment and its Service: the Model's name as DNS takes it
-  std::string model{};  // the Model's name, by which the engine knows it
+  std::string name{};    // of the Deployment and its Service: the Model's name as DNS takes it
+  std::string model{};   // the Model's name, by which the engine knows it
   std::string engine{};  // llamacpp, vllm, ollama
   int replicas = 1;
-  std::int64_t slots = 1;     // of all replicas
-  bool one_node = false;      // its volume is held by one node at a time
-  bool metrics = false;       // the engine has /metrics
+  std::int64_t slots = 1;  // of all replicas
+  bool one_node = false;   // its volume is held by one node at a time
+  bool metrics = false;    // the engine has /metrics
   Pod pod{};
   std::vector<Json> claims{};  // volumes of its own
 

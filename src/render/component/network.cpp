@@ -10,7 +10,8 @@ namespace {
 // Of the hosts' network plugin: empty where the cloud or the distribution decides.
 std::string plugin(const Context& context) {
   std::string written = context.spec().text("cluster.networks.plugin");
-  if (written.empty() && (context.site() == Site::machines || context.site() == Site::cluster_api)) written = "calico";
+  if (written.empty() && (context.site() == Site::machines || context.site() == Site::cluster_api))
+    written = "calico";
   return written;
 }
 
@@ -54,21 +55,25 @@ std::vector<Part> network(const Context& context) {
   if (which == "flannel" && context.site() == Site::k3s) return {};  // k3s has it built in
   if (which != "calico") {
     context.refuse("cannot_render", spec.at("cluster.networks.plugin"), spec.where("cluster.networks.plugin"),
-                   fmt::format("{} is not for machines of one's own", which), "write calico, or leave it out");
+                   fmt::format("{} is not for machines of one's own", which),
+                   "write calico, or leave it out");
     return {};
   }
   Part part = component("network");
   // Made before any other pod: the operator tolerates a node without a network, its pods use the host's.
-  part.namespaces.push_back({.name = "tigera-operator", .level = Level::privileged, .reason = "uses the network of the host"});
-  part.releases.push_back({.chart = "tigera-operator", .release = "calico", .ns = "tigera-operator", .values = values(context)});
+  part.namespaces.push_back(
+      {.name = "tigera-operator", .level = Level::privileged, .reason = "uses the network of the host"});
+  part.releases.push_back(
+      {.chart = "tigera-operator", .release = "calico", .ns = "tigera-operator", .values = values(context)});
   part.steps.push_back({.kind = "wait", .what = "tigerastatus/calico Available", .timeout = "10m"});
   part.sections.push_back(
       {.chapter = Section::Chapter::troubleshooting,
        .title = "Pods without a network",
-       .text = fmt::format("`kubectl get tigerastatus` names what is not ready; `kubectl -n calico-system get pods -o wide`. "
-                           "Pods get addresses of {}, in blocks of 64 for each node; the pool must stay equal to the "
-                           "cluster's pod network.\n",
-                           context.pod_cidr())});
+       .text = fmt::format(
+           "`kubectl get tigerastatus` names what is not ready; `kubectl -n calico-system get pods -o wide`. "
+           "Pods get addresses of {}, in blocks of 64 for each node; the pool must stay equal to the "
+           "cluster's pod network.\n",
+           context.pod_cidr())});
   return {std::move(part)};
 }
 

@@ -134,24 +134,32 @@ void add_system(const Context& context, Part& part) {
          .ports = {{"dns", 53, "UDP"}, {"dns-tcp", 53}, {"health", 8080}, {"ready", 8181}},
          .why = "kubelets probe, pods in the network of their host ask"});
   allow("metrics-server", {{"k8s-app", "metrics-server"}},
-        {.from = Peer::nodes(), .ports = {{"https", 10250}, {"https", 4443}}, .why = "API servers ask for metrics of pods"});
+        {.from = Peer::nodes(),
+         .ports = {{"https", 10250}, {"https", 4443}},
+         .why = "API servers ask for metrics of pods"});
   allow("metrics-server-chart", {{"app.kubernetes.io/name", "metrics-server"}},
         {.from = Peer::nodes(), .ports = {{"https", 10250}}, .why = "API servers ask for metrics of pods"});
   // Webhooks that run here, whoever brought them: the API server calls from a node's address.
   allow("api-server-calls", {},
-        {.from = Peer::api_server(), .ports = {{"https", 443}, {"webhook", 8443}, {"webhook", 9443}, {"api", 6443}, {"kubelet", 10250}},
+        {.from = Peer::api_server(),
+         .ports = {{"https", 443}, {"webhook", 8443}, {"webhook", 9443}, {"api", 6443}, {"kubelet", 10250}},
          .why = "the API server calls webhooks and aggregated APIs"});
   if (context.has("metrics")) {
-    allow("dns-scrapes", dns, {.from = prometheus_peer(), .ports = {{"metrics", 9153}}, .why = "scrapes metrics"});
+    allow("dns-scrapes", dns,
+          {.from = prometheus_peer(), .ports = {{"metrics", 9153}}, .why = "scrapes metrics"});
   }
   if (context.site() == Site::k3s && context.use("gateway") == "traefik") {
     // k3s runs the gateway and its load balancer here.
     allow("gateway", {{"app.kubernetes.io/name", "traefik"}},
-          {.from = Peer::everywhere(), .ports = {{"web", 8000}, {"websecure", 8443}}, .why = "requests from outside"});
+          {.from = Peer::everywhere(),
+           .ports = {{"web", 8000}, {"websecure", 8443}},
+           .why = "requests from outside"});
     allow("gateway-probes", {{"app.kubernetes.io/name", "traefik"}},
           {.from = Peer::nodes(), .ports = {{"traefik", 8080}}, .why = "kubelets probe"});
     allow("load-balancer", {{"svccontroller.k3s.cattle.io/svcname", "traefik"}},
-          {.from = Peer::everywhere(), .ports = {{"web", 80}, {"websecure", 443}}, .why = "requests from outside"});
+          {.from = Peer::everywhere(),
+           .ports = {{"web", 80}, {"websecure", 443}},
+           .why = "requests from outside"});
     if (context.has("metrics")) {
       allow("gateway-scrapes", {{"app.kubernetes.io/name", "traefik"}},
             {.from = prometheus_peer(), .ports = {{"metrics", 9100}}, .why = "scrapes metrics"});

@@ -83,18 +83,18 @@ Part cluster_autoscaler(const Context& context) {
                           .to = Peer::pods(kNamespace, pods),
                           .ports = {{"http", 8085}},
                           .why = "scrapes metrics"});
-    part.alerts.push_back(
-        {.name = "PodsWaitForNodes",
-         .expr = "cluster_autoscaler_unschedulable_pods_count > 0",
-         .duration = "15m",
-         .severity = "warning",
-         .summary = "Pods wait for nodes that do not come",
-         .description = "{{ $value }} pods have had no node for a quarter of an hour.",
-         .action = "kubectl -n kube-system describe configmap cluster-autoscaler-status: a group is at its maximum, "
-                   "or the cloud has no such machine.",
-         .input = {{"cluster_autoscaler_unschedulable_pods_count", "0x10 3x30"}},
-         .quiet = "9m",
-         .fires = "30m"});
+    part.alerts.push_back({.name = "PodsWaitForNodes",
+                           .expr = "cluster_autoscaler_unschedulable_pods_count > 0",
+                           .duration = "15m",
+                           .severity = "warning",
+                           .summary = "Pods wait for nodes that do not come",
+                           .description = "{{ $value }} pods have had no node for a quarter of an hour.",
+                           .action = "kubectl -n kube-system describe configmap cluster-autoscaler-status: a "
+                                     "group is at its maximum, "
+                                     "or the cloud has no such machine.",
+                           .input = {{"cluster_autoscaler_unschedulable_pods_count", "0x10 3x30"}},
+                           .quiet = "9m",
+                           .fires = "30m"});
   }
   part.sections.push_back(
       {Section::Chapter::troubleshooting, "A node is not added or not removed",
@@ -123,30 +123,30 @@ std::vector<Json> node_pools(const Context& context) {
   std::vector<Json> out;
   for (const Pool& pool : pools(context)) {
     Json node_class = object("karpenter.k8s.aws/v1", "EC2NodeClass", pool.name);
-    node_class["spec"] = {
-        {"amiSelectorTerms", Json::array({{{"alias", "al2023@latest"}}})},
-        {"role", "output:node_role_name"},
-        {"subnetSelectorTerms",
-         Json::array({{{"tags", {{"karpenter.sh/discovery", context.cluster_name()}}}}})},
-        {"securityGroupSelectorTerms",
-         Json::array({{{"tags", {{"aws:eks:cluster-name", context.cluster_name()}}}}})},
-        {"blockDeviceMappings",
-         Json::array({{{"deviceName", "/dev/xvda"},
-                       {"ebs",
-                        {{"volumeSize", fmt::format("{}Gi", pool.disk_gib)},
-                         {"volumeType", pool.disk_type.empty() ? "gp3" : pool.disk_type},
-                         {"encrypted", true}}}}})},
-        {"metadataOptions", {{"httpTokens", "required"}, {"httpPutResponseHopLimit", 1}}}};
+    node_class["spec"] = {{"amiSelectorTerms", Json::array({{{"alias", "al2023@latest"}}})},
+                          {"role", "output:node_role_name"},
+                          {"subnetSelectorTerms",
+                           Json::array({{{"tags", {{"karpenter.sh/discovery", context.cluster_name()}}}}})},
+                          {"securityGroupSelectorTerms",
+                           Json::array({{{"tags", {{"aws:eks:cluster-name", context.cluster_name()}}}}})},
+                          {"blockDeviceMappings",
+                           Json::array({{{"deviceName", "/dev/xvda"},
+                                         {"ebs",
+                                          {{"volumeSize", fmt::format("{}Gi", pool.disk_gib)},
+                                           {"volumeType", pool.disk_type.empty() ? "gp3" : pool.disk_type},
+                                           {"encrypted", true}}}}})},
+                          {"metadataOptions", {{"httpTokens", "required"}, {"httpPutResponseHopLimit", 1}}}};
     if (!pool.local_disks.empty()) node_class["spec"]["instanceStorePolicy"] = "RAID0";
     Json pool_object = object("karpenter.sh/v1", "NodePool", pool.name);
-    Json spec{{"nodeClassRef", {{"group", "karpenter.k8s.aws"}, {"kind", "EC2NodeClass"}, {"name", pool.name}}},
-              {"expireAfter", "720h"},
-              {"requirements",
-               Json::array({requirement("node.kubernetes.io/instance-type", pool.types),
-                            requirement("karpenter.sh/capacity-type", pool.spot_share > 0
-                                                                          ? Json::array({"spot", "on-demand"})
-                                                                          : Json::array({"on-demand"})),
-                            requirement("topology.kubernetes.io/zone", context.infrastructure().list("zones"))})}};
+    Json spec{
+        {"nodeClassRef", {{"group", "karpenter.k8s.aws"}, {"kind", "EC2NodeClass"}, {"name", pool.name}}},
+        {"expireAfter", "720h"},
+        {"requirements",
+         Json::array({requirement("node.kubernetes.io/instance-type", pool.types),
+                      requirement("karpenter.sh/capacity-type", pool.spot_share > 0
+                                                                    ? Json::array({"spot", "on-demand"})
+                                                                    : Json::array({"on-demand"})),
+                      requirement("topology.kubernetes.io/zone", context.infrastructure().list("zones"))})}};
     if (!pool.taints.empty()) {
       Json taints = Json::array();
       for (const std::string& t : pool.taints) taints.push_back(taint(t));
@@ -165,34 +165,38 @@ std::vector<Json> node_pools(const Context& context) {
 Part karpenter(const Context& context) {
   Part part = component("node-autoscaling");
   part.after = {"namespaces", "network-policies"};
-  Json values{{"settings", {{"clusterName", context.cluster_name()}}},
-              {"serviceAccount", {{"name", "karpenter"}}},
-              {"controller",
-               {{"resources", to_json(context.size("node-autoscaling", "cluster-autoscaler"))}}},
-              {"replicas", context.replicas("node-autoscaling", "cluster-autoscaler")}};
+  Json values{
+      {"settings", {{"clusterName", context.cluster_name()}}},
+      {"serviceAccount", {{"name", "karpenter"}}},
+      {"controller", {{"resources", to_json(context.size("node-autoscaling", "cluster-autoscaler"))}}},
+      {"replicas", context.replicas("node-autoscaling", "cluster-autoscaler")}};
   std::string pools_text;
-  for (const Json& o : node_pools(context)) pools_text += (pools_text.empty() ? "" : "---\n") + text::emit_yaml(o);
+  for (const Json& o : node_pools(context))
+    pools_text += (pools_text.empty() ? "" : "---\n") + text::emit_yaml(o);
   part.extras.push_back({"karpenter/values.yaml", text::emit_yaml(values), false});
   part.extras.push_back({"karpenter/pools.yaml", std::move(pools_text), false});
   part.extras.push_back(
       {"karpenter.sh",
-       fmt::format("#!/bin/sh\n"
-                   "# Installs Karpenter and its pools. Not verified: the program that rendered this has no facts of "
-                   "its chart and kinds.\n"
-                   "set -eu\n"
-                   "here=$(dirname \"$0\")\n"
-                   "role=$(tofu -chdir=\"$here/../../infrastructure/terraform\" output -raw node_role_name)\n"
-                   "helm upgrade --install karpenter oci://public.ecr.aws/karpenter/karpenter --version {} \\\n"
-                   "  --namespace {} --values \"$here/karpenter/values.yaml\" --wait --timeout 10m\n"
-                   "sed \"s,output:node_role_name,$role,\" \"$here/karpenter/pools.yaml\" |\n"
-                   "  kubectl apply --server-side --field-manager=tidegate --filename -\n",
-                   kKarpenter, kNamespace),
+       fmt::format(
+           "#!/bin/sh\n"
+           "# Installs Karpenter and its pools. Not verified: the program that rendered this has no facts of "
+           "its chart and kinds.\n"
+           "set -eu\n"
+           "here=$(dirname \"$0\")\n"
+           "role=$(tofu -chdir=\"$here/../../infrastructure/terraform\" output -raw node_role_name)\n"
+           "helm upgrade --install karpenter oci://public.ecr.aws/karpenter/karpenter --version {} \\\n"
+           "  --namespace {} --values \"$here/karpenter/values.yaml\" --wait --timeout 10m\n"
+           "sed \"s,output:node_role_name,$role,\" \"$here/karpenter/pools.yaml\" |\n"
+           "  kubectl apply --server-side --field-manager=tidegate --filename -\n",
+           kKarpenter, kNamespace),
        true});
   part.steps.push_back({.kind = "script", .what = "karpenter.sh", .timeout = "15m"});
   part.sections.push_back(
       {Section::Chapter::overview, "Karpenter: not verified",
-       "Its chart and its kinds were not at hand when this was rendered, so `components/node-autoscaling/karpenter/` "
-       "is checked by nothing but you: read it, and try it beside the managed groups before you rely on it. The "
+       "Its chart and its kinds were not at hand when this was rendered, so "
+       "`components/node-autoscaling/karpenter/` "
+       "is checked by nothing but you: read it, and try it beside the managed groups before you rely on it. "
+       "The "
        "groups keep their minimum; set it to 0 by hand once Karpenter carries the load.\n"});
   return part;
 }

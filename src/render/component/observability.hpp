@@ -1,4 +1,5 @@
-// What the parts of metrics, alerts, dashboards, logs and traces know of each other: names, addresses, secrets.
+// What the parts of metrics, alerts, dashboards, logs and traces know of each other: names, addresses,
+// secrets.
 #pragma once
 
 #include <optional>

@@ -40,11 +40,10 @@ void add_cloudnative_pg(const Context& context, Part& part) {
 void add_strimzi(const Context& context, Part& part) {
   part.namespaces.push_back({.name = kKafka});
   Json values{{"replicas", context.replicas("operators", "strimzi")}, {"watchAnyNamespace", true}};
-  values["extraEnvs"] = Json::array(
-      {// Its pods meet the level of the namespace.
-       env("STRIMZI_POD_SECURITY_PROVIDER_CLASS", "restricted"),
-       // Its own policies would let every pod reach the listeners.
-       env("STRIMZI_NETWORK_POLICY_GENERATION", "false")});
+  values["extraEnvs"] = Json::array({// Its pods meet the level of the namespace.
+                                     env("STRIMZI_POD_SECURITY_PROVIDER_CLASS", "restricted"),
+                                     // Its own policies would let every pod reach the listeners.
+                                     env("STRIMZI_NETWORK_POLICY_GENERATION", "false")});
   values["resources"] = to_json(context.size("operators", "strimzi"));
   // The keys under limits of the chart are replaced, not kept beside ours.
   values["resources"]["limits"]["cpu"] = nullptr;

@@ -79,9 +79,8 @@ Json vpa_part(const Context& context, const char* workload) {
 void add_vpa(const Context& context, Part& part, Vertical need) {
   part.namespaces.push_back({.name = kVpa});
   Json values = Json::object();
-  values["podSecurityContext"] = {{"runAsNonRoot", true},
-                                  {"runAsUser", 65534},
-                                  {"seccompProfile", {{"type", "RuntimeDefault"}}}};
+  values["podSecurityContext"] = {
+      {"runAsNonRoot", true}, {"runAsUser", 65534}, {"seccompProfile", {{"type", "RuntimeDefault"}}}};
   values["containerSecurityContext"] = {{"allowPrivilegeEscalation", false},
                                         {"readOnlyRootFilesystem", true},
                                         {"capabilities", {{"drop", Json::array({"ALL"})}}}};
@@ -91,7 +90,8 @@ void add_vpa(const Context& context, Part& part, Vertical need) {
   values["updater"] = change ? vpa_part(context, "vpa-updater") : Json{{"enabled", false}};
   values["admissionController"] = change ? vpa_part(context, "vpa-admission") : Json{{"enabled", false}};
   if (change)
-    values["admissionController"]["certGen"] = {{"resources", to_json(context.size("scaling", "vpa-admission"))}};
+    values["admissionController"]["certGen"] = {
+        {"resources", to_json(context.size("scaling", "vpa-admission"))}};
   part.releases.push_back(
       {.chart = "vertical-pod-autoscaler", .release = "vpa", .ns = kVpa, .values = std::move(values)});
   part.edges.push_back(

@@ -1,5 +1,6 @@
-// Models as Knative Services: the operator, Knative Serving with Kourier, and one Service for each Model, whose
-// pods follow the requests. The autoscaler counts requests in flight, so its target is the number of slots.
+// Models as Knative Services: the operator, Knative Serving with Kourier, and one Service for each Model,
+// whose pods follow the requests. The autoscaler counts requests in flight, so its target is the number of
+// slots.
 #include <fmt/format.h>
 
 #include "catalog/images.hpp"
@@ -20,7 +21,8 @@ const std::vector<Port> kQueueProxy{{"http", 8012}, {"http2", 8013}, {"admin", 8
 Json operator_values(const Context& context) {
   Json core{{"resources", to_json(context.size("knative", "operator"))}};
   Json webhook{{"resources", to_json(context.size("knative", "webhook"))}};
-  return {{"knative_operator", {{"knative_operator", std::move(core)}, {"operator_webhook", std::move(webhook)}}}};
+  return {{"knative_operator",
+           {{"knative_operator", std::move(core)}, {"operator_webhook", std::move(webhook)}}}};
 }
 
 Json knative_serving(const Context& context) {
@@ -31,7 +33,8 @@ Json knative_serving(const Context& context) {
                 {"kubernetes.podspec-volumes-emptydir", "enabled"},
                 {"secure-pod-defaults", "enabled"}};
   bool placed = false;
-  for (const auto& [name, model] : context.all(spec::DocumentKind::model)) placed |= !model.text("pool").empty();
+  for (const auto& [name, model] : context.all(spec::DocumentKind::model))
+    placed |= !model.text("pool").empty();
   if (placed) {
     features["kubernetes.podspec-nodeselector"] = "enabled";
     features["kubernetes.podspec-tolerations"] = "enabled";
@@ -62,11 +65,12 @@ Json knative_serving(const Context& context) {
 Container puller(const Context& context, const std::string& model) {
   Container c{.name = "pull", .image = catalog::image("ollama")};
   c.command = {"/bin/sh", "-ec"};
-  c.args = {fmt::format("ollama serve & server=$!\n"
-                        "until ollama list >/dev/null 2>&1; do sleep 1; done\n"
-                        "ollama pull '{}'\n"
-                        "kill \"$server\"\n",
-                        model)};
+  c.args = {
+      fmt::format("ollama serve & server=$!\n"
+                  "until ollama list >/dev/null 2>&1; do sleep 1; done\n"
+                  "ollama pull '{}'\n"
+                  "kill \"$server\"\n",
+                  model)};
   c.env = {env("OLLAMA_MODELS", "/models"), env("HOME", "/tmp"), env("OLLAMA_HOST", "127.0.0.1:11434")};
   c.resources = context.size("serving", "ollama");
   c.resources.requests["cpu"] = "100m";
@@ -91,14 +95,17 @@ Json knative_service(const Context& context, const std::string& name, const spec
   c.ports = {{"http1", kOllama}};
   c.resources = asked_by_model(context, model);
   c.mounts = {{"models", "/models"}, {"tmp", "/tmp"}};
-  c.readiness = {{"httpGet", {{"path", "/api/version"}, {"port", kOllama}}}, {"periodSeconds", 5}, {"timeoutSeconds", 5}};
+  c.readiness = {{"httpGet", {{"path", "/api/version"}, {"port", kOllama}}},
+                 {"periodSeconds", 5},
+                 {"timeoutSeconds", 5}};
   Pod pod;
   pod.containers = {std::move(c)};
   pod.init = {puller(context, ollama_name(model.text("source")))};
   std::string cache = model.text("cache.size");
   // No volume can be shared by pods on several nodes here: each pulls its own.
   pod.volumes = {volume_scratch("models", cache.empty() ? "20Gi" : cache), volume_scratch("tmp", "64Mi")};
-  if (const std::string pool = model.text("pool"); !pool.empty()) pod.placement = context.pool_placement(pool);
+  if (const std::string pool = model.text("pool"); !pool.empty())
+    pod.placement = context.pool_placement(pool);
   pod.placement.spread = false;
   pod.annotations = {{"autoscaling.knative.dev/class", "kpa.autoscaling.knative.dev"},
                      {"autoscaling.knative.dev/metric", "concurrency"},
@@ -122,9 +129,10 @@ Json knative_service(const Context& context, const std::string& name, const spec
 
 void warn_of_cold_start(const Context& context, const std::string& name, const spec::Reader& model) {
   if (model.integer("replicas.min") == 0) {
-    context.warn("cold_start", model.at("replicas"), model.where("replicas"),
-                 fmt::format("{}: the first request after a pause waits until the model is pulled again", name),
-                 "write replicas: {min: 1, …}");
+    context.warn(
+        "cold_start", model.at("replicas"), model.where("replicas"),
+        fmt::format("{}: the first request after a pause waits until the model is pulled again", name),
+        "write replicas: {min: 1, …}");
   }
 }
 
@@ -148,13 +156,18 @@ std::vector<Part> knative(const Context& context) {
   part.namespaces.push_back({.name = kOperator});
   part.namespaces.push_back(
       {.name = kServing, .level = Level::baseline, .reason = "the operator brings these pods"});
-  part.releases.push_back(
-      {.chart = "knative-operator", .release = kOperator, .ns = kOperator, .values = operator_values(context)});
+  part.releases.push_back({.chart = "knative-operator",
+                           .release = kOperator,
+                           .ns = kOperator,
+                           .values = operator_values(context)});
   part.add("knative-serving.yaml", knative_serving(context));
   const Peer op = Peer::pods(kOperator), core = Peer::pods(kServing);
   part.edges = {
       {.from = op, .to = Peer::api_server(), .why = "installs Knative Serving"},
-      {.from = Peer::api_server(), .to = op, .ports = {{"webhook", 8443}}, .why = "asks the operator's webhook"},
+      {.from = Peer::api_server(),
+       .to = op,
+       .ports = {{"webhook", 8443}},
+       .why = "asks the operator's webhook"},
       {.from = core, .to = core, .why = "parts of Knative Serving talk to each other"},
       {.from = core, .to = Peer::api_server(), .why = "keep Services, Routes and Revisions"},
       {.from = Peer::api_server(), .to = core, .ports = {{"webhook", 8443}}, .why = "asks the webhook"},
@@ -166,9 +179,10 @@ std::vector<Part> knative(const Context& context) {
   part.sections.push_back(
       {.chapter = Section::Chapter::troubleshooting,
        .title = "A model does not get more pods",
-       .text = "`kubectl -n models get podautoscaler` shows what is wanted and why; `kubectl -n knative-serving "
-               "logs deployment/autoscaler` the figures it saw. Pods that stay Pending wait for a node: see the "
-               "cluster autoscaler.\n"});
+       .text =
+           "`kubectl -n models get podautoscaler` shows what is wanted and why; `kubectl -n knative-serving "
+           "logs deployment/autoscaler` the figures it saw. Pods that stay Pending wait for a node: see the "
+           "cluster autoscaler.\n"});
   return {std::move(part)};
 }
 
@@ -188,16 +202,18 @@ std::vector<Part> knative_models(const Context& context) {
     warn_of_cold_start(context, name, model);
     part.add("ollama.yaml", knative_service(context, name, model));
     const Peer pods = Peer::pods(kModelNamespace, knative_pods(name));
-    part.edges.push_back({.from = Peer::pods("knative-serving"),
-                          .to = pods,
-                          .ports = kQueueProxy,
-                          .why = "the gateway and the activator hand requests on, the autoscaler counts them"});
+    part.edges.push_back(
+        {.from = Peer::pods("knative-serving"),
+         .to = pods,
+         .ports = kQueueProxy,
+         .why = "the gateway and the activator hand requests on, the autoscaler counts them"});
     part.edges.push_back(
         {.from = pods, .to = Peer::everywhere(), .ports = {{"https", 443}}, .why = "pulls its model"});
     running.push_back(name);
   }
   if (context.spec().text("components.serving.gateway") == "tidegate") {
-    context.refuse("cannot_render", context.spec().at("components.serving.gateway"), "spec.components.serving.gateway",
+    context.refuse("cannot_render", context.spec().at("components.serving.gateway"),
+                   "spec.components.serving.gateway",
                    "tidegate starts its models itself, it does not stand in front of Knative",
                    "write gateway: litellm, or leave components.serving out");
   }

@@ -148,7 +148,8 @@ void add_models(const Context& context, Part& part, std::vector<ModelPod>& pods)
   for (ModelPod& plan : pods) {
     const std::string file = fmt::format("model-{}.yaml", plan.name);
     for (Json& c : plan.claims) {
-      if (claims.insert(c["metadata"]["name"].get<std::string>()).second) part.add("volumes.yaml", std::move(c));
+      if (claims.insert(c["metadata"]["name"].get<std::string>()).second)
+        part.add("volumes.yaml", std::move(c));
     }
     plan.pod.labels = {{"tidegate.dev/engine", plan.engine}};
     if (plan.metrics) plan.pod.labels.emplace("tidegate.dev/metrics", "true");
@@ -164,15 +165,11 @@ void add_models(const Context& context, Part& part, std::vector<ModelPod>& pods)
                           .to = peer,
                           .ports = {{"http", kModelPort}},
                           .why = "asks model " + plan.model});
-    part.edges.push_back({.from = peer,
-                          .to = Peer::everywhere(),
-                          .ports = {{"https", 443}},
-                          .why = "fetches weights"});
+    part.edges.push_back(
+        {.from = peer, .to = Peer::everywhere(), .ports = {{"https", 443}}, .why = "fetches weights"});
     if (plan.metrics && context.use("metrics") == "prometheus") {
-      part.edges.push_back({.from = prometheus_peer(),
-                            .to = peer,
-                            .ports = {{"http", kModelPort}},
-                            .why = "scrapes metrics"});
+      part.edges.push_back(
+          {.from = prometheus_peer(), .to = peer, .ports = {{"http", kModelPort}}, .why = "scrapes metrics"});
     }
   }
   if (!metrics || context.use("metrics") != "prometheus") return;
@@ -185,7 +182,8 @@ void add_models(const Context& context, Part& part, std::vector<ModelPod>& pods)
 Pod gateway_pod(const Context& context, Documents& docs) {
   Container c{.name = kGateway, .image = catalog::image("tidegate")};
   // The console stays where only the pod itself reaches it.
-  c.args = {"up",     "-f",
+  c.args = {"up",
+            "-f",
             "/etc/tidegate/documents.yaml",
             "--listen",
             fmt::format("0.0.0.0:{}", kPort),
@@ -216,8 +214,8 @@ void add_gateway(const Context& context, Part& part, Documents docs) {
                  "the gateway keeps keys and usage in its own volume and runs once",
                  "take replicas out; what it serves is restarted in seconds");
   }
-  part.add("gateway.yaml", config_map("tidegate-documents", kModelsNamespace,
-                                      {{"documents.yaml", text_of(docs.all)}}));
+  part.add("gateway.yaml",
+           config_map("tidegate-documents", kModelsNamespace, {{"documents.yaml", text_of(docs.all)}}));
   const bool outside = docs.outside;
   for (SecretNeed& s : docs.secrets) part.secrets.push_back(std::move(s));
   part.add("gateway.yaml", stateful_set(kGateway, kModelsNamespace, 1, gateway_pod(context, docs),
@@ -260,10 +258,11 @@ std::vector<Part> tidegate_serving(const Context& context) {
   std::vector<ModelPod> pods = model_pods(context);
   add_gateway(context, part, documents(context, pods));
   add_models(context, part, pods);
-  part.sections.push_back({Section::Chapter::first_steps, "A key for the models",
-                           "kubectl -n models exec tidegate-0 -- tidegate keys create --data /var/lib/tidegate "
-                           "--name NAME --tenant TENANT\n"
-                           "kubectl -n models exec tidegate-0 -- tidegate models --data /var/lib/tidegate\n"});
+  part.sections.push_back(
+      {Section::Chapter::first_steps, "A key for the models",
+       "kubectl -n models exec tidegate-0 -- tidegate keys create --data /var/lib/tidegate "
+       "--name NAME --tenant TENANT\n"
+       "kubectl -n models exec tidegate-0 -- tidegate models --data /var/lib/tidegate\n"});
   part.sections.push_back(
       {Section::Chapter::overview, "How models run",
        "Each Model is a Deployment of its engine, with `replicas.min` replicas and at least one. The gateway "

@@ -11,8 +11,11 @@ namespace {
 const std::string kNs(observability::kTracesNamespace);
 
 const std::vector<Port>& receiver_ports() {
-  static const std::vector<Port> ports{
-      {"otlp-grpc", 4317}, {"otlp-http", 4318}, {"zipkin", 9411}, {"jaeger-grpc", 14250}, {"jaeger-http", 14268}};
+  static const std::vector<Port> ports{{"otlp-grpc", 4317},
+                                       {"otlp-http", 4318},
+                                       {"zipkin", 9411},
+                                       {"jaeger-grpc", 14250},
+                                       {"jaeger-http", 14268}};
   return ports;
 }
 
@@ -73,23 +76,23 @@ Json jaeger_config(const Context& context) {
             {"ephemeral", false},
             {"ttl", {{"spans", hours(traces)}}}}}}}}}};
   extensions["jaeger_query"] = {{"storage", {{"traces", "volume"}}}};
-  return {{"service",
-           {{"extensions", Json::array({"jaeger_storage", "jaeger_query", "healthcheckv2"})},
-            {"pipelines",
-             {{"traces",
-               {{"receivers", Json::array({"otlp", "jaeger", "zipkin"})},
-                {"processors", Json::array({"batch"})},
-                {"exporters", Json::array({"jaeger_storage_exporter"})}}}}},
-            {"telemetry",
-             {{"metrics",
-               {{"readers",
-                 Json::array({{{"pull",
-                                {{"exporter",
-                                  {{"prometheus", {{"host", "0.0.0.0"}, {"port", 8888}}}}}}}}})}}}}}}},
-          {"extensions", std::move(extensions)},
-          {"receivers", receivers()},
-          {"processors", {{"batch", Json::object()}}},
-          {"exporters", {{"jaeger_storage_exporter", {{"trace_storage", "volume"}}}}}};
+  return {
+      {"service",
+       {{"extensions", Json::array({"jaeger_storage", "jaeger_query", "healthcheckv2"})},
+        {"pipelines",
+         {{"traces",
+           {{"receivers", Json::array({"otlp", "jaeger", "zipkin"})},
+            {"processors", Json::array({"batch"})},
+            {"exporters", Json::array({"jaeger_storage_exporter"})}}}}},
+        {"telemetry",
+         {{"metrics",
+           {{"readers", Json::array({{{"pull",
+                                       {{"exporter",
+                                         {{"prometheus", {{"host", "0.0.0.0"}, {"port", 8888}}}}}}}}})}}}}}}},
+      {"extensions", std::move(extensions)},
+      {"receivers", receivers()},
+      {"processors", {{"batch", Json::object()}}},
+      {"exporters", {{"jaeger_storage_exporter", {{"trace_storage", "volume"}}}}}};
 }
 
 void jaeger(const Context& context, Part& part) {
@@ -146,12 +149,13 @@ std::vector<Part> traces(const Context& context) {
   part.sections.push_back(
       {.chapter = Section::Chapter::troubleshooting,
        .title = "Following one request",
-       .text = fmt::format("{} takes OTLP at {}.tracing.svc:4317 and 4318, Zipkin at 9411 and Jaeger at 14250 and "
-                           "14268. In Grafana: Explore, source {}; a trace leads to the logs of its time. Programs "
-                           "follow {} of the requests when they are started with "
-                           "OTEL_TRACES_SAMPLER=parentbased_traceidratio and OTEL_TRACES_SAMPLER_ARG={}.",
-                           use == "tempo" ? "Tempo" : "Jaeger", use, use == "tempo" ? "Tempo" : "Jaeger",
-                           context.component("traces").text("sampling"), context.component("traces").number("sampling"))});
+       .text = fmt::format(
+           "{} takes OTLP at {}.tracing.svc:4317 and 4318, Zipkin at 9411 and Jaeger at 14250 and "
+           "14268. In Grafana: Explore, source {}; a trace leads to the logs of its time. Programs "
+           "follow {} of the requests when they are started with "
+           "OTEL_TRACES_SAMPLER=parentbased_traceidratio and OTEL_TRACES_SAMPLER_ARG={}.",
+           use == "tempo" ? "Tempo" : "Jaeger", use, use == "tempo" ? "Tempo" : "Jaeger",
+           context.component("traces").text("sampling"), context.component("traces").number("sampling"))});
   return {std::move(part)};
 }
 

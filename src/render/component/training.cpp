@@ -25,9 +25,10 @@ Json jobset_values(const Context& context) {
   Json controller{{"replicas", replicas}, {"resources", to_json(context.size("training", "jobset"))}};
   controller["podDisruptionBudget"] = {{"enabled", replicas > 1}};
   place(context, controller);
-  return {{"image",
-           {{"repository", "registry.k8s.io/jobset/jobset"}, {"tag", "v0.12.0"}, {"pullPolicy", "IfNotPresent"}}},
-          {"controller", std::move(controller)}};
+  return {
+      {"image",
+       {{"repository", "registry.k8s.io/jobset/jobset"}, {"tag", "v0.12.0"}, {"pullPolicy", "IfNotPresent"}}},
+      {"controller", std::move(controller)}};
 }
 
 void add_jobset(const Context& context, Part& part) {
@@ -86,8 +87,9 @@ void add_kueue(const Context& context, Part& part) {
         {"queueingStrategy", "BestEffortFIFO"},
         {"preemption", {{"withinClusterQueue", "LowerPriority"}}},
         {"resourceGroups",
-         Json::array({{{"coveredResources", std::move(covered)},
-                       {"flavors", Json::array({{{"name", "default"}, {"resources", std::move(amounts)}}})}}})}};
+         Json::array(
+             {{{"coveredResources", std::move(covered)},
+               {"flavors", Json::array({{{"name", "default"}, {"resources", std::move(amounts)}}})}}})}};
     part.add("queues.yaml", std::move(queue));
     Json local = object("kueue.x-k8s.io/v1beta2", "LocalQueue", "default", home->ns);
     local["spec"] = {{"clusterQueue", name}};
@@ -100,16 +102,17 @@ void add_kubeflow(Part& part) {
   const Json kustomization{
       {"apiVersion", "kustomize.config.k8s.io/v1beta1"},
       {"kind", "Kustomization"},
-      {"resources",
-       Json::array({fmt::format("https://github.com/kubeflow/community-distribution//example?ref={}", kKubeflow)})}};
+      {"resources", Json::array({fmt::format(
+                        "https://github.com/kubeflow/community-distribution//example?ref={}", kKubeflow)})}};
   part.extras.push_back({"kubeflow/kustomization.yaml", text::emit_yaml(kustomization)});
   part.steps.push_back({.kind = "kustomize", .what = "kubeflow", .timeout = "30m"});
   part.sections.push_back(
       {Section::Chapter::first_steps, "Kubeflow",
-       fmt::format("The community distribution {} is fetched when the platform is applied. It brings its own "
-                   "Istio, cert-manager and users, and was not proven together with this platform: try it in a "
-                   "staging cluster first.\n\n    kubectl get pods -n kubeflow\n",
-                   kKubeflow)});
+       fmt::format(
+           "The community distribution {} is fetched when the platform is applied. It brings its own "
+           "Istio, cert-manager and users, and was not proven together with this platform: try it in a "
+           "staging cluster first.\n\n    kubectl get pods -n kubeflow\n",
+           kKubeflow)});
 }
 
 }  // namespace
@@ -142,10 +145,8 @@ std::vector<Part> training(const Context& context) {
     add_jobset(context, part);
   }
   if (use == "kueue") {
-    part.edges.push_back({.from = Peer::api_server(),
-                          .to = pods,
-                          .ports = {{"visibility", 8082}},
-                          .why = "shows what waits"});
+    part.edges.push_back(
+        {.from = Peer::api_server(), .to = pods, .ports = {{"visibility", 8082}}, .why = "shows what waits"});
     add_kueue(context, part);
   }
   return {std::move(part)};

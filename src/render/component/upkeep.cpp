@@ -29,7 +29,8 @@ void add_kured(const Context& context, Part& part) {
                                {{""}, {"pods"}, {"list", "delete", "get"}},
                                {{"apps"}, {"daemonsets"}, {"get"}},
                                {{""}, {"pods/eviction"}, {"create"}}}));
-  part.add("kured.yaml", role_binding("kured", {}, "ClusterRole", "kured", {{"ServiceAccount", "kured", ns}}));
+  part.add("kured.yaml",
+           role_binding("kured", {}, "ClusterRole", "kured", {{"ServiceAccount", "kured", ns}}));
   part.add("kured.yaml", role("kured", ns, {{{"apps"}, {"daemonsets"}, {"update"}, {"kured"}}}));
   part.add("kured.yaml", role_binding("kured", ns, "Role", "kured", {{"ServiceAccount", "kured", ns}}));
   Container c{.name = "kured", .image = catalog::image("kured")};
@@ -72,28 +73,38 @@ void add_kured(const Context& context, Part& part) {
   Json set = daemon_set("kured", ns, pod);
   Json& spec = set["spec"]["template"]["spec"];
   spec["hostPID"] = true;  // enters the namespaces of process 1 to restart the machine
-  spec["containers"][0]["securityContext"] = {{"privileged", true}, {"readOnlyRootFilesystem", true}, {"runAsUser", 0}, {"runAsNonRoot", false}};
+  spec["containers"][0]["securityContext"] = {
+      {"privileged", true}, {"readOnlyRootFilesystem", true}, {"runAsUser", 0}, {"runAsNonRoot", false}};
   set["spec"]["updateStrategy"] = {{"type", "RollingUpdate"}};
   part.add("kured.yaml", std::move(set));
-  part.edges.push_back({.from = Peer::pods(ns, selector("kured")), .to = Peer::api_server(), .why = "drains its node and holds the lock"});
+  part.edges.push_back({.from = Peer::pods(ns, selector("kured")),
+                        .to = Peer::api_server(),
+                        .why = "drains its node and holds the lock"});
   if (!context.has("metrics")) return;
-  part.edges.push_back({.from = Peer::pods(ns, selector("kured")), .to = prometheus_peer(), .ports = {{"http", 9090}}, .why = "asks whether alerts fire"});
-  part.edges.push_back({.from = prometheus_peer(), .to = Peer::pods(ns, selector("kured")), .ports = {{"metrics", 8080}}, .why = "scrapes metrics"});
+  part.edges.push_back({.from = Peer::pods(ns, selector("kured")),
+                        .to = prometheus_peer(),
+                        .ports = {{"http", 9090}},
+                        .why = "asks whether alerts fire"});
+  part.edges.push_back({.from = prometheus_peer(),
+                        .to = Peer::pods(ns, selector("kured")),
+                        .ports = {{"metrics", 8080}},
+                        .why = "scrapes metrics"});
   Json monitor = object("monitoring.coreos.com/v1", "PodMonitor", "kured", ns);
   monitor["spec"] = {{"selector", {{"matchLabels", to_json(selector("kured"))}}},
                      {"podMetricsEndpoints", Json::array({{{"port", "metrics"}, {"interval", "60s"}}})}};
   part.add("kured.yaml", std::move(monitor));
-  part.alerts.push_back({.name = "RebootPending",
-                         .expr = "max by (node) (kured_reboot_required) > 0",
-                         .duration = "8d",
-                         .severity = "warning",
-                         .summary = "{{ $labels.node }} waits for a restart since more than a week",
-                         .description = "An update asks for a restart, and the window passed without one.",
-                         .action = "See the log of kured on that node: a budget that blocks the drain, or an alert that fires.",
-                         .input = {{"kured_reboot_required{node=\"n1\"}", "1x12000"}},
-                         .quiet = "7d",
-                         .fires = "8d2h",
-                         .expected = {{"node", "n1"}}});
+  part.alerts.push_back(
+      {.name = "RebootPending",
+       .expr = "max by (node) (kured_reboot_required) > 0",
+       .duration = "8d",
+       .severity = "warning",
+       .summary = "{{ $labels.node }} waits for a restart since more than a week",
+       .description = "An update asks for a restart, and the window passed without one.",
+       .action = "See the log of kured on that node: a budget that blocks the drain, or an alert that fires.",
+       .input = {{"kured_reboot_required{node=\"n1\"}", "1x12000"}},
+       .quiet = "7d",
+       .fires = "8d2h",
+       .expected = {{"node", "n1"}}});
 }
 
 // What kube-bench reads of the host, by what the node is.
@@ -127,19 +138,34 @@ void add_bench(const Context& context, const std::vector<Host>& machines, Part& 
   const std::string_view benchmark = benchmark_of(context.site());
   std::vector<Bench> all;
   if (k3s) {
-    all.push_back({"kube-bench", "master,etcd,controlplane,node,policies",
-                   {{"etc-rancher", "/etc/rancher"}, {"var-lib-rancher", "/var/lib/rancher"}, {"etc-systemd", "/etc/systemd"}}, true});
+    all.push_back({"kube-bench",
+                   "master,etcd,controlplane,node,policies",
+                   {{"etc-rancher", "/etc/rancher"},
+                    {"var-lib-rancher", "/var/lib/rancher"},
+                    {"etc-systemd", "/etc/systemd"}},
+                   true});
   } else {
     // The control plane of a cloud is the cloud's to judge.
     if (!context.cloud()) {
-      all.push_back({"kube-bench-control-plane", "master,etcd,controlplane,policies",
-                     {{"etc-kubernetes", "/etc/kubernetes"}, {"var-lib-etcd", "/var/lib/etcd"}, {"var-lib-kubelet", "/var/lib/kubelet"},
-                      {"etc-systemd", "/etc/systemd"}, {"lib-systemd", "/lib/systemd"}, {"etc-cni", "/etc/cni/net.d"}, {"opt-cni", "/opt/cni/bin"}},
+      all.push_back({"kube-bench-control-plane",
+                     "master,etcd,controlplane,policies",
+                     {{"etc-kubernetes", "/etc/kubernetes"},
+                      {"var-lib-etcd", "/var/lib/etcd"},
+                      {"var-lib-kubelet", "/var/lib/kubelet"},
+                      {"etc-systemd", "/etc/systemd"},
+                      {"lib-systemd", "/lib/systemd"},
+                      {"etc-cni", "/etc/cni/net.d"},
+                      {"opt-cni", "/opt/cni/bin"}},
                      true});
     }
-    all.push_back({"kube-bench-node", "node",
-                   {{"etc-kubernetes", "/etc/kubernetes"}, {"var-lib-kubelet", "/var/lib/kubelet"}, {"etc-systemd", "/etc/systemd"},
-                    {"lib-systemd", "/lib/systemd"}, {"etc-cni", "/etc/cni/net.d"}, {"opt-cni", "/opt/cni/bin"}},
+    all.push_back({"kube-bench-node",
+                   "node",
+                   {{"etc-kubernetes", "/etc/kubernetes"},
+                    {"var-lib-kubelet", "/var/lib/kubelet"},
+                    {"etc-systemd", "/etc/systemd"},
+                    {"lib-systemd", "/lib/systemd"},
+                    {"etc-cni", "/etc/cni/net.d"},
+                    {"opt-cni", "/opt/cni/bin"}},
                    false});
   }
   const std::string ns(kNs);
@@ -179,7 +205,8 @@ void add_bench(const Context& context, const std::vector<Host>& machines, Part& 
     spec["affinity"] = {
         {"podAntiAffinity",
          {{"requiredDuringSchedulingIgnoredDuringExecution",
-           Json::array({{{"topologyKey", "kubernetes.io/hostname"}, {"labelSelector", {{"matchLabels", to_json(selector(b.name))}}}}})}}}};
+           Json::array({{{"topologyKey", "kubernetes.io/hostname"},
+                         {"labelSelector", {{"matchLabels", to_json(selector(b.name))}}}}})}}}};
     spec["hostPID"] = true;  // looks at the flags of processes
     if (!b.control_plane) {
       const Json other{{"key", "node-role.kubernetes.io/control-plane"}, {"operator", "DoesNotExist"}};
@@ -202,16 +229,19 @@ void add_notice(const Context& context, Part& part) {
   if (contact.empty()) contact = spec.text("contacts.slack");
   const std::string text = fmt::format(
       "Subject: {0}: planned maintenance\n\n"
-      "On the next {1} the platform {0} is under maintenance. Machines restart one after another; requests may take "
+      "On the next {1} the platform {0} is under maintenance. Machines restart one after another; requests "
+      "may take "
       "longer and single pods are moved. What runs in one copy only is away for some minutes.\n\n"
       "This word goes out {2:g} days before{3}. Questions: {4}{5}.\n",
-      context.name(), at.text(), days, to.empty() ? "" : " to " + to, team, contact.empty() ? "" : ", " + contact);
+      context.name(), at.text(), days, to.empty() ? "" : " to " + to, team,
+      contact.empty() ? "" : ", " + contact);
   part.extras.push_back({.path = "notice.txt", .content = text});
   part.sections.push_back(
       {.chapter = Section::Chapter::monthly,
        .title = "Planned maintenance",
-       .text = fmt::format("Window: **{}**. Tell those concerned {:g} days before{}, with these words:\n\n```text\n{}```\n",
-                           at.text(), days, to.empty() ? "" : " (receivers: " + to + ")", text)});
+       .text = fmt::format(
+           "Window: **{}**. Tell those concerned {:g} days before{}, with these words:\n\n```text\n{}```\n",
+           at.text(), days, to.empty() ? "" : " (receivers: " + to + ")", text)});
 }
 
 }  // namespace
@@ -219,7 +249,8 @@ void add_notice(const Context& context, Part& part) {
 std::vector<Part> upkeep(const Context& context) {
   Part part = component("upkeep");
   add_notice(context, part);
-  if (context.site() == Site::existing) return {std::move(part)};  // its nodes are somebody else's to care for
+  if (context.site() == Site::existing)
+    return {std::move(part)};  // its nodes are somebody else's to care for
   const bool own = context.site() == Site::machines || context.site() == Site::k3s;
   std::vector<Host> all;
   if (own) all = hosts(context);
@@ -233,13 +264,13 @@ std::vector<Part> upkeep(const Context& context) {
     part.sections.push_back(
         {.chapter = Section::Chapter::weekly,
          .title = "Updates of the hosts",
-         .text = fmt::format(
-             "Security updates are {}; what belongs to Kubernetes, containerd and the GPU driver is held back. Restarts: {}, {}.\n\n"
-             "```sh\n{}apt-mark showhold                                  # on a host\n"
-             "tail /var/log/unattended-upgrades/unattended-upgrades.log\n```\n",
-             context.spec().text("upkeep.securityUpdates"), restart.text(),
-             kured ? "one node at a time, drained by kured before" : "by the host itself",
-             kured ? "kubectl -n upkeep logs daemonset/kured --tail 20\n" : "")});
+         .text = fmt::format("Security updates are {}; what belongs to Kubernetes, containerd and the GPU "
+                             "driver is held back. Restarts: {}, {}.\n\n"
+                             "```sh\n{}apt-mark showhold                                  # on a host\n"
+                             "tail /var/log/unattended-upgrades/unattended-upgrades.log\n```\n",
+                             context.spec().text("upkeep.securityUpdates"), restart.text(),
+                             kured ? "one node at a time, drained by kured before" : "by the host itself",
+                             kured ? "kubectl -n upkeep logs daemonset/kured --tail 20\n" : "")});
   }
   const std::string often = context.spec().text("upkeep.cis");
   if (often != "none") {
@@ -247,14 +278,17 @@ std::vector<Part> upkeep(const Context& context) {
     part.sections.push_back(
         {.chapter = Section::Chapter::monthly,
          .title = "CIS benchmark",
-         .text = fmt::format("kube-bench runs {}. Read its last report and compare the number of `[FAIL]` with the one "
-                             "before:\n\n```sh\nkubectl -n upkeep get jobs\nkubectl -n upkeep logs job/NAME | tail -20\n```\n",
-                             often)});
+         .text = fmt::format(
+             "kube-bench runs {}. Read its last report and compare the number of `[FAIL]` with the one "
+             "before:\n\n```sh\nkubectl -n upkeep get jobs\nkubectl -n upkeep logs job/NAME | tail "
+             "-20\n```\n",
+             often)});
   }
   if (kured || often != "none") {
-    part.namespaces.push_back({.name = std::string(kNs),
-                               .level = Level::privileged,
-                               .reason = kured ? "restarts machines and reads their settings" : "reads the settings of machines"});
+    part.namespaces.push_back(
+        {.name = std::string(kNs),
+         .level = Level::privileged,
+         .reason = kured ? "restarts machines and reads their settings" : "reads the settings of machines"});
   }
   return {std::move(part)};
 }

@@ -1,4 +1,5 @@
-// Files that an API server of one's own reads: who may log in, what it writes down, how Secrets are encrypted.
+// Files that an API server of one's own reads: who may log in, what it writes down, how Secrets are
+// encrypted.
 #pragma once
 
 #include <string_view>

@@ -22,8 +22,9 @@ void variables(Terraform& tf, const Cloud& c) {
   tf.variable({.name = "vpc_cidr", .type = "string", .description = "Addresses of the VPC"});
   tf.variable({.name = "administrators",
                .type = "set(string)",
-               .description = "ARNs of roles and users that may do everything in the cluster, beside the one that "
-                              "makes it",
+               .description =
+                   "ARNs of roles and users that may do everything in the cluster, beside the one that "
+                   "makes it",
                .fallback = Json::array()});
   tf.given("region", c.region);
   tf.given("cluster_name", c.cluster);
@@ -36,9 +37,9 @@ void providers(Aws& a) {
   a.tf.require("local", "hashicorp/local", "~> 2.5");
   a.tf.provider("aws", {{"region", "${var.region}"}, {"default_tags", {{"tags", "${var.tags}"}}}});
   if (!a.c.backup_bucket.empty())
-    a.tf.provider("aws", {{"alias", "backup"},
-                          {"region", a.c.backup_region},
-                          {"default_tags", {{"tags", "${var.tags}"}}}});
+    a.tf.provider(
+        "aws",
+        {{"alias", "backup"}, {"region", a.c.backup_region}, {"default_tags", {{"tags", "${var.tags}"}}}});
   if (!a.c.state_bucket.empty())
     a.tf.backend("s3", {{"bucket", a.c.state_bucket},
                         {"key", a.c.name + "/terraform.tfstate"},
@@ -55,21 +56,21 @@ void subnets(Aws& a) {
   std::vector<Subnet> inner = a.c.subnets;
   if (inner.empty()) {
     for (std::size_t i = 0; i < a.c.zones.size(); ++i)
-      inner.push_back({a.c.zones[i], subnet(a.c.cidr, std::min(length + 4, 26), static_cast<std::uint32_t>(i)),
+      inner.push_back({a.c.zones[i],
+                       subnet(a.c.cidr, std::min(length + 4, 26), static_cast<std::uint32_t>(i)),
                        a.c.zones[i]});
   }
   const std::string shared = fmt::format("kubernetes.io/cluster/{}", a.c.cluster);
   for (const Subnet& s : inner) {
-    a.private_subnets.push_back(
-        a.tf.resource("network", "aws_subnet", "private_" + identifier(s.name),
-                      {{"vpc_id", a.vpc.at("id")},
-                       {"availability_zone", s.zone},
-                       {"cidr_block", s.cidr},
-                       {"tags",
-                        {{"Name", fmt::format("{}-private-{}", a.c.cluster, s.name)},
-                         {shared, "shared"},
-                         {"kubernetes.io/role/internal-elb", "1"},
-                         {"karpenter.sh/discovery", a.c.cluster}}}}));
+    a.private_subnets.push_back(a.tf.resource("network", "aws_subnet", "private_" + identifier(s.name),
+                                              {{"vpc_id", a.vpc.at("id")},
+                                               {"availability_zone", s.zone},
+                                               {"cidr_block", s.cidr},
+                                               {"tags",
+                                                {{"Name", fmt::format("{}-private-{}", a.c.cluster, s.name)},
+                                                 {shared, "shared"},
+                                                 {"kubernetes.io/role/internal-elb", "1"},
+                                                 {"karpenter.sh/discovery", a.c.cluster}}}}));
   }
   // From the end of the network, so that both can grow.
   const int small = std::min(length + 8, 28);
@@ -77,7 +78,8 @@ void subnets(Aws& a) {
   for (const std::string& zone : a.c.zones) {
     std::string cidr = subnet(a.c.cidr, small, index--);
     const auto taken = [&](const Subnet& s) { return overlap(s.cidr, cidr); };
-    while (index > 0 && std::any_of(inner.begin(), inner.end(), taken)) cidr = subnet(a.c.cidr, small, index--);
+    while (index > 0 && std::any_of(inner.begin(), inner.end(), taken))
+      cidr = subnet(a.c.cidr, small, index--);
     a.public_subnets.push_back(a.tf.resource("network", "aws_subnet", "public_" + identifier(zone),
                                              {{"vpc_id", a.vpc.at("id")},
                                               {"availability_zone", zone},
@@ -107,8 +109,9 @@ void routes(Aws& a) {
     tf.resource("network", "aws_route_table_association", "public_" + zone,
                 {{"subnet_id", a.public_subnets[i].at("id")}, {"route_table_id", open.at("id")}});
     if (i >= count) continue;
-    const Block address = tf.resource("network", "aws_eip", "nat_" + zone,
-                                      {{"domain", "vpc"}, {"tags", named(a.c.cluster + "-nat-" + a.c.zones[i])}});
+    const Block address =
+        tf.resource("network", "aws_eip", "nat_" + zone,
+                    {{"domain", "vpc"}, {"tags", named(a.c.cluster + "-nat-" + a.c.zones[i])}});
     nats.push_back(tf.resource("network", "aws_nat_gateway", zone,
                                {{"allocation_id", address.at("id")},
                                 {"subnet_id", a.public_subnets[i].at("id")},
@@ -117,11 +120,12 @@ void routes(Aws& a) {
   }
   for (std::size_t i = 0; i < a.private_subnets.size(); ++i) {
     const std::string name = a.private_subnets[i].address.substr(std::string("aws_subnet.private_").size());
-    a.private_tables.push_back(tf.resource("network", "aws_route_table", "private_" + name,
-                                           {{"vpc_id", a.vpc.at("id")},
-                                            {"tags", named(fmt::format("{}-private-{}", a.c.cluster, name))}}));
-    tf.resource("network", "aws_route_table_association", "private_" + name,
-                {{"subnet_id", a.private_subnets[i].at("id")}, {"route_table_id", a.private_tables[i].at("id")}});
+    a.private_tables.push_back(tf.resource(
+        "network", "aws_route_table", "private_" + name,
+        {{"vpc_id", a.vpc.at("id")}, {"tags", named(fmt::format("{}-private-{}", a.c.cluster, name))}}));
+    tf.resource(
+        "network", "aws_route_table_association", "private_" + name,
+        {{"subnet_id", a.private_subnets[i].at("id")}, {"route_table_id", a.private_tables[i].at("id")}});
     if (!nats.empty())
       tf.resource("network", "aws_route", "private_out_" + name,
                   {{"route_table_id", a.private_tables[i].at("id")},
@@ -150,21 +154,23 @@ void network(Aws& a) {
                {"vpc_endpoint_type", "Gateway"},
                {"route_table_ids", std::move(tables)}});
   if (!a.c.nameservers.empty()) {
-    const Block options = tf.resource("network", "aws_vpc_dhcp_options", "main",
-                                      {{"domain_name_servers", a.c.nameservers}, {"tags", named(a.c.network)}});
+    const Block options =
+        tf.resource("network", "aws_vpc_dhcp_options", "main",
+                    {{"domain_name_servers", a.c.nameservers}, {"tags", named(a.c.network)}});
     tf.resource("network", "aws_vpc_dhcp_options_association", "main",
                 {{"vpc_id", a.vpc.at("id")}, {"dhcp_options_id", options.at("id")}});
   }
   const Block logs = tf.resource("network", "aws_cloudwatch_log_group", "flows",
                                  {{"name", "/aws/vpc/${var.cluster_name}/flows"}, {"retention_in_days", 30}});
-  const Block trust = tf.data("network", "aws_iam_policy_document", "flows_trust",
-                              {{"statement",
-                                {{"actions", Json::array({"sts:AssumeRole"})},
-                                 {"principals",
-                                  {{"type", "Service"},
-                                   {"identifiers", Json::array({"vpc-flow-logs.amazonaws.com"})}}}}}});
-  const Block role = tf.resource("network", "aws_iam_role", "flows",
-                                 {{"name", "${var.cluster_name}-flows"}, {"assume_role_policy", trust.at("json")}});
+  const Block trust =
+      tf.data("network", "aws_iam_policy_document", "flows_trust",
+              {{"statement",
+                {{"actions", Json::array({"sts:AssumeRole"})},
+                 {"principals",
+                  {{"type", "Service"}, {"identifiers", Json::array({"vpc-flow-logs.amazonaws.com"})}}}}}});
+  const Block role =
+      tf.resource("network", "aws_iam_role", "flows",
+                  {{"name", "${var.cluster_name}-flows"}, {"assume_role_policy", trust.at("json")}});
   const Block rights = policy_document(
       a, "flows",
       {{{"logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"}, {logs.at("arn") + ":*"}}});
@@ -179,12 +185,14 @@ void network(Aws& a) {
 
 Block service_role(Aws& a, const char* file, const std::string& name, const char* service,
                    const std::vector<std::string>& policies) {
-  const Block trust = a.tf.data(file, "aws_iam_policy_document", name + "_trust",
-                                {{"statement",
-                                  {{"actions", Json::array({"sts:AssumeRole", "sts:TagSession"})},
-                                   {"principals", {{"type", "Service"}, {"identifiers", Json::array({service})}}}}}});
-  const Block role = a.tf.resource(file, "aws_iam_role", name,
-                                   {{"name", "${var.cluster_name}-" + name}, {"assume_role_policy", trust.at("json")}});
+  const Block trust =
+      a.tf.data(file, "aws_iam_policy_document", name + "_trust",
+                {{"statement",
+                  {{"actions", Json::array({"sts:AssumeRole", "sts:TagSession"})},
+                   {"principals", {{"type", "Service"}, {"identifiers", Json::array({service})}}}}}});
+  const Block role =
+      a.tf.resource(file, "aws_iam_role", name,
+                    {{"name", "${var.cluster_name}-" + name}, {"assume_role_policy", trust.at("json")}});
   for (const std::string& policy : policies)
     a.tf.resource(file, "aws_iam_role_policy_attachment", fmt::format("{}_{}", name, identifier(policy)),
                   {{"role", role.at("name")}, {"policy_arn", "arn:aws:iam::aws:policy/" + policy}});
@@ -197,22 +205,22 @@ void kubeconfig(Aws& a) {
       {"apiVersion", "v1"},
       {"kind", "Config"},
       {"current-context", "${var.cluster_name}"},
-      {"clusters", Json::array({{{"name", "${var.cluster_name}"},
-                                 {"cluster",
-                                  {{"server", a.cluster.at("endpoint")},
-                                   {"certificate-authority-data", a.cluster.at("certificate_authority[0].data")}}}}})},
+      {"clusters",
+       Json::array({{{"name", "${var.cluster_name}"},
+                     {"cluster",
+                      {{"server", a.cluster.at("endpoint")},
+                       {"certificate-authority-data", a.cluster.at("certificate_authority[0].data")}}}}})},
       {"contexts",
        Json::array({{{"name", "${var.cluster_name}"},
                      {"context", {{"cluster", "${var.cluster_name}"}, {"user", "${var.cluster_name}"}}}}})},
-      {"users",
-       Json::array({{{"name", "${var.cluster_name}"},
-                     {"user",
-                      {{"exec",
-                        {{"apiVersion", "client.authentication.k8s.io/v1"},
-                         {"interactiveMode", "Never"},
-                         {"command", "aws"},
-                         {"args", Json::array({"eks", "get-token", "--region", "${var.region}", "--cluster-name",
-                                               "${var.cluster_name}"})}}}}}}})}};
+      {"users", Json::array({{{"name", "${var.cluster_name}"},
+                              {"user",
+                               {{"exec",
+                                 {{"apiVersion", "client.authentication.k8s.io/v1"},
+                                  {"interactiveMode", "Never"},
+                                  {"command", "aws"},
+                                  {"args", Json::array({"eks", "get-token", "--region", "${var.region}",
+                                                        "--cluster-name", "${var.cluster_name}"})}}}}}}})}};
   const Block local = a.tf.local("kubeconfig", config);
   const Block file = a.tf.resource("cluster", "local_sensitive_file", "kubeconfig",
                                    {{"content", expression(fmt::format("yamlencode({})", local.address))},
@@ -236,9 +244,10 @@ void cluster(Aws& a) {
   if (a.c.audit != "none") {
     // The managed API server takes no policy file: its own log of who did what is exported.
     logs = Json::array({"api", "audit", "authenticator", "controllerManager", "scheduler"});
-    before.push_back(tf.resource("cluster", "aws_cloudwatch_log_group", "cluster",
-                                 {{"name", "/aws/eks/${var.cluster_name}/cluster"}, {"retention_in_days", 90}})
-                         .address);
+    before.push_back(
+        tf.resource("cluster", "aws_cloudwatch_log_group", "cluster",
+                    {{"name", "/aws/eks/${var.cluster_name}/cluster"}, {"retention_in_days", 90}})
+            .address);
   }
   Json reach{{"subnet_ids", a.private_ids()},
              {"endpoint_private_access", true},
@@ -301,8 +310,9 @@ void dns(Aws& a) {
   std::string ids;
   if (a.c.gateway) {
     for (const std::string& zone : a.c.zones) {
-      const Block address = tf.resource("dns", "aws_eip", "gateway_" + identifier(zone),
-                                        {{"domain", "vpc"}, {"tags", named(a.c.cluster + "-gateway-" + zone)}});
+      const Block address =
+          tf.resource("dns", "aws_eip", "gateway_" + identifier(zone),
+                      {{"domain", "vpc"}, {"tags", named(a.c.cluster + "-gateway-" + zone)}});
       addresses.push_back(address.at("public_ip"));
       ids += (ids.empty() ? "" : ", ") + address.path("allocation_id");
     }
@@ -326,15 +336,17 @@ void dns(Aws& a) {
   // Only this platform's authority signs for the domain.
   const std::string_view issuer = a.context.component("certificates").chosen("issuer");
   if ((issuer.empty() || issuer == "letsencrypt") && a.c.gateway)
-    tf.resource("dns", "aws_route53_record", "authorities",
-                {{"zone_id", zone.at("zone_id")},
-                 {"name", a.c.zone},
-                 {"type", "CAA"},
-                 {"ttl", 3600},
-                 {"records", Json::array({"0 issue \"letsencrypt.org\"", "0 issuewild \"letsencrypt.org\""})}});
+    tf.resource(
+        "dns", "aws_route53_record", "authorities",
+        {{"zone_id", zone.at("zone_id")},
+         {"name", a.c.zone},
+         {"type", "CAA"},
+         {"ttl", 3600},
+         {"records", Json::array({"0 issue \"letsencrypt.org\"", "0 issuewild \"letsencrypt.org\""})}});
 }
 
-void bucket_settings(Aws& a, const char* file, const std::string& name, const Block& bucket, Json more, Json rules) {
+void bucket_settings(Aws& a, const char* file, const std::string& name, const Block& bucket, Json more,
+                     Json rules) {
   Json base = std::move(more);
   base["bucket"] = bucket.at("id");
   Json closed = base, versions = base, encryption = base, life = base, policy = base;
@@ -346,16 +358,16 @@ void bucket_settings(Aws& a, const char* file, const std::string& name, const Bl
   encryption["rule"] = {{"bucket_key_enabled", true},
                         {"apply_server_side_encryption_by_default", {{"sse_algorithm", "aws:kms"}}}};
   life["rule"] = std::move(rules);
-  const Block document =
-      a.tf.data(file, "aws_iam_policy_document", name + "_tls",
-                {{"statement",
-                  {{"sid", "TlsOnly"},
-                   {"effect", "Deny"},
-                   {"actions", Json::array({"s3:*"})},
-                   {"resources", Json::array({bucket.at("arn"), bucket.at("arn") + "/*"})},
-                   {"principals", {{"type", "*"}, {"identifiers", Json::array({"*"})}}},
-                   {"condition",
-                    {{"test", "Bool"}, {"variable", "aws:SecureTransport"}, {"values", Json::array({"false"})}}}}}});
+  const Block document = a.tf.data(
+      file, "aws_iam_policy_document", name + "_tls",
+      {{"statement",
+        {{"sid", "TlsOnly"},
+         {"effect", "Deny"},
+         {"actions", Json::array({"s3:*"})},
+         {"resources", Json::array({bucket.at("arn"), bucket.at("arn") + "/*"})},
+         {"principals", {{"type", "*"}, {"identifiers", Json::array({"*"})}}},
+         {"condition",
+          {{"test", "Bool"}, {"variable", "aws:SecureTransport"}, {"values", Json::array({"false"})}}}}}});
   policy["policy"] = document.at("json");
   a.tf.resource(file, "aws_s3_bucket_public_access_block", name, std::move(closed));
   a.tf.resource(file, "aws_s3_bucket_versioning", name, std::move(versions));
@@ -393,17 +405,19 @@ void buckets(Aws& a) {
   if (a.c.logs_bucket.empty()) return;
   const Block bucket = tf.resource("storage", "aws_s3_bucket", "logs", {{"bucket", a.c.logs_bucket}});
   bucket_settings(a, "storage", "logs", bucket, Json::object(), Json::array({expiry("old-versions", 7)}));
-  pod_role(a, {.name = "loki",
-               .ns = "logging",
-               .account = "loki",
-               .statements = {{{"s3:GetObject", "s3:PutObject", "s3:DeleteObject"}, {bucket.at("arn") + "/*"}},
-                              {{"s3:ListBucket"}, {bucket.at("arn")}}}});
+  pod_role(a,
+           {.name = "loki",
+            .ns = "logging",
+            .account = "loki",
+            .statements = {{{"s3:GetObject", "s3:PutObject", "s3:DeleteObject"}, {bucket.at("arn") + "/*"}},
+                           {{"s3:ListBucket"}, {bucket.at("arn")}}}});
 }
 
 void sections(Part& part, const Aws& a) {
   using Chapter = Section::Chapter;
   std::string text =
-      "Terraform and kubectl use the identity of your shell: `aws sso login`, or a role. No key is kept anywhere.\n";
+      "Terraform and kubectl use the identity of your shell: `aws sso login`, or a role. No key is kept "
+      "anywhere.\n";
   if (!a.c.state_bucket.empty())
     text += fmt::format(
         "\nThe bucket of the state is made once, before the first `init`:\n\n```sh\n"
@@ -415,22 +429,27 @@ void sections(Part& part, const Aws& a) {
         a.c.region == "us-east-1" ? "" : " --create-bucket-configuration LocationConstraint=" + a.c.region);
   part.sections.push_back({Chapter::first_steps, "Credentials of the cloud", std::move(text)});
   if (!a.c.zone.empty())
-    part.sections.push_back({Chapter::first_steps, "The domain",
-                             "At the registrar of " + a.c.zone +
-                                 ", name the servers of the zone:\n\n```sh\ntofu -chdir=infrastructure/terraform output "
-                                 "nameservers\n```\n"});
+    part.sections.push_back(
+        {Chapter::first_steps, "The domain",
+         "At the registrar of " + a.c.zone +
+             ", name the servers of the zone:\n\n```sh\ntofu -chdir=infrastructure/terraform output "
+             "nameservers\n```\n"});
   if (a.c.bastion)
     part.sections.push_back(
         {Chapter::access, "The bastion",
-         fmt::format("It has no address and no key: the session goes through the cloud's Session Manager.\n\n```sh\n"
-                     "aws ssm start-session --region {0} --target \"$(tofu -chdir=infrastructure/terraform output -raw "
-                     "bastion_id)\"\n"
-                     "aws ssm start-session --region {0} --target \"$(tofu -chdir=infrastructure/terraform output -raw "
-                     "bastion_id)\" \\\n"
-                     "  --document-name AWS-StartPortForwardingSessionToRemoteHost \\\n"
-                     "  --parameters \"host=$(tofu -chdir=infrastructure/terraform output -raw cluster_endpoint | sed "
-                     "s,https://,,),portNumber=443,localPortNumber=8443\"\n```\n",
-                     a.c.region)});
+         fmt::format(
+             "It has no address and no key: the session goes through the cloud's Session Manager.\n\n```sh\n"
+             "aws ssm start-session --region {0} --target \"$(tofu -chdir=infrastructure/terraform output "
+             "-raw "
+             "bastion_id)\"\n"
+             "aws ssm start-session --region {0} --target \"$(tofu -chdir=infrastructure/terraform output "
+             "-raw "
+             "bastion_id)\" \\\n"
+             "  --document-name AWS-StartPortForwardingSessionToRemoteHost \\\n"
+             "  --parameters \"host=$(tofu -chdir=infrastructure/terraform output -raw cluster_endpoint | "
+             "sed "
+             "s,https://,,),portNumber=443,localPortNumber=8443\"\n```\n",
+             a.c.region)});
 }
 
 }  // namespace

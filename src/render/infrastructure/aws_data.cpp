@@ -22,8 +22,7 @@ Block reachable(Aws& a, const char* file, const std::string& name, const std::st
                  {"ip_protocol", "tcp"},
                  {"from_port", port},
                  {"to_port", port},
-                 {"referenced_security_group_id",
-                  a.cluster.at("vpc_config[0].cluster_security_group_id")}});
+                 {"referenced_security_group_id", a.cluster.at("vpc_config[0].cluster_security_group_id")}});
   return group;
 }
 
@@ -31,43 +30,44 @@ void aurora(Aws& a, const std::string& name, const spec::Reader& spec) {
   Terraform& tf = a.tf;
   const std::string id = identifier("data_" + name);
   const Block group = reachable(a, "data", "data-" + name, "Database " + name, 5432);
-  const Block subnets = tf.resource("data", "aws_db_subnet_group", id,
-                                    {{"name", "${var.cluster_name}-" + name}, {"subnet_ids", a.private_ids()}});
+  const Block subnets =
+      tf.resource("data", "aws_db_subnet_group", id,
+                  {{"name", "${var.cluster_name}-" + name}, {"subnet_ids", a.private_ids()}});
   std::string database = name;
   std::replace(database.begin(), database.end(), '-', '_');
   std::string version = spec.text("version");
   if (version.empty()) version = "17";
-  const Block settings =
-      tf.resource("data", "aws_rds_cluster_parameter_group", id,
-                  {{"name", "${var.cluster_name}-" + name},
-                   {"family", "aurora-postgresql" + version.substr(0, version.find('.'))},
-                   {"parameter", Json::array({{{"name", "rds.force_ssl"}, {"value", "1"}},
-                                              {{"name", "log_min_duration_statement"}, {"value", "1000"}}})}});
-  const Block cluster = tf.resource(
-      "data", "aws_rds_cluster", id,
-      {{"cluster_identifier", "${var.cluster_name}-" + name},
-       {"engine", "aurora-postgresql"},
-       {"engine_version", version},
-       {"database_name", database},
-       {"master_username", "platform"},
-       // The cloud makes the password, keeps it in its Secrets Manager and changes it by itself.
-       {"manage_master_user_password", true},
-       {"master_user_secret_kms_key_id", a.key.at("key_id")},
-       {"storage_encrypted", true},
-       {"kms_key_id", a.key.at("arn")},
-       {"db_subnet_group_name", subnets.at("name")},
-       {"db_cluster_parameter_group_name", settings.at("name")},
-       {"vpc_security_group_ids", Json::array({group.at("id")})},
-       {"iam_database_authentication_enabled", true},
-       {"backup_retention_period", std::min(35, std::max(7, a.c.keep_days))},
-       {"preferred_backup_window", "01:00-01:30"},
-       {"copy_tags_to_snapshot", true},
-       {"enabled_cloudwatch_logs_exports", Json::array({"postgresql"})},
-       {"performance_insights_enabled", true},
-       {"deletion_protection", true},
-       {"skip_final_snapshot", false},
-       {"final_snapshot_identifier", "${var.cluster_name}-" + name + "-last"},
-       {"lifecycle", {{"prevent_destroy", true}}}});
+  const Block settings = tf.resource(
+      "data", "aws_rds_cluster_parameter_group", id,
+      {{"name", "${var.cluster_name}-" + name},
+       {"family", "aurora-postgresql" + version.substr(0, version.find('.'))},
+       {"parameter", Json::array({{{"name", "rds.force_ssl"}, {"value", "1"}},
+                                  {{"name", "log_min_duration_statement"}, {"value", "1000"}}})}});
+  const Block cluster =
+      tf.resource("data", "aws_rds_cluster", id,
+                  {{"cluster_identifier", "${var.cluster_name}-" + name},
+                   {"engine", "aurora-postgresql"},
+                   {"engine_version", version},
+                   {"database_name", database},
+                   {"master_username", "platform"},
+                   // The cloud makes the password, keeps it in its Secrets Manager and changes it by itself.
+                   {"manage_master_user_password", true},
+                   {"master_user_secret_kms_key_id", a.key.at("key_id")},
+                   {"storage_encrypted", true},
+                   {"kms_key_id", a.key.at("arn")},
+                   {"db_subnet_group_name", subnets.at("name")},
+                   {"db_cluster_parameter_group_name", settings.at("name")},
+                   {"vpc_security_group_ids", Json::array({group.at("id")})},
+                   {"iam_database_authentication_enabled", true},
+                   {"backup_retention_period", std::min(35, std::max(7, a.c.keep_days))},
+                   {"preferred_backup_window", "01:00-01:30"},
+                   {"copy_tags_to_snapshot", true},
+                   {"enabled_cloudwatch_logs_exports", Json::array({"postgresql"})},
+                   {"performance_insights_enabled", true},
+                   {"deletion_protection", true},
+                   {"skip_final_snapshot", false},
+                   {"final_snapshot_identifier", "${var.cluster_name}-" + name + "-last"},
+                   {"lifecycle", {{"prevent_destroy", true}}}});
   std::string type = spec.text("instanceType");
   if (type.empty()) type = "db.r6g.large";
   const int instances = static_cast<int>(spec.integer("instances"));
@@ -96,16 +96,16 @@ void efs(Aws& a, const std::string& name) {
   Terraform& tf = a.tf;
   const std::string id = identifier(name);
   const Block group = reachable(a, "storage", "efs-" + name, "Files of the storage class " + name, 2049);
-  const Block files = tf.resource("storage", "aws_efs_file_system", id,
-                                  {{"creation_token", "${var.cluster_name}-" + name},
-                                   {"encrypted", true},
-                                   {"kms_key_id", a.key.at("arn")},
-                                   {"throughput_mode", "elastic"},
-                                   {"lifecycle_policy",
-                                    Json::array({{{"transition_to_ia", "AFTER_30_DAYS"}},
-                                                 {{"transition_to_primary_storage_class", "AFTER_1_ACCESS"}}})},
-                                   {"tags", {{"Name", "${var.cluster_name}-" + name}}},
-                                   {"lifecycle", {{"prevent_destroy", true}}}});
+  const Block files = tf.resource(
+      "storage", "aws_efs_file_system", id,
+      {{"creation_token", "${var.cluster_name}-" + name},
+       {"encrypted", true},
+       {"kms_key_id", a.key.at("arn")},
+       {"throughput_mode", "elastic"},
+       {"lifecycle_policy", Json::array({{{"transition_to_ia", "AFTER_30_DAYS"}},
+                                         {{"transition_to_primary_storage_class", "AFTER_1_ACCESS"}}})},
+       {"tags", {{"Name", "${var.cluster_name}-" + name}}},
+       {"lifecycle", {{"prevent_destroy", true}}}});
   for (std::size_t i = 0; i < a.private_subnets.size(); ++i)
     tf.resource("storage", "aws_efs_mount_target", fmt::format("{}_{}", id, i),
                 {{"file_system_id", files.at("id")},
@@ -129,17 +129,17 @@ void let_in(Aws& a, const std::string& name, const std::string& why, const std::
 
 void bastion(Aws& a) {
   Terraform& tf = a.tf;
-  const Block trust =
-      tf.data("access", "aws_iam_policy_document", "bastion_trust",
-              {{"statement",
-                {{"actions", Json::array({"sts:AssumeRole"})},
-                 {"principals",
-                  {{"type", "Service"}, {"identifiers", Json::array({"ec2.amazonaws.com"})}}}}}});
+  const Block trust = tf.data(
+      "access", "aws_iam_policy_document", "bastion_trust",
+      {{"statement",
+        {{"actions", Json::array({"sts:AssumeRole"})},
+         {"principals", {{"type", "Service"}, {"identifiers", Json::array({"ec2.amazonaws.com"})}}}}}});
   const Block role =
       tf.resource("access", "aws_iam_role", "bastion",
                   {{"name", "${var.cluster_name}-bastion"}, {"assume_role_policy", trust.at("json")}});
-  tf.resource("access", "aws_iam_role_policy_attachment", "bastion",
-              {{"role", role.at("name")}, {"policy_arn", "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"}});
+  tf.resource(
+      "access", "aws_iam_role_policy_attachment", "bastion",
+      {{"role", role.at("name")}, {"policy_arn", "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"}});
   const Block profile = tf.resource("access", "aws_iam_instance_profile", "bastion",
                                     {{"name", "${var.cluster_name}-bastion"}, {"role", role.at("name")}});
   const Block image =
@@ -156,17 +156,17 @@ void bastion(Aws& a) {
                {"from_port", 443},
                {"to_port", 443},
                {"cidr_ipv4", "0.0.0.0/0"}});
-  const Block machine = tf.resource(
-      "access", "aws_instance", "bastion",
-      {{"ami", image.at("value")},
-       {"instance_type", "t4g.nano"},
-       {"subnet_id", a.private_subnets.front().at("id")},
-       {"iam_instance_profile", profile.at("name")},
-       {"vpc_security_group_ids", Json::array({group.at("id")})},
-       {"metadata_options", {{"http_endpoint", "enabled"}, {"http_tokens", "required"}}},
-       {"root_block_device", {{"encrypted", true}, {"volume_type", "gp3"}, {"volume_size", 8}}},
-       {"tags", {{"Name", "${var.cluster_name}-bastion"}}},
-       {"lifecycle", {{"ignore_changes", Json::array({"ami"})}}}});
+  const Block machine =
+      tf.resource("access", "aws_instance", "bastion",
+                  {{"ami", image.at("value")},
+                   {"instance_type", "t4g.nano"},
+                   {"subnet_id", a.private_subnets.front().at("id")},
+                   {"iam_instance_profile", profile.at("name")},
+                   {"vpc_security_group_ids", Json::array({group.at("id")})},
+                   {"metadata_options", {{"http_endpoint", "enabled"}, {"http_tokens", "required"}}},
+                   {"root_block_device", {{"encrypted", true}, {"volume_type", "gp3"}, {"volume_size", 8}}},
+                   {"tags", {{"Name", "${var.cluster_name}-bastion"}}},
+                   {"lifecycle", {{"ignore_changes", Json::array({"ami"})}}}});
   tf.resource("access", "aws_vpc_security_group_ingress_rule", "api_from_bastion",
               {{"security_group_id", a.cluster.at("vpc_config[0].cluster_security_group_id")},
                {"description", "The bastion asks the API server"},

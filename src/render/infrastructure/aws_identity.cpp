@@ -1,4 +1,5 @@
-// Who may do what in AWS: a role for each service account that needs the cloud, and the add-ons that need one.
+// Who may do what in AWS: a role for each service account that needs the cloud, and the add-ons that need
+// one.
 #include <fmt/format.h>
 
 #include "render/infrastructure/aws.hpp"
@@ -18,22 +19,39 @@ std::vector<Statement> load_balancer_rights() {
                                         "arn:aws:elasticloadbalancing:*:*:loadbalancer/net/*/*",
                                         "arn:aws:elasticloadbalancing:*:*:loadbalancer/app/*/*"};
   return {
-      {{"ec2:DescribeAccountAttributes", "ec2:DescribeAddresses", "ec2:DescribeAvailabilityZones",
-        "ec2:DescribeInternetGateways", "ec2:DescribeVpcs", "ec2:DescribeVpcPeeringConnections",
-        "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups", "ec2:DescribeInstances",
-        "ec2:DescribeNetworkInterfaces", "ec2:DescribeTags", "ec2:DescribeRouteTables",
-        "ec2:GetCoipPoolUsage", "ec2:DescribeCoipPools", "ec2:GetSecurityGroupsForVpc", "ec2:DescribeIpamPools",
-        "elasticloadbalancing:Describe*", "acm:ListCertificates", "acm:DescribeCertificate",
-        "wafv2:GetWebACLForResource", "shield:GetSubscriptionState"},
+      {{"ec2:DescribeAccountAttributes",
+        "ec2:DescribeAddresses",
+        "ec2:DescribeAvailabilityZones",
+        "ec2:DescribeInternetGateways",
+        "ec2:DescribeVpcs",
+        "ec2:DescribeVpcPeeringConnections",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeInstances",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeTags",
+        "ec2:DescribeRouteTables",
+        "ec2:GetCoipPoolUsage",
+        "ec2:DescribeCoipPools",
+        "ec2:GetSecurityGroupsForVpc",
+        "ec2:DescribeIpamPools",
+        "elasticloadbalancing:Describe*",
+        "acm:ListCertificates",
+        "acm:DescribeCertificate",
+        "wafv2:GetWebACLForResource",
+        "shield:GetSubscriptionState"},
        {"*"}},
-      {{"ec2:CreateSecurityGroup", "ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress"}, {"*"}},
+      {{"ec2:CreateSecurityGroup", "ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress"},
+       {"*"}},
       {{"ec2:CreateTags"},
        {"arn:aws:ec2:*:*:security-group/*"},
        Json::array({Json{{"test", "StringEquals"},
                          {"variable", "ec2:CreateAction"},
                          {"values", Json::array({"CreateSecurityGroup"})}},
                     exists(asked)})},
-      {{"ec2:CreateTags", "ec2:DeleteTags"}, {"arn:aws:ec2:*:*:security-group/*"}, Json::array({exists(made)})},
+      {{"ec2:CreateTags", "ec2:DeleteTags"},
+       {"arn:aws:ec2:*:*:security-group/*"},
+       Json::array({exists(made)})},
       {{"ec2:DeleteSecurityGroup"}, {"*"}, Json::array({exists(made)})},
       {{"elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:CreateTargetGroup"},
        {"*"},
@@ -41,7 +59,9 @@ std::vector<Statement> load_balancer_rights() {
       {{"elasticloadbalancing:CreateListener", "elasticloadbalancing:DeleteListener",
         "elasticloadbalancing:CreateRule", "elasticloadbalancing:DeleteRule"},
        {"*"}},
-      {{"elasticloadbalancing:AddTags", "elasticloadbalancing:RemoveTags"}, groups, Json::array({exists(made)})},
+      {{"elasticloadbalancing:AddTags", "elasticloadbalancing:RemoveTags"},
+       groups,
+       Json::array({exists(made)})},
       {{"elasticloadbalancing:AddTags"},
        groups,
        Json::array({Json{{"test", "StringEquals"},
@@ -66,45 +86,45 @@ std::vector<Statement> load_balancer_rights() {
 
 void autoscaler(Aws& a) {
   const std::string owned = fmt::format("aws:ResourceTag/k8s.io/cluster-autoscaler/{}", a.c.cluster);
-  pod_role(a, {.name = "cluster-autoscaler",
-               .ns = "kube-system",
-               .account = "cluster-autoscaler",
-               .statements = {{{"autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeAutoScalingInstances",
-                                "autoscaling:DescribeLaunchConfigurations", "autoscaling:DescribeScalingActivities",
-                                "autoscaling:DescribeTags", "ec2:DescribeImages", "ec2:DescribeInstanceTypes",
-                                "ec2:DescribeLaunchTemplateVersions", "ec2:GetInstanceTypesFromInstanceRequirements",
-                                "eks:DescribeNodegroup"},
-                               {"*"}},
-                              {{"autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"},
-                               {"*"},
-                               Json::array({{{"test", "StringEquals"},
-                                             {"variable", owned},
-                                             {"values", Json::array({"owned"})}}})}}});
+  pod_role(
+      a, {.name = "cluster-autoscaler",
+          .ns = "kube-system",
+          .account = "cluster-autoscaler",
+          .statements = {
+              {{"autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeAutoScalingInstances",
+                "autoscaling:DescribeLaunchConfigurations", "autoscaling:DescribeScalingActivities",
+                "autoscaling:DescribeTags", "ec2:DescribeImages", "ec2:DescribeInstanceTypes",
+                "ec2:DescribeLaunchTemplateVersions", "ec2:GetInstanceTypesFromInstanceRequirements",
+                "eks:DescribeNodegroup"},
+               {"*"}},
+              {{"autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"},
+               {"*"},
+               Json::array(
+                   {{{"test", "StringEquals"}, {"variable", owned}, {"values", Json::array({"owned"})}}})}}});
 }
 
 void karpenter(Aws& a) {
   const std::string owned = fmt::format("aws:ResourceTag/kubernetes.io/cluster/{}", a.c.cluster);
-  const Json mine = Json::array(
-      {{{"test", "StringEquals"}, {"variable", owned}, {"values", Json::array({"owned"})}}});
-  pod_role(a, {.name = "karpenter",
-               .ns = "kube-system",
-               .account = "karpenter",
-               .statements = {{{"ec2:DescribeAvailabilityZones", "ec2:DescribeImages", "ec2:DescribeInstances",
-                                "ec2:DescribeInstanceStatus", "ec2:DescribeInstanceTypeOfferings",
-                                "ec2:DescribeInstanceTypes", "ec2:DescribeLaunchTemplates",
-                                "ec2:DescribeSecurityGroups", "ec2:DescribeSpotPriceHistory", "ec2:DescribeSubnets",
-                                "pricing:GetProducts", "ssm:GetParameter", "iam:GetInstanceProfile",
-                                "iam:ListInstanceProfiles"},
-                               {"*"}},
-                              {{"ec2:CreateFleet", "ec2:CreateLaunchTemplate", "ec2:RunInstances", "ec2:CreateTags"},
-                               {"*"}},
-                              {{"ec2:TerminateInstances", "ec2:DeleteLaunchTemplate"}, {"*"}, mine},
-                              {{"iam:CreateInstanceProfile", "iam:TagInstanceProfile",
-                                "iam:AddRoleToInstanceProfile", "iam:RemoveRoleFromInstanceProfile",
-                                "iam:DeleteInstanceProfile"},
-                               {"*"}},
-                              {{"iam:PassRole"}, {a.node_role.at("arn")}},
-                              {{"eks:DescribeCluster"}, {a.cluster.at("arn")}}}});
+  const Json mine =
+      Json::array({{{"test", "StringEquals"}, {"variable", owned}, {"values", Json::array({"owned"})}}});
+  pod_role(
+      a, {.name = "karpenter",
+          .ns = "kube-system",
+          .account = "karpenter",
+          .statements = {
+              {{"ec2:DescribeAvailabilityZones", "ec2:DescribeImages", "ec2:DescribeInstances",
+                "ec2:DescribeInstanceStatus", "ec2:DescribeInstanceTypeOfferings",
+                "ec2:DescribeInstanceTypes", "ec2:DescribeLaunchTemplates", "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSpotPriceHistory", "ec2:DescribeSubnets", "pricing:GetProducts",
+                "ssm:GetParameter", "iam:GetInstanceProfile", "iam:ListInstanceProfiles"},
+               {"*"}},
+              {{"ec2:CreateFleet", "ec2:CreateLaunchTemplate", "ec2:RunInstances", "ec2:CreateTags"}, {"*"}},
+              {{"ec2:TerminateInstances", "ec2:DeleteLaunchTemplate"}, {"*"}, mine},
+              {{"iam:CreateInstanceProfile", "iam:TagInstanceProfile", "iam:AddRoleToInstanceProfile",
+                "iam:RemoveRoleFromInstanceProfile", "iam:DeleteInstanceProfile"},
+               {"*"}},
+              {{"iam:PassRole"}, {a.node_role.at("arn")}},
+              {{"eks:DescribeCluster"}, {a.cluster.at("arn")}}}});
   a.tf.resource("identity", "aws_eks_access_entry", "karpenter_nodes",
                 {{"cluster_name", a.cluster.at("name")},
                  {"principal_arn", a.node_role.at("arn")},
@@ -231,16 +251,18 @@ void aws_addons(Aws& a) {
       {"kube-proxy", nullptr, nullptr, nullptr, true},
       {"eks-pod-identity-agent", nullptr, nullptr, nullptr, true},
       {"coredns", nullptr, nullptr, nullptr, false},
-      {"aws-ebs-csi-driver", "ebs-csi-controller-sa", "service-role/AmazonEBSCSIDriverPolicy", nullptr, false}};
+      {"aws-ebs-csi-driver", "ebs-csi-controller-sa", "service-role/AmazonEBSCSIDriverPolicy", nullptr,
+       false}};
   if (shared)
-    all.push_back({"aws-efs-csi-driver", "efs-csi-controller-sa", "service-role/AmazonEFSCSIDriverPolicy", nullptr,
-                   false});
+    all.push_back({"aws-efs-csi-driver", "efs-csi-controller-sa", "service-role/AmazonEFSCSIDriverPolicy",
+                   nullptr, false});
   const spec::Reader storage = a.context.spec().sub("storage");
   if (!storage.has("snapshots") || storage.flag("snapshots"))
     all.push_back({"snapshot-controller", nullptr, nullptr, nullptr, false});
   for (const Addon& addon : all) {
-    const Block version = tf.data("cluster", "aws_eks_addon_version", addon.name,
-                                  {{"addon_name", addon.name}, {"kubernetes_version", a.cluster.at("version")}});
+    const Block version =
+        tf.data("cluster", "aws_eks_addon_version", addon.name,
+                {{"addon_name", addon.name}, {"kubernetes_version", a.cluster.at("version")}});
     Json body{{"cluster_name", a.cluster.at("name")},
               {"addon_name", addon.name},
               {"addon_version", version.at("version")},

@@ -50,9 +50,8 @@ std::string image(const Pool& pool, const std::string& type) {
 }
 
 Json taints(const Pool& pool) {
-  static const std::map<std::string, std::string> kEffects{{"NoSchedule", "NO_SCHEDULE"},
-                                                           {"PreferNoSchedule", "PREFER_NO_SCHEDULE"},
-                                                           {"NoExecute", "NO_EXECUTE"}};
+  static const std::map<std::string, std::string> kEffects{
+      {"NoSchedule", "NO_SCHEDULE"}, {"PreferNoSchedule", "PREFER_NO_SCHEDULE"}, {"NoExecute", "NO_EXECUTE"}};
   Json out = Json::array();
   for (const std::string& t : pool.taints) {
     const std::size_t colon = t.rfind(':');
@@ -134,22 +133,21 @@ std::vector<Group> aws_groups(const Pool& pool) { return groups(pool, shapes(poo
 
 void aws_pools(Aws& a) {
   Terraform& tf = a.tf;
-  const Block trust =
-      tf.data("pools", "aws_iam_policy_document", "nodes_trust",
-              {{"statement",
-                {{"actions", Json::array({"sts:AssumeRole"})},
-                 {"principals",
-                  {{"type", "Service"}, {"identifiers", Json::array({"ec2.amazonaws.com"})}}}}}});
-  a.node_role = tf.resource("pools", "aws_iam_role", "nodes",
-                            {{"name", "${var.cluster_name}-nodes"}, {"assume_role_policy", trust.at("json")}});
+  const Block trust = tf.data(
+      "pools", "aws_iam_policy_document", "nodes_trust",
+      {{"statement",
+        {{"actions", Json::array({"sts:AssumeRole"})},
+         {"principals", {{"type", "Service"}, {"identifiers", Json::array({"ec2.amazonaws.com"})}}}}}});
+  a.node_role =
+      tf.resource("pools", "aws_iam_role", "nodes",
+                  {{"name", "${var.cluster_name}-nodes"}, {"assume_role_policy", trust.at("json")}});
   Json before = Json::array();
   for (const char* policy :
        {"AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore"})
-    before.push_back(
-        tf.resource("pools", "aws_iam_role_policy_attachment", fmt::format("nodes_{}", policy),
-                    {{"role", a.node_role.at("name")},
-                     {"policy_arn", fmt::format("arn:aws:iam::aws:policy/{}", policy)}})
-            .address);
+    before.push_back(tf.resource("pools", "aws_iam_role_policy_attachment", fmt::format("nodes_{}", policy),
+                                 {{"role", a.node_role.at("name")},
+                                  {"policy_arn", fmt::format("arn:aws:iam::aws:policy/{}", policy)}})
+                         .address);
   // Pods get addresses from the network's own plugin, which is there before the nodes.
   before.push_back("aws_eks_addon.vpc-cni");
   Json key_name = nullptr;
@@ -179,11 +177,11 @@ void aws_pools(Aws& a) {
       if (!pool.taints.empty()) body["taint"] = taints(pool);
       const Block group = tf.resource("pools", "aws_eks_node_group", identifier(g.name), std::move(body));
       // Tags of a managed group do not reach the group of machines behind it, which the autoscaler reads.
-      tf.resource("pools", "aws_autoscaling_group_tag", identifier(g.name),
-                  {{"for_each", to_json(node_template(a.c, pool))},
-                   {"autoscaling_group_name", group.at("resources[0].autoscaling_groups[0].name")},
-                   {"tag",
-                    {{"key", "${each.key}"}, {"value", "${each.value}"}, {"propagate_at_launch", true}}}});
+      tf.resource(
+          "pools", "aws_autoscaling_group_tag", identifier(g.name),
+          {{"for_each", to_json(node_template(a.c, pool))},
+           {"autoscaling_group_name", group.at("resources[0].autoscaling_groups[0].name")},
+           {"tag", {{"key", "${each.key}"}, {"value", "${each.value}"}, {"propagate_at_launch", true}}}});
     }
   }
 }

@@ -44,7 +44,8 @@ void variables(Azure& a) {
                .type = "string",
                .description = "Subscription that pays; without it ARM_SUBSCRIPTION_ID",
                .optional = true});
-  tf.variable({.name = "resource_group", .type = "string", .description = "Group in which everything is made"});
+  tf.variable(
+      {.name = "resource_group", .type = "string", .description = "Group in which everything is made"});
   tf.variable({.name = "location", .type = "string", .description = "Region of the platform"});
   tf.variable({.name = "cluster_name", .type = "string", .description = "Name of the cluster"});
   tf.variable({.name = "network_cidr", .type = "string", .description = "Addresses of the network"});
@@ -66,9 +67,10 @@ void variables(Azure& a) {
   tf.given("tags", to_json(a.c.tags));
   tf.require("azurerm", "hashicorp/azurerm", "~> 4.54");
   tf.require("local", "hashicorp/local", "~> 2.5");
-  tf.provider("azurerm", {{"subscription_id", "${var.subscription_id}"},
-                          {"storage_use_azuread", true},
-                          {"features", {{"resource_group", {{"prevent_deletion_if_contains_resources", true}}}}}});
+  tf.provider("azurerm",
+              {{"subscription_id", "${var.subscription_id}"},
+               {"storage_use_azuread", true},
+               {"features", {{"resource_group", {{"prevent_deletion_if_contains_resources", true}}}}}});
   if (!a.c.state_bucket.empty())
     // A blob is leased while somebody applies, which is the lock.
     tf.backend("azurerm", {{"resource_group_name", (group.empty() ? a.c.name : group) + "-state"},
@@ -76,8 +78,9 @@ void variables(Azure& a) {
                            {"container_name", "state"},
                            {"key", a.c.name + ".tfstate"},
                            {"use_azuread_auth", true}});
-  a.group = tf.resource("main", "azurerm_resource_group", "main",
-                        {{"name", "${var.resource_group}"}, {"location", "${var.location}"}, {"tags", kTags}});
+  a.group =
+      tf.resource("main", "azurerm_resource_group", "main",
+                  {{"name", "${var.resource_group}"}, {"location", "${var.location}"}, {"tags", kTags}});
 }
 
 void network(Azure& a) {
@@ -85,8 +88,9 @@ void network(Azure& a) {
   Json network = a.in_group(a.c.network, {{"address_space", Json::array({"${var.network_cidr}"})}});
   if (!a.c.nameservers.empty()) network["dns_servers"] = a.c.nameservers;
   a.network = tf.resource("network", "azurerm_virtual_network", "main", std::move(network));
-  const std::string cidr =
-      a.c.subnets.empty() ? subnet(a.c.cidr, std::min(prefix_length(a.c.cidr) + 4, 24), 0) : a.c.subnets.front().cidr;
+  const std::string cidr = a.c.subnets.empty()
+                               ? subnet(a.c.cidr, std::min(prefix_length(a.c.cidr) + 4, 24), 0)
+                               : a.c.subnets.front().cidr;
   a.nodes = tf.resource("network", "azurerm_subnet", "nodes",
                         {{"name", "nodes"},
                          {"resource_group_name", a.group.at("name")},
@@ -95,9 +99,9 @@ void network(Azure& a) {
                          {"default_outbound_access_enabled", false},
                          {"service_endpoints", Json::array({"Microsoft.Storage"})}});
   if (a.c.egress == "none") return;
-  const Block address = tf.resource("network", "azurerm_public_ip", "nat",
-                                    a.in_group("${var.cluster_name}-nat",
-                                               {{"allocation_method", "Static"}, {"sku", "Standard"}}));
+  const Block address = tf.resource(
+      "network", "azurerm_public_ip", "nat",
+      a.in_group("${var.cluster_name}-nat", {{"allocation_method", "Static"}, {"sku", "Standard"}}));
   // A gateway stands in one zone; the second kind, over all zones, is not in this provider yet.
   const Block nat = tf.resource("network", "azurerm_nat_gateway", "main",
                                 a.in_group("${var.cluster_name}", {{"sku_name", "Standard"}}));
@@ -183,15 +187,15 @@ void cluster(Azure& a) {
   const Block own = identity(a, "cluster");
   grant(a, "cluster_network", own, a.network.at("id"), "Network Contributor");
   grant(a, "cluster_addresses", own, a.group.at("id"), "Network Contributor");
-  const Block vault = tf.resource(
-      "cluster", "azurerm_key_vault", "main",
-      a.in_group(expression("substr(\"kv-${var.cluster_name}-${substr(sha256(data.azurerm_client_config.here.subscription_id), "
-                            "0, 6)}\", 0, 24)"),
-                 {{"tenant_id", client.at("tenant_id")},
-                  {"sku_name", "standard"},
-                  {"rbac_authorization_enabled", true},
-                  {"purge_protection_enabled", true},
-                  {"soft_delete_retention_days", 30}}));
+  const Block vault = tf.resource("cluster", "azurerm_key_vault", "main",
+                                  a.in_group(expression("substr(\"kv-${var.cluster_name}-${substr(sha256("
+                                                        "data.azurerm_client_config.here.subscription_id), "
+                                                        "0, 6)}\", 0, 24)"),
+                                             {{"tenant_id", client.at("tenant_id")},
+                                              {"sku_name", "standard"},
+                                              {"rbac_authorization_enabled", true},
+                                              {"purge_protection_enabled", true},
+                                              {"soft_delete_retention_days", 30}}));
   const Block keeper = tf.resource("identity", "azurerm_role_assignment", "vault_keeper",
                                    {{"scope", vault.at("id")},
                                     {"role_definition_name", "Key Vault Administrator"},
@@ -261,13 +265,14 @@ void cluster(Azure& a) {
                                   {"file_permission", "0600"},
                                   {"directory_permission", "0700"}});
   tf.output("kubeconfig", "Path of the kubeconfig", file.at("filename"));
-  tf.output("cluster_endpoint", "API server",
-            a.cluster.at(a.c.public_api ? "fqdn" : "private_fqdn"));
+  tf.output("cluster_endpoint", "API server", a.cluster.at(a.c.public_api ? "fqdn" : "private_fqdn"));
   if (a.c.audit == "none") return;
-  const Block logs = tf.resource("cluster", "azurerm_log_analytics_workspace", "main",
-                                 a.in_group("${var.cluster_name}", {{"sku", "PerGB2018"}, {"retention_in_days", 90}}));
+  const Block logs =
+      tf.resource("cluster", "azurerm_log_analytics_workspace", "main",
+                  a.in_group("${var.cluster_name}", {{"sku", "PerGB2018"}, {"retention_in_days", 90}}));
   Json kinds = Json::array();
-  for (const char* kind : {"kube-audit-admin", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "guard"})
+  for (const char* kind :
+       {"kube-audit-admin", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "guard"})
     kinds.push_back({{"category", kind}});
   tf.resource("cluster", "azurerm_monitor_diagnostic_setting", "control_plane",
               {{"name", "control-plane"},
@@ -281,7 +286,8 @@ void node_pools(Azure& a) {
   const Pool& first = system_pool(a.c);
   for (const Pool& pool : a.c.pools) {
     if (pool.types.size() > 1)
-      a.context.warn("one_size_per_pool", a.context.spec().at("pools"), fmt::format("spec.pools.{}", pool.name),
+      a.context.warn("one_size_per_pool", a.context.spec().at("pools"),
+                     fmt::format("spec.pools.{}", pool.name),
                      fmt::format("a pool of AKS has one size of machine; {} is taken", pool.types.front()),
                      "make a pool of each size");
     if (&pool == &first) continue;
@@ -310,17 +316,17 @@ void node_pools(Azure& a) {
 void names(Azure& a) {
   Terraform& tf = a.tf;
   if (!a.c.gateway) return;
-  const Block address = tf.resource(
-      "dns", "azurerm_public_ip", "gateway",
-      a.in_group("${var.cluster_name}-gateway",
-                 {{"allocation_method", "Static"}, {"sku", "Standard"}, {"zones", a.c.zones}}));
+  const Block address =
+      tf.resource("dns", "azurerm_public_ip", "gateway",
+                  a.in_group("${var.cluster_name}-gateway",
+                             {{"allocation_method", "Static"}, {"sku", "Standard"}, {"zones", a.c.zones}}));
   tf.output("gateway_address_name", "Name of the gateway's address", address.at("name"));
   tf.output("gateway_address", "The address itself", address.at("ip_address"));
   tf.output("gateway_address_group", "Group that it is in", a.group.at("name"));
   if (a.c.zone.empty()) return;
-  const Block zone = tf.resource(
-      "dns", "azurerm_dns_zone", "main",
-      {{"name", a.c.zone}, {"resource_group_name", a.group.at("name")}, {"tags", kTags}});
+  const Block zone =
+      tf.resource("dns", "azurerm_dns_zone", "main",
+                  {{"name", a.c.zone}, {"resource_group_name", a.group.at("name")}, {"tags", kTags}});
   tf.output("nameservers", "What the registrar of the domain must name", zone.at("name_servers"));
   for (const std::string& host : a.c.hosts) {
     if (host != a.c.zone && !host.ends_with("." + a.c.zone)) continue;
@@ -340,32 +346,35 @@ void names(Azure& a) {
 }
 
 void store(Azure& a, const char* file, const std::string& name, const std::string& bucket,
-           const std::string& location, int keep, bool protect, const std::string& ns, const std::string& account) {
+           const std::string& location, int keep, bool protect, const std::string& ns,
+           const std::string& account) {
   Terraform& tf = a.tf;
-  Json body = a.in_group(
-      account_name(bucket),
-      {{"location", location},
-       {"account_tier", "Standard"},
-       {"account_replication_type", protect ? "GRS" : "ZRS"},
-       {"min_tls_version", "TLS1_2"},
-       {"https_traffic_only_enabled", true},
-       {"allow_nested_items_to_be_public", false},
-       {"shared_access_key_enabled", false},
-       {"default_to_oauth_authentication", true},
-       {"infrastructure_encryption_enabled", true},
-       {"blob_properties",
-        {{"versioning_enabled", true},
-         {"delete_retention_policy", {{"days", std::min(365, std::max(7, keep))}}},
-         {"container_delete_retention_policy", {{"days", std::min(365, std::max(7, keep))}}}}}});
+  Json body =
+      a.in_group(account_name(bucket),
+                 {{"location", location},
+                  {"account_tier", "Standard"},
+                  {"account_replication_type", protect ? "GRS" : "ZRS"},
+                  {"min_tls_version", "TLS1_2"},
+                  {"https_traffic_only_enabled", true},
+                  {"allow_nested_items_to_be_public", false},
+                  {"shared_access_key_enabled", false},
+                  {"default_to_oauth_authentication", true},
+                  {"infrastructure_encryption_enabled", true},
+                  {"blob_properties",
+                   {{"versioning_enabled", true},
+                    {"delete_retention_policy", {{"days", std::min(365, std::max(7, keep))}}},
+                    {"container_delete_retention_policy", {{"days", std::min(365, std::max(7, keep))}}}}}});
   if (protect) body["lifecycle"] = {{"prevent_destroy", true}};
   const Block made = tf.resource(file, "azurerm_storage_account", name, std::move(body));
-  tf.resource(file, "azurerm_storage_container", name, {{"name", bucket}, {"storage_account_id", made.at("id")}});
-  tf.resource(file, "azurerm_storage_management_policy", name,
-              {{"storage_account_id", made.at("id")},
-               {"rule", Json::array({{{"name", "old-versions"},
-                                      {"enabled", true},
-                                      {"filters", {{"blob_types", Json::array({"blockBlob"})}}},
-                                      {"actions", {{"version", {{"delete_after_days_since_creation", keep}}}}}}})}});
+  tf.resource(file, "azurerm_storage_container", name,
+              {{"name", bucket}, {"storage_account_id", made.at("id")}});
+  tf.resource(
+      file, "azurerm_storage_management_policy", name,
+      {{"storage_account_id", made.at("id")},
+       {"rule", Json::array({{{"name", "old-versions"},
+                              {"enabled", true},
+                              {"filters", {{"blob_types", Json::array({"blockBlob"})}}},
+                              {"actions", {{"version", {{"delete_after_days_since_creation", keep}}}}}}})}});
   const Block who = identity(a, name);
   grant(a, name, who, made.at("id"), "Storage Blob Data Contributor");
   federate(a, name, who, ns, account);
@@ -382,19 +391,18 @@ void access(Azure& a) {
                                      {"resource_group_name", a.group.at("name")},
                                      {"virtual_network_name", a.network.at("name")},
                                      {"address_prefixes", Json::array({cidr})}});
-    const Block address = tf.resource("access", "azurerm_public_ip", "bastion",
-                                      a.in_group("${var.cluster_name}-bastion",
-                                                 {{"allocation_method", "Static"}, {"sku", "Standard"}}));
-    const Block host = tf.resource(
-        "access", "azurerm_bastion_host", "main",
-        a.in_group("${var.cluster_name}",
-                   {{"sku", "Standard"},
-                    {"tunneling_enabled", true},
-                    {"copy_paste_enabled", false},
-                    {"ip_configuration",
-                     {{"name", "bastion"},
-                      {"subnet_id", place.at("id")},
-                      {"public_ip_address_id", address.at("id")}}}}));
+    const Block address = tf.resource(
+        "access", "azurerm_public_ip", "bastion",
+        a.in_group("${var.cluster_name}-bastion", {{"allocation_method", "Static"}, {"sku", "Standard"}}));
+    const Block host =
+        tf.resource("access", "azurerm_bastion_host", "main",
+                    a.in_group("${var.cluster_name}", {{"sku", "Standard"},
+                                                       {"tunneling_enabled", true},
+                                                       {"copy_paste_enabled", false},
+                                                       {"ip_configuration",
+                                                        {{"name", "bastion"},
+                                                         {"subnet_id", place.at("id")},
+                                                         {"public_ip_address_id", address.at("id")}}}}));
     tf.output("bastion_id", "Machine for sessions", host.at("id"));
   }
   int number = 1;
@@ -426,7 +434,8 @@ void secrets(Azure& a) {
 }
 
 void sections(Part& part, const Azure& a) {
-  std::string text = "`az login`; kubectl asks `kubelogin` for tokens (`kubelogin convert-kubeconfig -l azurecli`).\n";
+  std::string text =
+      "`az login`; kubectl asks `kubelogin` for tokens (`kubelogin convert-kubeconfig -l azurecli`).\n";
   if (!a.c.state_bucket.empty())
     text += fmt::format(
         "\nThe store of the state is made once, before the first `init`:\n\n```sh\n"
@@ -451,7 +460,8 @@ std::vector<Part> azure(const Context& context, const std::vector<Part>& parts) 
   node_pools(a);
   names(a);
   if (!c.backup_bucket.empty())
-    store(a, "backup", "backup", c.backup_bucket, c.backup_region, c.keep_days, true, "backup", "velero-server");
+    store(a, "backup", "backup", c.backup_bucket, c.backup_region, c.keep_days, true, "backup",
+          "velero-server");
   if (!c.logs_bucket.empty())
     store(a, "storage", "logs", c.logs_bucket, c.region, 7, false, "logging", "loki");
   secrets(a);

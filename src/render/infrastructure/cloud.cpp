@@ -258,10 +258,11 @@ Json public_key(Terraform& tf, const Context& context) {
   const auto key = site.secret("keyPair.publicKey");
   if (!key) return nullptr;
   if (key->how == spec::SecretRef::How::file) {
-    const Block file = tf.variable({.name = "node_public_key_file",
-                                    .type = "string",
-                                    .description = "Public key of the nodes' login, on the machine that applies",
-                                    .fallback = key->name});
+    const Block file =
+        tf.variable({.name = "node_public_key_file",
+                     .type = "string",
+                     .description = "Public key of the nodes' login, on the machine that applies",
+                     .fallback = key->name});
     return expression(fmt::format("trimspace(file(pathexpand({})))", file.address));
   }
   return tf
@@ -277,23 +278,23 @@ Part terraform_part(const Context& context, const Cloud& c, const Terraform& tf,
   part.name = name;
   part.extras = tf.files("terraform");
   part.steps.push_back({.kind = "terraform", .what = "terraform", .timeout = "60m"});
-  part.sections.push_back(
-      {Section::Chapter::upgrade, "Change what the cloud holds",
-       "tofu -chdir=infrastructure/terraform init\n"
-       "tofu -chdir=infrastructure/terraform plan -out=tf.plan\n"
-       "tofu -chdir=infrastructure/terraform show tf.plan\n"
-       "tofu -chdir=infrastructure/terraform apply tf.plan\n"});
+  part.sections.push_back({Section::Chapter::upgrade, "Change what the cloud holds",
+                           "tofu -chdir=infrastructure/terraform init\n"
+                           "tofu -chdir=infrastructure/terraform plan -out=tf.plan\n"
+                           "tofu -chdir=infrastructure/terraform show tf.plan\n"
+                           "tofu -chdir=infrastructure/terraform apply tf.plan\n"});
   part.sections.push_back(
       {Section::Chapter::access, "The kubeconfig",
-       fmt::format("Apply writes `infrastructure/terraform/kubeconfig`, readable by you alone. Use it as it is or "
-                   "put it beside what you have; nothing is overwritten:\n\n```sh\n"
-                   "export KUBECONFIG=$PWD/infrastructure/terraform/kubeconfig\n"
-                   "kubectl get nodes\n"
-                   "KUBECONFIG=$HOME/.kube/config:$KUBECONFIG kubectl config view --flatten > kubeconfig.merged\n"
-                   "install -m 0600 kubeconfig.merged ~/.kube/config\n```\n\n{}\n",
-                   c.public_api ? "The API server answers only the networks that the document names."
-                                : "The API server has no public address: come from the network itself, by VPN, by a "
-                                  "peered network or by the bastion.")});
+       fmt::format(
+           "Apply writes `infrastructure/terraform/kubeconfig`, readable by you alone. Use it as it is or "
+           "put it beside what you have; nothing is overwritten:\n\n```sh\n"
+           "export KUBECONFIG=$PWD/infrastructure/terraform/kubeconfig\n"
+           "kubectl get nodes\n"
+           "KUBECONFIG=$HOME/.kube/config:$KUBECONFIG kubectl config view --flatten > kubeconfig.merged\n"
+           "install -m 0600 kubeconfig.merged ~/.kube/config\n```\n\n{}\n",
+           c.public_api ? "The API server answers only the networks that the document names."
+                        : "The API server has no public address: come from the network itself, by VPN, by a "
+                          "peered network or by the bastion.")});
   part.sections.push_back(
       {Section::Chapter::restore, "Take the platform down",
        "Two steps, because what holds data is protected: first remove its protection on purpose (deletion "

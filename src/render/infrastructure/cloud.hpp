@@ -28,7 +28,7 @@ struct Pool {
   int on_demand_base = 0;
   int disk_gib = 0;
   std::string disk_type{};  // empty = the cloud's SSD
-  int gpus = 0;           // of a node
+  int gpus = 0;             // of a node
   Labels labels{};          // of the nodes, with that of the pool
   std::vector<std::string> taints{};
   std::string local_disks{};  // storage class
@@ -50,7 +50,6 @@ struct Subnet {
   std::string name, cidr, zone;
 };
 
-
 struct Cloud {
   std::string name, cluster;
   std::string region;
@@ -61,10 +60,10 @@ struct Cloud {
   std::string egress;
   std::vector<Pool> pools;
   Labels tags;
-  std::string zone;                // of DNS, may be empty
-  std::vector<std::string> hosts;  // published, each once
-  std::string state_bucket;        // may be empty
-  std::string logs_bucket;      // of Loki, empty: it keeps to its volume
+  std::string zone;                          // of DNS, may be empty
+  std::vector<std::string> hosts;            // published, each once
+  std::string state_bucket;                  // may be empty
+  std::string logs_bucket;                   // of Loki, empty: it keeps to its volume
   std::string backup_bucket, backup_region;  // empty: copies go elsewhere
   int keep_days = 0;
   bool public_api = false;
@@ -72,7 +71,7 @@ struct Cloud {
   bool bastion = false;
   std::string vpn_peer;  // empty = no VPN
   std::vector<std::string> vpn_networks;
-  std::string vpn_key;  // where the shared key stands
+  std::string vpn_key;                                                  // where the shared key stands
   std::vector<std::pair<std::string, std::vector<std::string>>> peers;  // network id and its addresses
   int kubeconfig_days = 0;
   std::string audit;

@@ -29,8 +29,8 @@ TEST(Groups, WithoutSpotAPoolIsOneGroup) {
 }
 
 TEST(Groups, SharesAreOfTheMaximumAboveTheBase) {
-  const auto all =
-      groups({.name = "standard", .min = 2, .max = 20, .spot_share = 0.7, .on_demand_base = 2}, {{"m5.2xlarge"}});
+  const auto all = groups({.name = "standard", .min = 2, .max = 20, .spot_share = 0.7, .on_demand_base = 2},
+                          {{"m5.2xlarge"}});
   ASSERT_EQ(all.size(), 2U);
   EXPECT_EQ(all[0].name, "standard-on-demand");
   EXPECT_EQ(all[0].min, 2);  // the base

@@ -104,14 +104,13 @@ std::vector<Json> cluster_class(const Context& context) {
          {"infrastructure", {{"templateRef", reference(kDocker, "DockerMachineTemplate", name + "-" + w)}}},
          {"healthCheck", health_check()}});
   }
-  c["spec"] = {
-      {"infrastructure", {{"templateRef", reference(kDocker, "DockerClusterTemplate", name)}}},
-      {"controlPlane",
-       {{"templateRef", reference(kControlPlane, "KubeadmControlPlaneTemplate", name)},
-        {"machineInfrastructure",
-         {{"templateRef", reference(kDocker, "DockerMachineTemplate", name + "-control-plane")}}},
-        {"healthCheck", health_check()}}},
-      {"workers", {{"machineDeployments", std::move(workers)}}}};
+  c["spec"] = {{"infrastructure", {{"templateRef", reference(kDocker, "DockerClusterTemplate", name)}}},
+               {"controlPlane",
+                {{"templateRef", reference(kControlPlane, "KubeadmControlPlaneTemplate", name)},
+                 {"machineInfrastructure",
+                  {{"templateRef", reference(kDocker, "DockerMachineTemplate", name + "-control-plane")}}},
+                 {"healthCheck", health_check()}}},
+               {"workers", {{"machineDeployments", std::move(workers)}}}};
   out.push_back(std::move(c));
 
   Json cluster = object(kDocker, "DockerClusterTemplate", name, ns);
@@ -152,7 +151,8 @@ std::vector<Json> workload_cluster(const Context& context) {
   Json c = object(kCore, "Cluster", context.cluster_name(), ns);
   c["metadata"]["labels"] = {{"cni", "calico"}, {kImport, "true"}};
   Json workers = Json::array();
-  for (const auto& [name, pool] : spec.named("pools")) workers.push_back(machine_deployment(context, name, pool));
+  for (const auto& [name, pool] : spec.named("pools"))
+    workers.push_back(machine_deployment(context, name, pool));
   const std::int64_t replicas =
       spec.has("cluster.controlPlane.replicas") ? spec.integer("cluster.controlPlane.replicas") : 1;
   c["spec"] = {{"clusterNetwork",
@@ -182,30 +182,27 @@ std::vector<Json> cluster_autoscaler(const Context& context) {
   const std::string ns = gitops_workspace(context);
   std::vector<Json> out{service_account(name, ns)};
   // Reads and sizes groups of machines of this namespace, nothing else.
-  out.push_back(role(name, ns,
-                     {{{"cluster.x-k8s.io"}, {"clusters", "machinedeployments", "machinesets", "machines", "machinepools"}, {"get", "list", "watch"}},
-                      {{"cluster.x-k8s.io"}, {"machinedeployments/scale"}, {"get", "update", "patch"}},
-                      // Marks the machine that goes first.
-                      {{"cluster.x-k8s.io"}, {"machines", "machinedeployments"}, {"update", "patch"}},
-                      {{"infrastructure.cluster.x-k8s.io"}, {"dockermachinetemplates"}, {"get", "list", "watch"}}}));
+  out.push_back(
+      role(name, ns,
+           {{{"cluster.x-k8s.io"},
+             {"clusters", "machinedeployments", "machinesets", "machines", "machinepools"},
+             {"get", "list", "watch"}},
+            {{"cluster.x-k8s.io"}, {"machinedeployments/scale"}, {"get", "update", "patch"}},
+            // Marks the machine that goes first.
+            {{"cluster.x-k8s.io"}, {"machines", "machinedeployments"}, {"update", "patch"}},
+            {{"infrastructure.cluster.x-k8s.io"}, {"dockermachinetemplates"}, {"get", "list", "watch"}}}));
   out.push_back(role_binding(name, ns, "Role", name, {{"ServiceAccount", name, ns}}));
   Container c{.name = name, .image = catalog::image("cluster-autoscaler")};
   c.command = {"./cluster-autoscaler"};
   c.args = {"--cloud-provider=clusterapi",
             // Nodes and pods of the workload cluster by its kubeconfig, machines by the account of this pod.
-            "--kubeconfig=/etc/workload/value",
-            "--clusterapi-cloud-config-authoritative",
-            fmt::format("--node-group-auto-discovery=clusterapi:namespace={},clusterName={}", ns, context.cluster_name()),
-            "--expander=least-waste",
-            "--balance-similar-node-groups",
-            "--skip-nodes-with-local-storage=false",
-            "--skip-nodes-with-system-pods=false",
-            "--scale-down-unneeded-time=5m",
-            "--scale-down-delay-after-add=5m",
-            "--max-node-provision-time=10m",
-            "--logtostderr=true",
-            "--stderrthreshold=info",
-            "--v=2"};
+            "--kubeconfig=/etc/workload/value", "--clusterapi-cloud-config-authoritative",
+            fmt::format("--node-group-auto-discovery=clusterapi:namespace={},clusterName={}", ns,
+                        context.cluster_name()),
+            "--expander=least-waste", "--balance-similar-node-groups",
+            "--skip-nodes-with-local-storage=false", "--skip-nodes-with-system-pods=false",
+            "--scale-down-unneeded-time=5m", "--scale-down-delay-after-add=5m",
+            "--max-node-provision-time=10m", "--logtostderr=true", "--stderrthreshold=info", "--v=2"};
   c.ports = {{"metrics", 8085}};
   c.resources = context.size("management", name);
   c.liveness = http_probe("/health-check", "metrics", 30);

@@ -213,16 +213,20 @@ std::string head(const Context& context) {
   if (!hostname.env.empty()) variables.push_back(hostname.env);
   std::string out =
       "#!/usr/bin/env bash\n# Written by tidegate render. Change the document, not this file.\n"
-      "# Makes the managing cluster, the workload cluster and all that Fleet brings to it. May be run again.\n"
-      "# usage: ./deploy_infra.sh [preflight|management|rancher|providers|stack|cluster|secrets|wait|status]...\n"
+      "# Makes the managing cluster, the workload cluster and all that Fleet brings to it. May be run "
+      "again.\n"
+      "# usage: ./deploy_infra.sh "
+      "[preflight|management|rancher|providers|stack|cluster|secrets|wait|status]...\n"
       "set -euo pipefail\n"
       "here=$(cd \"$(dirname \"${BASH_SOURCE[0]}\")\" && pwd)\n\n";
   out += fmt::format("management=${{CLUSTER_NAME:-{}}}\n", shell_word(site.text("management.kind.name")));
   out += existing ? fmt::format("context={}\n", shell_word(site.text("management.existing.context")))
                   : std::string("context=kind-$management\n");
   out += fmt::format("rancher_hostname={}\n", value_of(hostname));
-  const std::string pinned(version.text.empty() ? catalog::chart("rancher").version : std::string_view(version.text));
-  out += fmt::format("rancher_version=${{RANCHER_VERSION:-{}}}\nrancher_version=${{rancher_version#v}}\n", pinned);
+  const std::string pinned(version.text.empty() ? catalog::chart("rancher").version
+                                                : std::string_view(version.text));
+  out += fmt::format("rancher_version=${{RANCHER_VERSION:-{}}}\nrancher_version=${{rancher_version#v}}\n",
+                     pinned);
   out += fmt::format("kubernetes={}\nworkspace={}\ncluster={}\nchart={}\n", context.kubernetes(),
                      gitops_workspace(context), context.cluster_name(), gitops_chart(context));
   out += fmt::format("kubeconfig=$here/{}\ntree=$(dirname \"$here\")\n", workload_kubeconfig(context));
@@ -235,7 +239,8 @@ std::string management(const Context& context, const Part& part) {
   if (!context.infrastructure().has("management.existing")) {
     out +=
         "  kind get clusters 2>/dev/null | grep --quiet --line-regexp \"$management\" ||\n"
-        "    kind create cluster --name \"$management\" --config \"$here/manifests/infra/kind-cluster-with-extramounts.yaml\" --wait 5m\n";
+        "    kind create cluster --name \"$management\" --config "
+        "\"$here/manifests/infra/kind-cluster-with-extramounts.yaml\" --wait 5m\n";
   }
   out += "  apply managing \"$here/manifests/infra/namespaces.yaml\"\n";
   out += install_of(part, "cert-manager");
@@ -280,7 +285,8 @@ std::string stack(const Context& context) {
   std::string out = "\nstack() {\n  say \"Chart $chart\"\n";
   if (context.spec().text("delivery.gitops.use") == "fleet") {
     out +=
-        "  helm --kube-context \"$context\" upgrade --install \"$chart\" \"$tree/components/85-gitops/$chart\" \\\n"
+        "  helm --kube-context \"$context\" upgrade --install \"$chart\" "
+        "\"$tree/components/85-gitops/$chart\" \\\n"
         "    --namespace \"$workspace\" --set provider=docker --wait --timeout 5m\n";
   } else {
     out += "  apply managing \"$here/manifests/infra/capi-clusterclass.yaml\"\n";
@@ -294,7 +300,8 @@ std::string network(const std::vector<Part>& parts) {
     for (const Release& r : p.releases) {
       const catalog::Chart& c = catalog::chart(r.chart);
       return fmt::format(
-          "\ncalico_chart() {{\n  helm template {} {} --repo {} --version {} --namespace {} --include-crds \\\n"
+          "\ncalico_chart() {{\n  helm template {} {} --repo {} --version {} --namespace {} --include-crds "
+          "\\\n"
           "    --values \"$tree/{}/{}/values.yaml\"\n}}\n",
           r.release, c.name, c.repository, c.version, r.ns, p.folder(), r.release);
     }
@@ -306,7 +313,8 @@ std::string autoscaler(const Context& context) {
   if (cluster_autoscaler(context).empty()) return "\nautoscaler() { :; }\n";
   return "\nautoscaler() {\n"
          "  apply managing \"$here/manifests/infra/cluster-autoscaler.yaml\"\n"
-         "  managing --namespace \"$workspace\" rollout status deployment/cluster-autoscaler --timeout=5m\n}\n";
+         "  managing --namespace \"$workspace\" rollout status deployment/cluster-autoscaler "
+         "--timeout=5m\n}\n";
 }
 
 // Generated ones first: copies come after what they copy.
@@ -356,7 +364,8 @@ done
 
 }  // namespace
 
-std::vector<Extra> cluster_api_scripts(const Context& context, const Part& part, const std::vector<Part>& parts) {
+std::vector<Extra> cluster_api_scripts(const Context& context, const Part& part,
+                                       const std::vector<Part>& parts) {
   std::string text = head(context);
   text += kFunctions;
   text += kPreflight;

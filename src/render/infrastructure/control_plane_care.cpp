@@ -106,8 +106,8 @@ void add_control_plane_care(const Context& context, const std::vector<Host>& all
                  .description = "Snapshot of etcd",
                  .calendar = when(etcd.text("snapshots.schedule"), "snapshots.schedule"),
                  .folder = "control-plane"};
-  snapshot.program = fmt::format("{}# A snapshot of etcd on this machine, and away from it.\nkeep={}\n{}{}", kHead,
-                                 etcd.integer("snapshots.keep"), kEtcdctl, kSnapshot);
+  snapshot.program = fmt::format("{}# A snapshot of etcd on this machine, and away from it.\nkeep={}\n{}{}",
+                                 kHead, etcd.integer("snapshots.keep"), kEtcdctl, kSnapshot);
   add(part, snapshot, timers);
   if (const std::string word = etcd.text("defragment"); word != "none") {
     // Each member an hour after the one before: never two at a time.
@@ -115,13 +115,14 @@ void add_control_plane_care(const Context& context, const std::vector<Host>& all
                      .description = "Gives the space of old revisions back",
                      .calendar = when(cron_of(word), "defragment"),
                      .folder = "control-plane"};
-    defragment.program =
-        fmt::format("{}# Compaction frees revisions, this gives their space back.\n{}{}", kHead, kEtcdctl, kDefragment);
+    defragment.program = fmt::format("{}# Compaction frees revisions, this gives their space back.\n{}{}",
+                                     kHead, kEtcdctl, kDefragment);
     add(part, defragment, timers);
     const std::vector<Host> members = with_role(all, "control-plane");
     for (std::size_t i = 0; i < members.size(); ++i) {
       part.extras.push_back(settings(
-          fmt::format("files/hosts/{}/etc/systemd/system/etcd-defragment.service.d/turn.conf", members[i].name),
+          fmt::format("files/hosts/{}/etc/systemd/system/etcd-defragment.service.d/turn.conf",
+                      members[i].name),
           "This member's turn: one after another.",
           fmt::format("[Service]\nExecStartPre=/usr/bin/sleep {}\nTimeoutStartSec=infinity\n", 900 * i)));
     }
@@ -134,9 +135,10 @@ void add_control_plane_care(const Context& context, const std::vector<Host>& all
                 .description = "Serving certificates of known kubelets",
                 .calendar = "*:0/10",
                 .folder = "control-plane"};
-  approve.program = fmt::format("{}# Kubelets ask for serving certificates again and again; those of known nodes get them.\n"
-                                "declare -A address={}\n{}",
-                                kHead, shell_map(addresses), kApprove);
+  approve.program = fmt::format(
+      "{}# Kubelets ask for serving certificates again and again; those of known nodes get them.\n"
+      "declare -A address={}\n{}",
+      kHead, shell_map(addresses), kApprove);
   add(part, approve, timers);
   Upload up = upload(context, "kubectl --kubeconfig /etc/kubernetes/admin.conf", "etcd");
   if (up.program.empty()) return;

@@ -39,7 +39,8 @@ std::string numbers(std::string_view field, int first) {
 }
 
 std::string week(std::string_view field) {
-  static constexpr std::array<std::string_view, 8> kDays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
+  static constexpr std::array<std::string_view, 8> kDays{"Sun", "Mon", "Tue", "Wed",
+                                                         "Thu", "Fri", "Sat", "Sun"};
   std::string out;
   for (const char c : field) {
     if (c >= '0' && c <= '7') {
@@ -102,16 +103,18 @@ std::vector<Extra> timed(const Timed& what) {
   out.push_back({.path = fmt::format("files/{}/usr/local/sbin/{}", what.folder, what.name),
                  .content = what.program,
                  .executable = true});
-  out.push_back({.path = units + ".service",
-                 .content = fmt::format("{}[Unit]\nDescription={}\n\n[Service]\nType=oneshot\n"
-                                        "ExecStart=/usr/local/sbin/{}\nUMask=0077\nNice=10\nIOSchedulingClass=idle\n"
-                                        "PrivateTmp=yes\nProtectHome=yes\n",
-                                        kHead, what.description, what.name)});
-  out.push_back({.path = units + ".timer",
-                 .content = fmt::format("{}[Unit]\nDescription={}\n\n[Timer]\nOnCalendar={}\n"
-                                        // Made up for after a time without power.
-                                        "Persistent=true\nAccuracySec=1m\n\n[Install]\nWantedBy=timers.target\n",
-                                        kHead, what.description, what.calendar)});
+  out.push_back(
+      {.path = units + ".service",
+       .content = fmt::format("{}[Unit]\nDescription={}\n\n[Service]\nType=oneshot\n"
+                              "ExecStart=/usr/local/sbin/{}\nUMask=0077\nNice=10\nIOSchedulingClass=idle\n"
+                              "PrivateTmp=yes\nProtectHome=yes\n",
+                              kHead, what.description, what.name)});
+  out.push_back(
+      {.path = units + ".timer",
+       .content = fmt::format("{}[Unit]\nDescription={}\n\n[Timer]\nOnCalendar={}\n"
+                              // Made up for after a time without power.
+                              "Persistent=true\nAccuracySec=1m\n\n[Install]\nWantedBy=timers.target\n",
+                              kHead, what.description, what.calendar)});
   return out;
 }
 
@@ -120,7 +123,8 @@ Upload upload(const Context& context, std::string_view kubectl, std::string_view
   if (context.spec().text("backup.use") == "none" || !context.spec().has("backup.store.s3")) return {};
   Upload out;
   std::string authority, authority_key;
-  const auto need = [&out](std::string name, std::vector<std::string> keys, const spec::SecretRef& ref, std::string why) {
+  const auto need = [&out](std::string name, std::vector<std::string> keys, const spec::SecretRef& ref,
+                           std::string why) {
     out.secrets.push_back({.name = std::move(name),
                            .ns = "kube-system",
                            .keys = std::move(keys),
@@ -136,9 +140,10 @@ Upload upload(const Context& context, std::string_view kubectl, std::string_view
     need(authority, {authority_key}, *ref, "authority of the backup store");
   }
   const auto days = static_cast<int>(context.spec().seconds("backup.keep") / 86400);
-  out.program = "#!/usr/bin/env bash\n" + std::string(kHead) +
-                "# Sends a file to the store of the platform's backups and removes old ones there. Usage: NAME FILE\n"
-                "set -euo pipefail\n";
+  out.program =
+      "#!/usr/bin/env bash\n" + std::string(kHead) +
+      "# Sends a file to the store of the platform's backups and removes old ones there. Usage: NAME FILE\n"
+      "set -euo pipefail\n";
   const auto put = [&out](std::string_view name, const std::string& value) {
     out.program += fmt::format("{}={}\n", name, shell_word(value));
   };

@@ -18,11 +18,11 @@ std::string cron_of(std::string_view word_or_cron);
 
 // A unit with a timer, and the program that it runs.
 struct Timed {
-  std::string name{};         // "etcd-snapshot"
+  std::string name{};  // "etcd-snapshot"
   std::string description{};
   std::string calendar{};
-  std::string folder{};       // below files/: "control-plane"
-  std::string program{};      // text of /usr/local/sbin/NAME
+  std::string folder{};   // below files/: "control-plane"
+  std::string program{};  // text of /usr/local/sbin/NAME
 };
 std::vector<Extra> timed(const Timed& what);
 

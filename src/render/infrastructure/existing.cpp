@@ -15,10 +15,11 @@ std::vector<Part> existing(const Context& context) {
   part.sections.push_back(
       {.chapter = Section::Chapter::access,
        .title = "The cluster",
-       .text = fmt::format("The platform runs on a cluster that somebody else looks after. Everything here uses its "
-                           "context in your kubeconfig:\n\n```sh\nkubectl --context {0} get nodes\nk9s --context {0}\n"
-                           "```\n",
-                           name)});
+       .text = fmt::format(
+           "The platform runs on a cluster that somebody else looks after. Everything here uses its "
+           "context in your kubeconfig:\n\n```sh\nkubectl --context {0} get nodes\nk9s --context {0}\n"
+           "```\n",
+           name)});
   return {std::move(part)};
 }
 

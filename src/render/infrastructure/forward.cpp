@@ -18,9 +18,11 @@ struct Target {
 };
 
 std::optional<Target> target(const Context& context, const std::string& part) {
-  if (part == "open-webui" && context.use("chat") == "open-webui") return Target{"chat", "service/open-webui", 80, false};
+  if (part == "open-webui" && context.use("chat") == "open-webui")
+    return Target{"chat", "service/open-webui", 80, false};
   const std::string serving = context.use("serving");
-  if (part == "gateway" && serving == "knative") return Target{kModelNamespace, "service/litellm", 4000, false};
+  if (part == "gateway" && serving == "knative")
+    return Target{kModelNamespace, "service/litellm", 4000, false};
   if (part == "ollama" && serving == "ollama") return Target{kModelNamespace, "service/ollama", 11434, false};
   if (part == "ollama" && serving == "knative") {
     const auto models = context.all(spec::DocumentKind::model);
@@ -28,8 +30,10 @@ std::optional<Target> target(const Context& context, const std::string& part) {
     // Knative's gateway goes by the name of the host, which a port of this machine does not have.
     return Target{kModelNamespace, "serving.knative.dev/service=ollama-" + models.front().first, 11434, true};
   }
-  if (part == "gateway" && serving == "tidegate") return Target{kModelNamespace, "service/tidegate", 4000, false};
-  if (part == "grafana" && context.has("dashboards")) return Target{"monitoring", "service/grafana", 80, false};
+  if (part == "gateway" && serving == "tidegate")
+    return Target{kModelNamespace, "service/tidegate", 4000, false};
+  if (part == "grafana" && context.has("dashboards"))
+    return Target{"monitoring", "service/grafana", 80, false};
   return std::nullopt;
 }
 
@@ -70,7 +74,8 @@ std::vector<Part> forward(const Context& context) {
     text += "here=$(cd \"$(dirname \"${BASH_SOURCE[0]}\")\" && pwd)\n";
     text += fmt::format("kubectl=(kubectl --kubeconfig \"$here/{}\")\n", workload_kubeconfig(context));
   } else if (context.site() == Site::existing) {
-    text += fmt::format("kubectl=(kubectl --context {})\n", shell_word(context.infrastructure().text("context")));
+    text +=
+        fmt::format("kubectl=(kubectl --context {})\n", shell_word(context.infrastructure().text("context")));
   } else {
     text += "kubectl=(kubectl)\n";
   }
@@ -84,9 +89,10 @@ std::vector<Part> forward(const Context& context) {
                      "open-webui, gateway, ollama and grafana can, if the platform has them");
       continue;
     }
-    list += fmt::format("{} {} {} {} {} &\nrunning+=($!)\n", t->pod ? "forward_to_pod" : "forward", port, t->ns,
-                        shell_word(t->what), t->port);
-    list += fmt::format("printf '%s\\n' {}\n", shell_word(fmt::format("{}: http://localhost:{}", part, port)));
+    list += fmt::format("{} {} {} {} {} &\nrunning+=($!)\n", t->pod ? "forward_to_pod" : "forward", port,
+                        t->ns, shell_word(t->what), t->port);
+    list +=
+        fmt::format("printf '%s\\n' {}\n", shell_word(fmt::format("{}: http://localhost:{}", part, port)));
     section += fmt::format("- {}: http://localhost:{}\n", part, port);
   }
   text += "\n" + list + "wait\n";
@@ -94,7 +100,8 @@ std::vector<Part> forward(const Context& context) {
   out.where = Where::infrastructure;
   out.name = "forward";
   out.extras.push_back({"portforward.sh", std::move(text), true});
-  out.sections.push_back({.chapter = Section::Chapter::access, .title = "Ports of this machine", .text = std::move(section)});
+  out.sections.push_back(
+      {.chapter = Section::Chapter::access, .title = "Ports of this machine", .text = std::move(section)});
   return {std::move(out)};
 }
 

@@ -55,7 +55,8 @@ void variables(Google& g) {
   tf.given("tags", labels(g.c.tags));
   tf.require("google", "hashicorp/google", "~> 7.13");
   tf.require("local", "hashicorp/local", "~> 2.5");
-  tf.provider("google", {{"project", "${var.project}"}, {"region", "${var.region}"}, {"default_labels", kLabels}});
+  tf.provider("google",
+              {{"project", "${var.project}"}, {"region", "${var.region}"}, {"default_labels", kLabels}});
   // A bucket of Google locks and encrypts the state by itself.
   if (!g.c.state_bucket.empty()) tf.backend("gcs", {{"bucket", g.c.state_bucket}, {"prefix", g.c.name}});
   for (const char* api : {"compute", "container", "dns", "cloudkms", "secretmanager"})
@@ -69,23 +70,25 @@ void network(Google& g) {
                           {{"name", g.c.network},
                            {"auto_create_subnetworks", false},
                            {"depends_on", Json::array({"google_project_service.compute"})}});
-  const std::string nodes =
-      g.c.subnets.empty() ? subnet(g.c.cidr, std::min(prefix_length(g.c.cidr) + 4, 24), 0) : g.c.subnets.front().cidr;
-  g.subnet = tf.resource(
-      "network", "google_compute_subnetwork", "nodes",
-      {{"name", "${var.cluster_name}-nodes"},
-       {"network", g.network.at("id")},
-       {"region", "${var.region}"},
-       {"ip_cidr_range", nodes},
-       {"private_ip_google_access", true},
-       {"secondary_ip_range",
-        Json::array({{{"range_name", "pods"}, {"ip_cidr_range", g.context.pod_cidr()}},
-                     {{"range_name", "services"}, {"ip_cidr_range", g.context.service_cidr()}}})},
-       {"log_config", {{"aggregation_interval", "INTERVAL_10_MIN"}, {"flow_sampling", 0.5}}}});
+  const std::string nodes = g.c.subnets.empty()
+                                ? subnet(g.c.cidr, std::min(prefix_length(g.c.cidr) + 4, 24), 0)
+                                : g.c.subnets.front().cidr;
+  g.subnet =
+      tf.resource("network", "google_compute_subnetwork", "nodes",
+                  {{"name", "${var.cluster_name}-nodes"},
+                   {"network", g.network.at("id")},
+                   {"region", "${var.region}"},
+                   {"ip_cidr_range", nodes},
+                   {"private_ip_google_access", true},
+                   {"secondary_ip_range",
+                    Json::array({{{"range_name", "pods"}, {"ip_cidr_range", g.context.pod_cidr()}},
+                                 {{"range_name", "services"}, {"ip_cidr_range", g.context.service_cidr()}}})},
+                   {"log_config", {{"aggregation_interval", "INTERVAL_10_MIN"}, {"flow_sampling", 0.5}}}});
   if (g.c.egress != "none") {
     // One gateway serves all zones of the region, and outlives each of them.
-    const Block router = tf.resource("network", "google_compute_router", "main",
-                                     {{"name", "${var.cluster_name}"}, {"network", g.network.at("id")}, {"region", "${var.region}"}});
+    const Block router = tf.resource(
+        "network", "google_compute_router", "main",
+        {{"name", "${var.cluster_name}"}, {"network", g.network.at("id")}, {"region", "${var.region}"}});
     tf.resource("network", "google_compute_router_nat", "main",
                 {{"name", "${var.cluster_name}"},
                  {"router", router.at("name")},
@@ -120,10 +123,11 @@ void kubeconfig(Google& g) {
       {"kind", "Config"},
       {"current-context", "${var.cluster_name}"},
       {"clusters",
-       Json::array({{{"name", "${var.cluster_name}"},
-                     {"cluster",
-                      {{"server", fmt::format("https://{}", g.cluster.at("endpoint"))},
-                       {"certificate-authority-data", g.cluster.at("master_auth[0].cluster_ca_certificate")}}}}})},
+       Json::array(
+           {{{"name", "${var.cluster_name}"},
+             {"cluster",
+              {{"server", fmt::format("https://{}", g.cluster.at("endpoint"))},
+               {"certificate-authority-data", g.cluster.at("master_auth[0].cluster_ca_certificate")}}}}})},
       {"contexts",
        Json::array({{{"name", "${var.cluster_name}"},
                      {"context", {{"cluster", "${var.cluster_name}"}, {"user", "${var.cluster_name}"}}}}})},
@@ -203,9 +207,8 @@ void cluster(Google& g) {
 }
 
 Json taints(const Pool& pool) {
-  static const std::map<std::string, std::string> kEffects{{"NoSchedule", "NO_SCHEDULE"},
-                                                           {"PreferNoSchedule", "PREFER_NO_SCHEDULE"},
-                                                           {"NoExecute", "NO_EXECUTE"}};
+  static const std::map<std::string, std::string> kEffects{
+      {"NoSchedule", "NO_SCHEDULE"}, {"PreferNoSchedule", "PREFER_NO_SCHEDULE"}, {"NoExecute", "NO_EXECUTE"}};
   Json out = Json::array();
   for (const std::string& t : pool.taints) {
     const std::size_t colon = t.rfind(':');
@@ -231,18 +234,19 @@ void node_pools(Google& g) {
     // A pool of GKE has one type of machine.
     const auto all = groups(pool, {{pool.types.front()}});
     for (const Group& group : all) {
-      Json node{{"machine_type", pool.types.front()},
-                {"spot", group.spot},
-                {"disk_size_gb", pool.disk_gib},
-                {"disk_type", pool.disk_type.empty() ? "pd-ssd" : pool.disk_type},
-                {"image_type", pool.os.empty() ? "COS_CONTAINERD" : pool.os},
-                {"service_account", g.nodes.at("email")},
-                {"oauth_scopes", Json::array({"https://www.googleapis.com/auth/cloud-platform"})},
-                {"labels", to_json(pool.labels)},
-                {"metadata", {{"disable-legacy-endpoints", "true"}}},
-                {"shielded_instance_config", {{"enable_secure_boot", true}, {"enable_integrity_monitoring", true}}},
-                {"workload_metadata_config", {{"mode", "GKE_METADATA"}}},
-                {"resource_labels", kLabels}};
+      Json node{
+          {"machine_type", pool.types.front()},
+          {"spot", group.spot},
+          {"disk_size_gb", pool.disk_gib},
+          {"disk_type", pool.disk_type.empty() ? "pd-ssd" : pool.disk_type},
+          {"image_type", pool.os.empty() ? "COS_CONTAINERD" : pool.os},
+          {"service_account", g.nodes.at("email")},
+          {"oauth_scopes", Json::array({"https://www.googleapis.com/auth/cloud-platform"})},
+          {"labels", to_json(pool.labels)},
+          {"metadata", {{"disable-legacy-endpoints", "true"}}},
+          {"shielded_instance_config", {{"enable_secure_boot", true}, {"enable_integrity_monitoring", true}}},
+          {"workload_metadata_config", {{"mode", "GKE_METADATA"}}},
+          {"resource_labels", kLabels}};
       if (!pool.taints.empty()) node["taint"] = taints(pool);
       if (!pool.local_disks.empty()) node["local_nvme_ssd_block_config"] = {{"local_ssd_count", 1}};
       if (pool.gpus > 0) {
@@ -250,10 +254,10 @@ void node_pools(Google& g) {
                                  : pool.types.front().starts_with("a3-") ? "nvidia-h100-80gb"
                                  : pool.types.front().starts_with("g2-") ? "nvidia-l4"
                                                                          : "nvidia-tesla-t4";
-        node["guest_accelerator"] =
-            Json::array({{{"type", type},
-                          {"count", pool.gpus},
-                          {"gpu_driver_installation_config", {{"gpu_driver_version", "INSTALLATION_DISABLED"}}}}});
+        node["guest_accelerator"] = Json::array(
+            {{{"type", type},
+              {"count", pool.gpus},
+              {"gpu_driver_installation_config", {{"gpu_driver_version", "INSTALLATION_DISABLED"}}}}});
         node["labels"]["gke-no-default-nvidia-gpu-device-plugin"] = "true";
       }
       Json body{{"name", group.name},
@@ -275,7 +279,8 @@ void node_pools(Google& g) {
       tf.resource("pools", "google_container_node_pool", identifier(group.name), std::move(body));
     }
     if (pool.types.size() > 1)
-      g.context.warn("one_size_per_pool", g.context.spec().at("pools"), fmt::format("spec.pools.{}", pool.name),
+      g.context.warn("one_size_per_pool", g.context.spec().at("pools"),
+                     fmt::format("spec.pools.{}", pool.name),
                      fmt::format("a pool of GKE has one type of machine; {} is taken", pool.types.front()),
                      "make a pool of each type");
   }
@@ -284,9 +289,10 @@ void node_pools(Google& g) {
 // A service account of the cluster as it is known to the cloud: no key, no second account.
 std::string principal(const Google& g, const std::string& ns, const std::string& account) {
   static_cast<void>(g);
-  return fmt::format("principal://iam.googleapis.com/projects/${{data.google_project.here.number}}/locations/global/"
-                     "workloadIdentityPools/${{var.project}}.svc.id.goog/subject/ns/{}/sa/{}",
-                     ns, account);
+  return fmt::format(
+      "principal://iam.googleapis.com/projects/${{data.google_project.here.number}}/locations/global/"
+      "workloadIdentityPools/${{var.project}}.svc.id.goog/subject/ns/{}/sa/{}",
+      ns, account);
 }
 
 void names(Google& g) {
@@ -321,10 +327,10 @@ void names(Google& g) {
       "identity", "google_project_iam_custom_role", "dns_challenges",
       {{"role_id", "dnsChallenges"},
        {"title", "Proves names of a zone"},
-       {"permissions",
-        Json::array({"dns.changes.create", "dns.changes.get", "dns.changes.list", "dns.managedZones.list",
-                     "dns.resourceRecordSets.create", "dns.resourceRecordSets.delete", "dns.resourceRecordSets.get",
-                     "dns.resourceRecordSets.list", "dns.resourceRecordSets.update"})}});
+       {"permissions", Json::array({"dns.changes.create", "dns.changes.get", "dns.changes.list",
+                                    "dns.managedZones.list", "dns.resourceRecordSets.create",
+                                    "dns.resourceRecordSets.delete", "dns.resourceRecordSets.get",
+                                    "dns.resourceRecordSets.list", "dns.resourceRecordSets.update"})}});
   tf.resource("identity", "google_project_iam_member", "cert-manager",
               {{"project", "${var.project}"},
                {"role", role.at("id")},
@@ -332,15 +338,17 @@ void names(Google& g) {
 }
 
 void bucket(Google& g, const char* file, const std::string& name, const std::string& bucket,
-            const std::string& location, int keep, bool protect, const std::string& ns, const std::string& account) {
-  Json body{{"name", bucket},
-            {"location", location},
-            {"uniform_bucket_level_access", true},
-            {"public_access_prevention", "enforced"},
-            {"versioning", {{"enabled", true}}},
-            {"lifecycle_rule",
-             Json::array({{{"action", {{"type", "Delete"}}},
-                           {"condition", {{"days_since_noncurrent_time", keep}, {"with_state", "ARCHIVED"}}}}})}};
+            const std::string& location, int keep, bool protect, const std::string& ns,
+            const std::string& account) {
+  Json body{
+      {"name", bucket},
+      {"location", location},
+      {"uniform_bucket_level_access", true},
+      {"public_access_prevention", "enforced"},
+      {"versioning", {{"enabled", true}}},
+      {"lifecycle_rule",
+       Json::array({{{"action", {{"type", "Delete"}}},
+                     {"condition", {{"days_since_noncurrent_time", keep}, {"with_state", "ARCHIVED"}}}}})}};
   if (protect) body["lifecycle"] = {{"prevent_destroy", true}};
   const Block made = g.tf.resource(file, "google_storage_bucket", name, std::move(body));
   g.tf.resource("identity", "google_storage_bucket_iam_member", name,
@@ -360,15 +368,18 @@ void buckets(Google& g) {
 
 void secrets(Google& g) {
   if (g.context.use("secrets") != "external-secrets") return;
-  const Block account = g.tf.resource("identity", "google_service_account", "external-secrets",
-                                      {{"account_id", "external-secrets"}, {"display_name", "External Secrets"}});
-  g.tf.resource("identity", "google_project_iam_member", "external-secrets",
-                {{"project", "${var.project}"},
-                 {"role", "roles/secretmanager.secretAccessor"},
-                 {"member", account.at("member")},
-                 {"condition",
-                  {{"title", "own-secrets"},
-                   {"expression", fmt::format("resource.name.extract(\"secrets/{{name}}/\").startsWith(\"{}\")", g.c.name)}}}});
+  const Block account =
+      g.tf.resource("identity", "google_service_account", "external-secrets",
+                    {{"account_id", "external-secrets"}, {"display_name", "External Secrets"}});
+  g.tf.resource(
+      "identity", "google_project_iam_member", "external-secrets",
+      {{"project", "${var.project}"},
+       {"role", "roles/secretmanager.secretAccessor"},
+       {"member", account.at("member")},
+       {"condition",
+        {{"title", "own-secrets"},
+         {"expression",
+          fmt::format("resource.name.extract(\"secrets/{{name}}/\").startsWith(\"{}\")", g.c.name)}}}});
   g.tf.resource("identity", "google_service_account_iam_member", "external-secrets",
                 {{"service_account_id", account.at("name")},
                  {"role", "roles/iam.workloadIdentityUser"},
@@ -433,10 +444,11 @@ void sections(Part& part, const Google& g) {
         g.c.state_bucket, g.project, g.c.region);
   part.sections.push_back({Chapter::first_steps, "Credentials of the cloud", std::move(text)});
   if (g.c.bastion)
-    part.sections.push_back({Chapter::access, "The bastion",
-                             fmt::format("It has no address: the session goes through the cloud's proxy.\n\n```sh\n"
-                                         "gcloud compute ssh {}-bastion --zone={} --tunnel-through-iap -- -L 8443:API:443\n```\n",
-                                         g.c.cluster, g.c.zones.front())});
+    part.sections.push_back(
+        {Chapter::access, "The bastion",
+         fmt::format("It has no address: the session goes through the cloud's proxy.\n\n```sh\n"
+                     "gcloud compute ssh {}-bastion --zone={} --tunnel-through-iap -- -L 8443:API:443\n```\n",
+                     g.c.cluster, g.c.zones.front())});
 }
 
 }  // namespace

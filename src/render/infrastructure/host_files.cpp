@@ -38,15 +38,17 @@ Extra kernel_settings(const Context& context) {
 }
 
 Extra zram() {
-  return settings("files/node/etc/systemd/zram-generator.conf",
-                  "Swap in compressed memory: carries what containers take above their requests.",
-                  "[zram0]\nzram-size = min(ram / 2, 4096)\ncompression-algorithm = zstd\nswap-priority = 100\n");
+  return settings(
+      "files/node/etc/systemd/zram-generator.conf",
+      "Swap in compressed memory: carries what containers take above their requests.",
+      "[zram0]\nzram-size = min(ram / 2, 4096)\ncompression-algorithm = zstd\nswap-priority = 100\n");
 }
 
 std::string set(std::string_view name, std::vector<std::string> elements) {
   std::sort(elements.begin(), elements.end());
   elements.erase(std::unique(elements.begin(), elements.end()), elements.end());
-  std::string out = fmt::format("  set {} {{\n    type ipv4_addr\n    flags interval\n    auto-merge\n", name);
+  std::string out =
+      fmt::format("  set {} {{\n    type ipv4_addr\n    flags interval\n    auto-merge\n", name);
   if (!elements.empty()) out += fmt::format("    elements = {{ {} }}\n", fmt::join(elements, ", "));
   return out + "  }\n";
 }
@@ -76,11 +78,13 @@ Extra firewall(const Context& context, const std::vector<Host>& all) {
       "}}\n",
       endpoint(context, all).port == 6443 ? "6443" : fmt::format("{}", endpoint(context, all).port));
   return settings("files/all/etc/nftables/tidegate.nft",
-                  "Ports of nodes are for the cluster; the API server also for the networks of access.from.", rules);
+                  "Ports of nodes are for the cluster; the API server also for the networks of access.from.",
+                  rules);
 }
 
 Extra firewall_unit() {
-  return settings("files/all/etc/systemd/system/tidegate-firewall.service", "Loads the rules before the network is up.",
+  return settings("files/all/etc/systemd/system/tidegate-firewall.service",
+                  "Loads the rules before the network is up.",
                   "[Unit]\n"
                   "Description=Packet filter of the platform\n"
                   "Before=network-pre.target\n"
@@ -108,8 +112,9 @@ Extra updates(const Context& context, std::string_view folder, bool restart) {
       "};\n"
       "// What the cluster is made of changes only on purpose, node by node.\n"
       "Unattended-Upgrade::Package-Blacklist {\n";
-  for (const std::string_view name : {"kubeadm$", "kubelet$", "kubectl$", "kubernetes-cni$", "cri-tools$", "containerd",
-                                      "runc$", "haproxy$", "keepalived$", "nvidia-", "libnvidia-", "linux-modules-nvidia-"})
+  for (const std::string_view name :
+       {"kubeadm$", "kubelet$", "kubectl$", "kubernetes-cni$", "cri-tools$", "containerd", "runc$",
+        "haproxy$", "keepalived$", "nvidia-", "libnvidia-", "linux-modules-nvidia-"})
     out += fmt::format("  \"^{}\";\n", name);
   out += "};\n";
   const bool reboot = restart && !at.days.empty();
@@ -121,7 +126,8 @@ Extra updates(const Context& context, std::string_view folder, bool restart) {
       "Unattended-Upgrade::SyslogEnable \"true\";\n";
   const std::string email = context.spec().text("contacts.email");
   if (!email.empty()) {
-    out += fmt::format("Unattended-Upgrade::Mail \"{}\";\nUnattended-Upgrade::MailReport \"only-on-error\";\n", email);
+    out += fmt::format(
+        "Unattended-Upgrade::Mail \"{}\";\nUnattended-Upgrade::MailReport \"only-on-error\";\n", email);
   }
   Extra file = settings(fmt::format("files/{}/etc/apt/apt.conf.d/50unattended-upgrades", folder), {}, out);
   file.content = fmt::format(
@@ -145,8 +151,8 @@ Extra periodic(const Context& context) {
 
 std::vector<Extra> host_files(const Context& context, const std::vector<Host>& all) {
   std::vector<Extra> out;
-  out.push_back(settings("files/node/etc/modules-load.d/k8s.conf", "Overlay file systems of containers; bridges.",
-                         "overlay\nbr_netfilter\n"));
+  out.push_back(settings("files/node/etc/modules-load.d/k8s.conf",
+                         "Overlay file systems of containers; bridges.", "overlay\nbr_netfilter\n"));
   out.push_back(kernel_settings(context));
   if (context.spec().text("cluster.swap") == "zram") out.push_back(zram());
   out.push_back(firewall(context, all));

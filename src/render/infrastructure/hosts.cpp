@@ -16,7 +16,8 @@ namespace {
 constexpr std::string_view kHead = "# Written by tidegate render. Change the document, not this file.\n";
 
 std::string role_of(const Context& context, const std::string& written) {
-  if (context.site() == Site::k3s) return written == "server" || written == "controlPlane" ? "server" : "agent";
+  if (context.site() == Site::k3s)
+    return written == "server" || written == "controlPlane" ? "server" : "agent";
   if (written == "loadBalancer") return "load-balancer";
   return written == "controlPlane" ? "control-plane" : "worker";
 }
@@ -27,14 +28,15 @@ std::string identity(const Context& context) {
   const auto ref = site.secret("ssh.identity");
   if (!ref) return {};
   if (ref->how != spec::SecretRef::How::file) {
-    context.refuse("cannot_render", ref->at, site.where("ssh.identity"),
-                   "ssh reads its key from a file", "write {file: ~/.ssh/id_ed25519}, or leave it out");
+    context.refuse("cannot_render", ref->at, site.where("ssh.identity"), "ssh reads its key from a file",
+                   "write {file: ~/.ssh/id_ed25519}, or leave it out");
     return {};
   }
   return ref->name;
 }
 
-std::vector<std::pair<std::string, std::string>> of_each(const std::vector<Host>& all, std::string Host::*what) {
+std::vector<std::pair<std::string, std::string>> of_each(const std::vector<Host>& all,
+                                                         std::string Host::* what) {
   std::vector<std::pair<std::string, std::string>> out;
   for (const Host& h : all) out.emplace_back(h.name, h.*what);
   return out;
@@ -66,7 +68,8 @@ Extra inventory_script(const Context& context, const std::vector<Host>& all) {
   put("swap", shell_word(context.spec().text("cluster.swap")));
   put("packages", shell_list(packages(context)));
   put("endpoint", shell_word(api.text()));
-  put("kubeconfig_hours", fmt::format("{}", static_cast<int>(context.spec().seconds("cluster.kubeconfig.validFor") / 3600)));
+  put("kubeconfig_hours",
+      fmt::format("{}", static_cast<int>(context.spec().seconds("cluster.kubeconfig.validFor") / 3600)));
   put("ssh_port", fmt::format("{}", site.integer("ssh.port")));
   put("ssh_user", shell_word(site.text("ssh.user")));
   // A home folder is that of whoever runs the scripts.
@@ -97,7 +100,8 @@ Extra inventory_table(const Context& context, const std::vector<Host>& all) {
       host["disks"].push_back({{"class", d.storage_class}, {"path", d.path}, {"size", d.size}});
     list.push_back(std::move(host));
   }
-  const Json out{{"platform", context.name()}, {"endpoint", endpoint(context, all).text()}, {"hosts", std::move(list)}};
+  const Json out{
+      {"platform", context.name()}, {"endpoint", endpoint(context, all).text()}, {"hosts", std::move(list)}};
   return yaml_settings("inventory.yaml", "Every machine of the platform and what it is for.", out);
 }
 
@@ -152,7 +156,8 @@ std::vector<Host> hosts(const Context& context) {
 
 std::vector<Host> with_role(const std::vector<Host>& all, std::string_view role) {
   std::vector<Host> out;
-  std::copy_if(all.begin(), all.end(), std::back_inserter(out), [&](const Host& h) { return h.role == role; });
+  std::copy_if(all.begin(), all.end(), std::back_inserter(out),
+               [&](const Host& h) { return h.role == role; });
   return out;
 }
 
@@ -216,10 +221,11 @@ std::vector<Extra> inventory(const Context& context, const std::vector<Host>& al
 }
 
 Extra script_run(std::string_view steps) {
-  return script("run.sh",
-                "From the operator's machine: copies this folder to every host and runs each script on its group of\n"
-                "hosts, in order. Usage: run.sh [STEP...]; without a step all of them. It may be run again.",
-                std::string(kRunHead) + std::string(steps));
+  return script(
+      "run.sh",
+      "From the operator's machine: copies this folder to every host and runs each script on its group of\n"
+      "hosts, in order. Usage: run.sh [STEP...]; without a step all of them. It may be run again.",
+      std::string(kRunHead) + std::string(steps));
 }
 
 void add_host_base(const Context& context, const std::vector<Host>& all, Part& part) {

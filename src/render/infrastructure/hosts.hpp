@@ -11,11 +11,11 @@
 namespace tg::render {
 
 struct Host {
-  std::string name{};     // also of the node
+  std::string name{};  // also of the node
   std::string address{};
-  std::string role{};     // load-balancer, control-plane, worker; of k3s server, agent
-  std::string pool{};     // empty = none
-  Labels resources{};     // what the machine has
+  std::string role{};  // load-balancer, control-plane, worker; of k3s server, agent
+  std::string pool{};  // empty = none
+  Labels resources{};  // what the machine has
   struct Disk {
     std::string storage_class{}, path{}, size{};
   };

@@ -254,10 +254,12 @@ void add_copies(const Context& context, Part& part) {
                    "a day of the month and of the week together cannot be scheduled on a host",
                    "name one of them and write * for the other");
   }
-  Timed copy{.name = "k3s-copy", .description = "Copy of the cluster's store", .calendar = when, .folder = "server"};
-  copy.program = fmt::format("#!/usr/bin/env bash\n# Written by tidegate render. Change the document, not this file.\n"
-                             "# A copy of the store of k3s and of the keys that belong to it.\nkeep={}\n{}",
-                             snapshots.integer("keep"), kCopy);
+  Timed copy{
+      .name = "k3s-copy", .description = "Copy of the cluster's store", .calendar = when, .folder = "server"};
+  copy.program = fmt::format(
+      "#!/usr/bin/env bash\n# Written by tidegate render. Change the document, not this file.\n"
+      "# A copy of the store of k3s and of the keys that belong to it.\nkeep={}\n{}",
+      snapshots.integer("keep"), kCopy);
   for (Extra& e : timed(copy)) part.extras.push_back(std::move(e));
   Upload up = upload(context, "/usr/local/bin/k3s kubectl", "k3s");
   if (up.program.empty()) return;
@@ -284,39 +286,45 @@ std::vector<Part> k3s(const Context& context) {
   if (servers.size() % 2 == 0) {
     const spec::Reader site = context.infrastructure();
     context.refuse("cannot_render", site.at("hosts"), site.where("hosts"),
-                   fmt::format("{} servers stand still as soon as one is gone: more than half must agree", servers.size()),
+                   fmt::format("{} servers stand still as soon as one is gone: more than half must agree",
+                               servers.size()),
                    "take one, three or five");
   }
   const catalog::Kubernetes* release = catalog::kubernetes(context.kubernetes());
   if (release == nullptr) return {};
   add_host_base(context, all, part);
-  part.extras.push_back(script("k3s.sh",
-                               "Servers and agents: k3s in the pinned release, from files and a checked binary.\n"
-                               "Usage: k3s.sh [HOST], as root, after prepare.sh.",
-                               fmt::format("INSTALL_K3S_VERSION={}\n", release->k3s) + std::string(kInstall).substr(1)));
+  part.extras.push_back(
+      script("k3s.sh",
+             "Servers and agents: k3s in the pinned release, from files and a checked binary.\n"
+             "Usage: k3s.sh [HOST], as root, after prepare.sh.",
+             fmt::format("INSTALL_K3S_VERSION={}\n", release->k3s) + std::string(kInstall).substr(1)));
   part.extras.push_back(script_kubeconfig());
   part.extras.push_back(script_run(std::string(kSteps).substr(1)));
   const std::string server = fmt::format("files/server{}", kEtc);
-  part.extras.push_back(yaml_settings(server + "/config.yaml", "Settings of every server.", server_config(context, all)));
+  part.extras.push_back(
+      yaml_settings(server + "/config.yaml", "Settings of every server.", server_config(context, all)));
   if (Json login = authentication_configuration(context, false); !login.is_null())
-    part.extras.push_back(yaml_settings(server + "/authentication.yaml", "Who may log in by a token from outside.", login));
+    part.extras.push_back(
+        yaml_settings(server + "/authentication.yaml", "Who may log in by a token from outside.", login));
   if (Json policy = audit_policy(context); !policy.is_null())
-    part.extras.push_back(yaml_settings(server + "/audit-policy.yaml", "What the API server writes down.", policy));
+    part.extras.push_back(
+        yaml_settings(server + "/audit-policy.yaml", "What the API server writes down.", policy));
   for (const Host& h : all) {
     part.extras.push_back(yaml_settings(fmt::format("files/hosts/{}{}/config.yaml.d/node.yaml", h.name, kEtc),
                                         "What only this node has.", node_config(context, all, h)));
     Json kubelet = kubelet_configuration(context);
     kubelet.erase("cgroupDriver");  // k3s knows that of its containerd
     kubelet.update(kubelet_reserves(context, h));
-    part.extras.push_back(
-        yaml_settings(fmt::format("files/hosts/{}{}/agent/etc/kubelet.conf.d/50-platform.conf", h.name, kData),
-                      "Merged over the settings that k3s gives its kubelet.", kubelet));
+    part.extras.push_back(yaml_settings(
+        fmt::format("files/hosts/{}{}/agent/etc/kubelet.conf.d/50-platform.conf", h.name, kData),
+        "Merged over the settings that k3s gives its kubelet.", kubelet));
   }
   part.extras.push_back(unit("k3s", "server"));
   if (!agents.empty()) part.extras.push_back(unit("k3s-agent", "agent"));
   if (context.use("gateway") == "traefik") {
-    part.extras.push_back(yaml_settings(fmt::format("files/server{}/server/manifests/traefik-config.yaml", kData),
-                                        "Values for the Traefik that k3s installs.", traefik(context)));
+    part.extras.push_back(
+        yaml_settings(fmt::format("files/server{}/server/manifests/traefik-config.yaml", kData),
+                      "Values for the Traefik that k3s installs.", traefik(context)));
   }
   add_copies(context, part);
   add_operators(part);

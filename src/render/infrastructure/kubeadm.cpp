@@ -53,7 +53,8 @@ Json api_server(const Context& context, const std::vector<Host>& all) {
       if (n != api.host && n != api.address) names.push_back(n);
     }
   }
-  return {{"extraArgs", std::move(args)}, {"extraVolumes", std::move(volumes)}, {"certSANs", std::move(names)}};
+  return {
+      {"extraArgs", std::move(args)}, {"extraVolumes", std::move(volumes)}, {"certSANs", std::move(names)}};
 }
 
 Json cluster(const Context& context, const std::vector<Host>& all) {
@@ -68,21 +69,22 @@ Json cluster(const Context& context, const std::vector<Host>& all) {
                        {"dnsDomain", spec.text("cluster.networks.domain")}};
   out["apiServer"] = api_server(context, all);
   // Prometheus reads both; they ask for a login.
-  out["controllerManager"] = {{"extraArgs", Json::array({argument("bind-address", "0.0.0.0"), argument("profiling", "false"),
-                                                         argument("terminated-pod-gc-threshold", "1000")})}};
+  out["controllerManager"] = {
+      {"extraArgs", Json::array({argument("bind-address", "0.0.0.0"), argument("profiling", "false"),
+                                 argument("terminated-pod-gc-threshold", "1000")})}};
   out["scheduler"] = {
       {"extraArgs", Json::array({argument("bind-address", "0.0.0.0"), argument("profiling", "false")})}};
   const auto minutes = static_cast<int>(spec.seconds("cluster.etcd.compaction") / 60);
-  out["etcd"] = {
-      {"local",
-       {{"dataDir", "/var/lib/etcd"},
-        {"extraArgs",
-         Json::array({argument("auto-compaction-mode", "periodic"),
-                      argument("auto-compaction-retention", minutes % 60 == 0 ? fmt::format("{}h", minutes / 60)
-                                                                                : fmt::format("{}m", minutes)),
-                      // Metrics without a login: the packet filter leaves the port to the cluster.
-                      argument("listen-metrics-urls", "http://0.0.0.0:2381"),
-                      argument("quota-backend-bytes", "8589934592")})}}}};
+  out["etcd"] = {{"local",
+                  {{"dataDir", "/var/lib/etcd"},
+                   {"extraArgs",
+                    Json::array({argument("auto-compaction-mode", "periodic"),
+                                 argument("auto-compaction-retention", minutes % 60 == 0
+                                                                           ? fmt::format("{}h", minutes / 60)
+                                                                           : fmt::format("{}m", minutes)),
+                                 // Metrics without a login: the packet filter leaves the port to the cluster.
+                                 argument("listen-metrics-urls", "http://0.0.0.0:2381"),
+                                 argument("quota-backend-bytes", "8589934592")})}}}};
   out["encryptionAlgorithm"] = "ECDSA-P256";
   return out;
 }
@@ -91,8 +93,8 @@ Json registration(const Context& context, const Host& host) {
   Json out{{"name", host.name}, {"criSocket", kSocket}, {"imagePullPolicy", "IfNotPresent"}};
   Json args = Json::array({argument("node-ip", host.address)});
   if (host.role == "control-plane") {
-    out["taints"] = Json::array(
-        {{{"key", "node-role.kubernetes.io/control-plane"}, {"effect", "NoSchedule"}}});
+    out["taints"] =
+        Json::array({{{"key", "node-role.kubernetes.io/control-plane"}, {"effect", "NoSchedule"}}});
   } else {
     std::string labels;
     Json taints = Json::array();

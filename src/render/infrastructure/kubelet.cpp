@@ -68,7 +68,8 @@ Json kubelet_reserves(const Context& context, const Host& host) {
     auto amounts = context.spec().quantities(fmt::format("cluster.reserve.{}", what));
     for (const auto& [name, p] : context.spec().named("pools")) {
       if (name != host.pool) continue;
-      for (const auto& [key, amount] : p.quantities(fmt::format("reserve.{}", what))) amounts.insert_or_assign(key, amount);
+      for (const auto& [key, amount] : p.quantities(fmt::format("reserve.{}", what)))
+        amounts.insert_or_assign(key, amount);
     }
     return amounts;
   };

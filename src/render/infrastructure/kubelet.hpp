@@ -7,8 +7,8 @@ namespace tg::render {
 
 // KubeletConfiguration that every node has.
 Json kubelet_configuration(const Context& context);
-// What a node has of its own: reserves and eviction, from its pool, the cluster or its size. Values are texts,
-// for a kubelet refuses numbers there.
+// What a node has of its own: reserves and eviction, from its pool, the cluster or its size. Values are
+// texts, for a kubelet refuses numbers there.
 Json kubelet_reserves(const Context& context, const Host& host);
 
 // What kubelet and containerd of a machine need, growing slower than the machine: of each further piece a

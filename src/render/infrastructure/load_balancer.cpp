@@ -50,7 +50,8 @@ std::string haproxy(const Context& context, const std::vector<Host>& all) {
       "    http-check send meth GET uri /readyz\n"
       "    http-check expect status 200\n"
       "    # Only the check leaves the certificate alone: clients verify it themselves, end to end.\n"
-      "    default-server check check-ssl verify none inter 3s fall 3 rise 2 on-marked-down shutdown-sessions\n";
+      "    default-server check check-ssl verify none inter 3s fall 3 rise 2 on-marked-down "
+      "shutdown-sessions\n";
   for (const Host& h : with_role(all, "control-plane"))
     out += fmt::format("    server {} {}:6443\n", h.name.substr(0, h.name.find('.')), h.address);
   out +=
@@ -87,12 +88,15 @@ std::string keepalived(const Context& context, const std::vector<Host>& balancer
       "    state BACKUP\n"
       "    interface @INTERFACE@\n";
   out += fmt::format("    virtual_router_id {}\n    priority {}\n", last, 150 - 10 * static_cast<int>(index));
-  out += fmt::format("    advert_int 1\n    nopreempt\n    unicast_src_ip {}\n    unicast_peer {{\n", balancers[index].address);
+  out += fmt::format("    advert_int 1\n    nopreempt\n    unicast_src_ip {}\n    unicast_peer {{\n",
+                     balancers[index].address);
   for (std::size_t i = 0; i < balancers.size(); ++i) {
     if (i != index) out += fmt::format("        {}\n", balancers[i].address);
   }
-  out += fmt::format("    }}\n    virtual_ipaddress {{\n        {}\n    }}\n    track_script {{\n        haproxy\n    }}\n}}\n",
-                     shared);
+  out += fmt::format(
+      "    }}\n    virtual_ipaddress {{\n        {}\n    }}\n    track_script {{\n        haproxy\n    "
+      "}}\n}}\n",
+      shared);
   return out;
 }
 
@@ -104,18 +108,21 @@ std::vector<Extra> load_balancer_files(const Context& context, const std::vector
   const std::string shared = site.text("virtualAddress");
   if (!shared.empty() && balancers.size() < 2) {
     context.refuse("cannot_render", site.at("virtualAddress"), site.where("virtualAddress"),
-                   fmt::format("an address is shared by two or more load balancers; the document has {}", balancers.size()),
+                   fmt::format("an address is shared by two or more load balancers; the document has {}",
+                               balancers.size()),
                    "add a host with role: loadBalancer, or leave virtualAddress out");
     return {};
   }
   if (balancers.size() > 1 && shared.empty()) {
-    context.refuse("cannot_render", site.at("hosts"), site.where("hosts"),
-                   "several load balancers without an address that they share: the second one gets no traffic",
-                   "write virtualAddress beside hosts");
+    context.refuse(
+        "cannot_render", site.at("hosts"), site.where("hosts"),
+        "several load balancers without an address that they share: the second one gets no traffic",
+        "write virtualAddress beside hosts");
     return {};
   }
   if (balancers.empty()) return {};
-  std::vector<Extra> out{settings("load-balancer/haproxy.cfg", "Before the API servers.", haproxy(context, all))};
+  std::vector<Extra> out{
+      settings("load-balancer/haproxy.cfg", "Before the API servers.", haproxy(context, all))};
   for (std::size_t i = 0; i < balancers.size() && !shared.empty(); ++i) {
     out.push_back(settings(fmt::format("load-balancer/keepalived-{}.conf", balancers[i].name),
                            "The shared address stays with the machine whose HAProxy answers.",

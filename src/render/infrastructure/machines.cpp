@@ -1,4 +1,5 @@
-// Machines of one's own with kubeadm: load balancers, control planes and workers, from host files and scripts.
+// Machines of one's own with kubeadm: load balancers, control planes and workers, from host files and
+// scripts.
 #include "render/infrastructure/machines.hpp"
 
 #include <fmt/format.h>
@@ -35,7 +36,8 @@ std::vector<Host> gpu_hosts(const Context& context, const std::vector<Host>& all
 }
 
 // The lines of inventory.sh that only kubeadm's scripts read.
-std::string more_inventory(const Context& context, const std::vector<Host>& all, const std::vector<std::string>& timers) {
+std::string more_inventory(const Context& context, const std::vector<Host>& all,
+                           const std::vector<std::string>& timers) {
   const catalog::Kubernetes* release = catalog::kubernetes(context.kubernetes());
   std::vector<std::pair<std::string, std::string>> labels, taints, disks;
   std::vector<std::string> gpus;
@@ -52,7 +54,8 @@ std::string more_inventory(const Context& context, const std::vector<Host>& all,
         words.push_back(fmt::format("{}={}", key, value));
     }
     if (!words.empty()) labels.emplace_back(h.name, join(words));
-    if (const auto some = pool_taints(context, h.pool); !some.empty()) taints.emplace_back(h.name, join(some));
+    if (const auto some = pool_taints(context, h.pool); !some.empty())
+      taints.emplace_back(h.name, join(some));
     std::vector<std::string> paths;
     for (const Host::Disk& d : h.disks) paths.push_back(d.path);
     if (!paths.empty()) disks.emplace_back(h.name, join(paths));
@@ -60,7 +63,8 @@ std::string more_inventory(const Context& context, const std::vector<Host>& all,
   for (const Host& h : gpu_hosts(context, all)) gpus.push_back(h.name);
   std::string out;
   out += fmt::format("kubernetes_minor={}\n", shell_word(context.kubernetes()));
-  out += fmt::format("kubernetes_version={}\n", shell_word(release == nullptr ? std::string_view{} : release->patch));
+  out += fmt::format("kubernetes_version={}\n",
+                     shell_word(release == nullptr ? std::string_view{} : release->patch));
   out += fmt::format("gpu_software={}\n", gpu_software(context));
   out += fmt::format("gpu_hosts={}\n", shell_list(gpus));
   out += fmt::format("declare -A labels={}\n", shell_map(labels));
@@ -74,27 +78,33 @@ void add_gpu_files(const Context& context, Part& part) {
   part.extras.push_back(settings("gpu/nouveau.conf", "The free driver would take the GPU first.",
                                  "blacklist nouveau\noptions nouveau modeset=0\n"));
   if (gpu_software(context) != "host") return;
-  part.extras.push_back(settings("gpu/nvidia-toolkit.sources", "The container toolkit.",
-                                 "Types: deb\nURIs: https://nvidia.github.io/libnvidia-container/stable/deb/$(ARCH)/\n"
-                                 "Suites: /\nSigned-By: /etc/apt/keyrings/nvidia-toolkit.gpg\n"));
-  part.extras.push_back(settings("gpu/preferences", "The driver branch and the toolkit that the GPU operator of this release ships.",
-                                 "Package: nvidia-open nvidia-driver-* nvidia-kernel-* libnvidia-compute*\nPin: version 595.*\n"
-                                 "Pin-Priority: 1001\n\n"
-                                 "Package: nvidia-container-toolkit* libnvidia-container*\nPin: version 1.20.0-*\n"
-                                 "Pin-Priority: 1001\n"));
+  part.extras.push_back(
+      settings("gpu/nvidia-toolkit.sources", "The container toolkit.",
+               "Types: deb\nURIs: https://nvidia.github.io/libnvidia-container/stable/deb/$(ARCH)/\n"
+               "Suites: /\nSigned-By: /etc/apt/keyrings/nvidia-toolkit.gpg\n"));
+  part.extras.push_back(settings(
+      "gpu/preferences", "The driver branch and the toolkit that the GPU operator of this release ships.",
+      "Package: nvidia-open nvidia-driver-* nvidia-kernel-* libnvidia-compute*\nPin: version 595.*\n"
+      "Pin-Priority: 1001\n\n"
+      "Package: nvidia-container-toolkit* libnvidia-container*\nPin: version 1.20.0-*\n"
+      "Pin-Priority: 1001\n"));
 }
 
 bool good_hosts(const Context& context, const std::vector<Host>& all) {
   const spec::Reader site = context.infrastructure();
   const std::size_t control = with_role(all, "control-plane").size();
   const auto refuse = [&](std::string message, std::string hint) {
-    context.refuse("cannot_render", site.at("hosts"), site.where("hosts"), std::move(message), std::move(hint));
+    context.refuse("cannot_render", site.at("hosts"), site.where("hosts"), std::move(message),
+                   std::move(hint));
     return false;
   };
-  if (control == 0) return refuse("no host is a control plane", "write role: controlPlane at one host, or at three");
+  if (control == 0)
+    return refuse("no host is a control plane", "write role: controlPlane at one host, or at three");
   if (control % 2 == 0)
-    return refuse(fmt::format("{} control planes stand still as soon as one is gone: more than half must agree", control),
-                  "take one, three or five");
+    return refuse(
+        fmt::format("{} control planes stand still as soon as one is gone: more than half must agree",
+                    control),
+        "take one, three or five");
   if (control > 1 && with_role(all, "load-balancer").empty() && !context.spec().has("cluster.endpoint"))
     return refuse("several control planes, and no address that leads to all of them",
                   "add a host with role: loadBalancer, or write cluster.endpoint");
@@ -114,7 +124,8 @@ std::vector<Part> machines(const Context& context) {
   part.name = "machines";
   add_host_base(context, all, part);
   for (Extra& e : package_sources(context)) part.extras.push_back(std::move(e));
-  part.extras.push_back(settings("files/node/etc/containerd/config.toml", "containerd 2: version 3 of its settings.",
+  part.extras.push_back(settings("files/node/etc/containerd/config.toml",
+                                 "containerd 2: version 3 of its settings.",
                                  text::emit_toml(containerd_config())));
   for (Extra& e : load_balancer_files(context, all)) part.extras.push_back(std::move(e));
   for (const Host& h : all) {
@@ -122,9 +133,9 @@ std::vector<Part> machines(const Context& context) {
     std::string text;
     for (const Json& document : kubeadm_config(context, all, h))
       text += (text.empty() ? "" : "---\n") + text::emit_yaml(document);
-    part.extras.push_back(settings(fmt::format("files/hosts/{}/etc/kubernetes/kubeadm.yaml", h.name),
-                                   h.name == control.front().name ? "What the cluster begins with." : "How this machine joins.",
-                                   text));
+    part.extras.push_back(settings(
+        fmt::format("files/hosts/{}/etc/kubernetes/kubeadm.yaml", h.name),
+        h.name == control.front().name ? "What the cluster begins with." : "How this machine joins.", text));
     part.extras.push_back(
         yaml_settings(fmt::format("files/hosts/{}/etc/kubernetes/kubelet.conf.d/50-reserve.conf", h.name),
                       "What this node keeps for itself, and when it evicts.", kubelet_reserves(context, h)));
@@ -137,7 +148,8 @@ std::vector<Part> machines(const Context& context) {
                                         "What the API server writes down.", policy));
   if (Json encryption = encryption_configuration(context); !encryption.is_null())
     part.extras.push_back(
-        yaml_settings("encryption.yaml", "The key is made on the first control plane and put in there, mode 0600.", encryption));
+        yaml_settings("encryption.yaml",
+                      "The key is made on the first control plane and put in there, mode 0600.", encryption));
   std::vector<std::string> timers;
   add_control_plane_care(context, all, part, timers);
   add_gpu_files(context, part);
@@ -149,7 +161,10 @@ std::vector<Part> machines(const Context& context) {
   add_operators(part);
   const auto step = [&part](std::string_view what, const std::vector<Host>& where, std::string_view timeout) {
     if (!where.empty())
-      part.steps.push_back({.kind = "script", .what = std::string(what), .where = names_of(where), .timeout = std::string(timeout)});
+      part.steps.push_back({.kind = "script",
+                            .what = std::string(what),
+                            .where = names_of(where),
+                            .timeout = std::string(timeout)});
   };
   std::vector<Host> nodes = control, others(control.begin() + 1, control.end());
   nodes.insert(nodes.end(), workers.begin(), workers.end());

@@ -22,8 +22,8 @@ std::vector<Json> kubeadm_config(const Context& context, const std::vector<Host>
 // haproxy.cfg and one keepalived file for each load balancer, if they share an address.
 std::vector<Extra> load_balancer_files(const Context& context, const std::vector<Host>& all);
 
-// Snapshots and defragmentation of etcd and approval of kubelet certificates, as timers of the control planes.
-// `timers` gets their units.
+// Snapshots and defragmentation of etcd and approval of kubelet certificates, as timers of the control
+// planes. `timers` gets their units.
 void add_control_plane_care(const Context& context, const std::vector<Host>& all, Part& part,
                             std::vector<std::string>& timers);
 

@@ -78,8 +78,14 @@ void variables(Terraform& tf, const Context& context, const Cloud& c) {
                     "var.flavor_id))",
        .message = "One of cce.s1.small, cce.s1.medium, cce.s2.small, cce.s2.medium, cce.s2.large, "
                   "cce.s2.xlarge."},
-      {.name = "subnet_cidr", .type = "string", .description = "Addresses of the nodes", .fallback = "10.0.1.0/24"},
-      {.name = "availability_zone", .type = "string", .description = "Zone of the nodes", .fallback = "eu-de-01"},
+      {.name = "subnet_cidr",
+       .type = "string",
+       .description = "Addresses of the nodes",
+       .fallback = "10.0.1.0/24"},
+      {.name = "availability_zone",
+       .type = "string",
+       .description = "Zone of the nodes",
+       .fallback = "eu-de-01"},
       {.name = "region_name", .type = "string", .description = "Region", .fallback = "eu-de"},
       {.name = "domain_name",
        .type = "string",
@@ -94,12 +100,18 @@ void variables(Terraform& tf, const Context& context, const Cloud& c) {
        .condition = "length(var.tenant_id) > 0",
        .message = "Set tenant_id: the console shows it under My Credentials, Projects."},
       {.name = "os", .type = "string", .description = "System image of the nodes", .fallback = "EulerOS 2.9"},
-      {.name = "flavor", .type = "string", .description = "Size of the nodes without GPUs", .fallback = "s2.xlarge.2"},
+      {.name = "flavor",
+       .type = "string",
+       .description = "Size of the nodes without GPUs",
+       .fallback = "s2.xlarge.2"},
       {.name = "initial_node_count",
        .type = "number",
        .description = "Nodes without GPUs at the start",
        .fallback = 2},
-      {.name = "gpu_flavor", .type = "string", .description = "Size of the nodes with GPUs", .fallback = "pi2.2xlarge.4"},
+      {.name = "gpu_flavor",
+       .type = "string",
+       .description = "Size of the nodes with GPUs",
+       .fallback = "pi2.2xlarge.4"},
       {.name = "gpu_node_storage_size",
        .type = "number",
        .description = "Data disk of a node with GPUs, in GB",
@@ -191,8 +203,11 @@ void provider(Otc& o) {
                       {"skip_s3_checksum", true}});
 }
 
-Json rule(const Block& group, const char* why, const char* protocol, int from, int to, std::string_view source) {
-  Json out{{"security_group_id", group.at("id")}, {"direction", "ingress"}, {"ethertype", "IPv4"},
+Json rule(const Block& group, const char* why, const char* protocol, int from, int to,
+          std::string_view source) {
+  Json out{{"security_group_id", group.at("id")},
+           {"direction", "ingress"},
+           {"ethertype", "IPv4"},
            {"description", why}};
   if (protocol != nullptr) out["protocol"] = protocol;
   if (from > 0) {
@@ -270,24 +285,23 @@ void network(Otc& o) {
 // The annotations of a cluster that Terraform makes: without the first, ICAgent is not installed.
 Json annotations(const Context& context) {
   if (!context.infrastructure().flag("addons.icAgent")) return nullptr;
-  return {{"cluster.install.addons.external/install",
-           Json::array({{{"addonTemplateName", "icagent"}}}).dump()}};
+  return {
+      {"cluster.install.addons.external/install", Json::array({{{"addonTemplateName", "icagent"}}}).dump()}};
 }
 
 void cluster(Otc& o) {
   Terraform& tf = o.tf;
   const Context& context = o.context;
   // CCE acts for the account: once in a project it must be allowed to.
-  const Block project = tf.data("cluster", "opentelekomcloud_identity_project_v3", "here",
-                                {{"name", "${var.region_name}"}});
-  const Block agency =
-      tf.resource("cluster", "opentelekomcloud_identity_agency_v3", "cce",
-                  {{"name", "cce_admin_trust"},
-                   {"description", "Cloud Container Engine makes nodes, disks and load balancers of clusters"},
-                   {"delegated_domain_name", "op_svc_cce"},
-                   {"project_role",
-                    Json::array({{{"project", project.at("name")},
-                                  {"roles", Json::array({"Tenant Administrator"})}}})}});
+  const Block project =
+      tf.data("cluster", "opentelekomcloud_identity_project_v3", "here", {{"name", "${var.region_name}"}});
+  const Block agency = tf.resource(
+      "cluster", "opentelekomcloud_identity_agency_v3", "cce",
+      {{"name", "cce_admin_trust"},
+       {"description", "Cloud Container Engine makes nodes, disks and load balancers of clusters"},
+       {"delegated_domain_name", "op_svc_cce"},
+       {"project_role",
+        Json::array({{{"project", project.at("name")}, {"roles", Json::array({"Tenant Administrator"})}}})}});
   std::string plugin = context.spec().text("cluster.networks.plugin");
   if (plugin.empty() || plugin == "cloud") plugin = "overlay_l2";
   // Judged by its own list of versions, which trails the project's.
@@ -322,9 +336,8 @@ void cluster(Otc& o) {
   }
   body["depends_on"] = Json::array({agency.address});
   o.cluster = tf.resource("cluster", "opentelekomcloud_cce_cluster_v3", "main", std::move(body));
-  const Block config =
-      tf.data("cluster", "opentelekomcloud_cce_cluster_kubeconfig_v3", "main",
-              {{"cluster_id", o.cluster.at("id")}, {"duration", o.c.kubeconfig_days}});
+  const Block config = tf.data("cluster", "opentelekomcloud_cce_cluster_kubeconfig_v3", "main",
+                               {{"cluster_id", o.cluster.at("id")}, {"duration", o.c.kubeconfig_days}});
   const Block file = tf.resource("cluster", "local_sensitive_file", "kubeconfig",
                                  {{"content", config.at("kubeconfig")},
                                   {"filename", "${path.module}/kubeconfig"},
@@ -333,15 +346,12 @@ void cluster(Otc& o) {
   tf.output("kubeconfig", "Path of the kubeconfig", file.at("filename"));
   if (o.c.audit != "none") {
     // Logs of the control plane go here once they are switched on in the console; no resource does that.
-    const Block group = tf.resource("cluster", "opentelekomcloud_lts_group_v2", "control_plane",
-                                    {{"group_name", "${var.cluster_name}-control-plane"},
-                                     {"ttl_in_days", 30},
-                                     {"tags", kTags}});
-    const Block stream = tf.resource("cluster", "opentelekomcloud_lts_stream_v2", "audit",
-                                     {{"group_id", group.at("id")},
-                                      {"stream_name", "audit"},
-                                      {"ttl_in_days", 30},
-                                      {"tags", kTags}});
+    const Block group = tf.resource(
+        "cluster", "opentelekomcloud_lts_group_v2", "control_plane",
+        {{"group_name", "${var.cluster_name}-control-plane"}, {"ttl_in_days", 30}, {"tags", kTags}});
+    const Block stream = tf.resource(
+        "cluster", "opentelekomcloud_lts_stream_v2", "audit",
+        {{"group_id", group.at("id")}, {"stream_name", "audit"}, {"ttl_in_days", 30}, {"tags", kTags}});
     tf.output("audit_stream", "Stream for the audit log of the API server", stream.at("id"));
   }
 }
@@ -374,9 +384,12 @@ void addons(Otc& o) {
                {"iam_url", "iam.${var.region_name}.otc.t-systems.com"},
                {"sfs_turbo_url", "sfs-turbo.${var.region_name}.otc.t-systems.com"}};
   addon(o, "everest", "everest", std::move(everest),
-        {{"cluster_id", o.cluster.at("id")}, {"project_id", "${var.tenant_id}"}, {"default_vpc_id", o.vpc.at("id")}});
+        {{"cluster_id", o.cluster.at("id")},
+         {"project_id", "${var.tenant_id}"},
+         {"default_vpc_id", o.vpc.at("id")}});
   addon(o, "metrics-server", "metrics_server", Json::object(), Json::object());
-  const bool scales = std::any_of(o.c.pools.begin(), o.c.pools.end(), [](const Pool& p) { return p.scales(); });
+  const bool scales =
+      std::any_of(o.c.pools.begin(), o.c.pools.end(), [](const Pool& p) { return p.scales(); });
   if (scales && o.context.spec().text("components.autoscaling.nodes") != "none") {
     int most = 0;
     for (const Pool& p : o.c.pools) most += p.max;
@@ -431,41 +444,48 @@ void node_pools(Otc& o) {
   if (!public_half.is_null()) {
     key["public_key"] = public_half;
   } else {
-    o.context.warn("private_key_in_state", o.context.infrastructure().at("keyPair"),
-                   o.context.infrastructure().where("keyPair.publicKey"),
-                   "a key pair is made for the nodes, and its private half lies in Terraform's state, readable to "
-                   "all who read that",
-                   "make one with ssh-keygen and name its public half");
+    o.context.warn(
+        "private_key_in_state", o.context.infrastructure().at("keyPair"),
+        o.context.infrastructure().where("keyPair.publicKey"),
+        "a key pair is made for the nodes, and its private half lies in Terraform's state, readable to "
+        "all who read that",
+        "make one with ssh-keygen and name its public half");
   }
   o.key_pair = tf.resource("pools", "opentelekomcloud_compute_keypair_v2", "nodes", std::move(key));
   tf.output("node_pool_keypair_name", "Name of the nodes' key pair", o.key_pair.at("name"));
-  tf.output("node_pool_keypair_private_key",
-            public_half.is_null() ? "Private half of the nodes' key pair" : "Empty: the pair was made elsewhere",
-            o.key_pair.at("private_key"), true);
-  tf.output("node_pool_keypair_public_key", "Public half of the nodes' key pair", o.key_pair.at("public_key"));
+  tf.output(
+      "node_pool_keypair_private_key",
+      public_half.is_null() ? "Private half of the nodes' key pair" : "Empty: the pair was made elsewhere",
+      o.key_pair.at("private_key"), true);
+  tf.output("node_pool_keypair_public_key", "Public half of the nodes' key pair",
+            o.key_pair.at("public_key"));
   const Pool* gpu = first_pool(o.c, true);
   const Pool* cpu = first_pool(o.c, false);
   int priority = 1;
   for (const Pool& p : o.c.pools) {
     const bool is_gpu = &p == gpu, is_cpu = &p == cpu;
-    Json size = is_gpu ? Json("${var.gpu_node_storage_size}")
-                : is_cpu ? Json("${var.node_storage_size}") : Json(p.disk_gib);
+    Json size = is_gpu   ? Json("${var.gpu_node_storage_size}")
+                : is_cpu ? Json("${var.node_storage_size}")
+                         : Json(p.disk_gib);
     const std::string type = p.disk_type.empty() ? "SSD" : p.disk_type;
     Json volume_type = is_gpu ? "${var.gpu_node_storage_type}" : is_cpu ? "${var.node_storage_type}" : type;
-    Json body{{"cluster_id", o.cluster.at("id")},
-              {"name", p.name},
-              {"flavor", is_gpu ? "${var.gpu_flavor}" : is_cpu ? "${var.flavor}" : p.types.front()},
-              {"os", is_cpu || p.os.empty() ? "${var.os}" : p.os},
-              {"availability_zone", o.c.zones.size() == 1 ? "${var.availability_zone}" : "random"},
-              {"key_pair", o.key_pair.at("name")},
-              {"runtime", "containerd"},
-              {"subnet_id", o.subnets.front().at("network_id")},
-              {"security_group_ids", Json::array({o.nodes.at("id")})},
-              {"initial_node_count", is_cpu ? Json("${var.initial_node_count}") : Json(p.min)},
-              {"root_volume", {{"size", 50}, {"volumetype", "SSD"}}},
-              {"data_volumes", Json::array({{{"size", std::move(size)}, {"volumetype", std::move(volume_type)}}})},
-              {"k8s_tags", to_json(p.labels)},
-              {"user_tags", kTags}};
+    Json body{
+        {"cluster_id", o.cluster.at("id")},
+        {"name", p.name},
+        {"flavor", is_gpu   ? "${var.gpu_flavor}"
+                   : is_cpu ? "${var.flavor}"
+                            : p.types.front()},
+        {"os", is_cpu || p.os.empty() ? "${var.os}" : p.os},
+        {"availability_zone", o.c.zones.size() == 1 ? "${var.availability_zone}" : "random"},
+        {"key_pair", o.key_pair.at("name")},
+        {"runtime", "containerd"},
+        {"subnet_id", o.subnets.front().at("network_id")},
+        {"security_group_ids", Json::array({o.nodes.at("id")})},
+        {"initial_node_count", is_cpu ? Json("${var.initial_node_count}") : Json(p.min)},
+        {"root_volume", {{"size", 50}, {"volumetype", "SSD"}}},
+        {"data_volumes", Json::array({{{"size", std::move(size)}, {"volumetype", std::move(volume_type)}}})},
+        {"k8s_tags", to_json(p.labels)},
+        {"user_tags", kTags}};
     if (p.scales()) {
       body["scale_enable"] = true;
       body["min_node_count"] = p.min;
@@ -516,11 +536,9 @@ void vpn(Otc& o) {
                                      {"eip1", eip("1")},
                                      {"eip2", eip("2")},
                                      {"tags", kTags}});
-  const Block peer = tf.resource("access", "opentelekomcloud_enterprise_vpn_customer_gateway_v5", "peer",
-                                 {{"name", "${var.cluster_name}-peer"},
-                                  {"id_type", "ip"},
-                                  {"id_value", o.c.vpn_peer},
-                                  {"tags", kTags}});
+  const Block peer = tf.resource(
+      "access", "opentelekomcloud_enterprise_vpn_customer_gateway_v5", "peer",
+      {{"name", "${var.cluster_name}-peer"}, {"id_type", "ip"}, {"id_value", o.c.vpn_peer}, {"tags", kTags}});
   for (const auto& [role, address] : {std::pair{"master", "eip1[0].id"}, std::pair{"slave", "eip2[0].id"}}) {
     tf.resource("access", "opentelekomcloud_enterprise_vpn_connection_v5", role,
                 {{"name", fmt::format("${{var.cluster_name}}-{}", role)},
@@ -566,11 +584,9 @@ void peering(Otc& o) {
                    {"destination", network},
                    {"nexthop", peer.at("id")}});
     }
-    tf.resource("access", "opentelekomcloud_vpc_route_v2", name + "_back",
-                {{"type", "peering"},
-                 {"vpc_id", id},
-                 {"destination", o.vpc.at("cidr")},
-                 {"nexthop", peer.at("id")}});
+    tf.resource(
+        "access", "opentelekomcloud_vpc_route_v2", name + "_back",
+        {{"type", "peering"}, {"vpc_id", id}, {"destination", o.vpc.at("cidr")}, {"nexthop", peer.at("id")}});
   }
 }
 
@@ -582,14 +598,15 @@ void dns(Otc& o) {
                                      {{"name", "${var.cluster_name}-gateway"},
                                       {"vip_subnet_id", o.subnets.front().at("subnet_id")},
                                       {"tags", kTags}});
-  const Block address = tf.resource("dns", "opentelekomcloud_vpc_eip_v1", "gateway",
-                                    {{"publicip", {{"type", "5_bgp"}, {"port_id", balancer.at("vip_port_id")}}},
-                                     {"bandwidth",
-                                      {{"name", "${var.cluster_name}-gateway"},
-                                       {"size", 300},
-                                       {"share_type", "PER"},
-                                       {"charge_mode", "traffic"}}},
-                                     {"tags", kTags}});
+  const Block address =
+      tf.resource("dns", "opentelekomcloud_vpc_eip_v1", "gateway",
+                  {{"publicip", {{"type", "5_bgp"}, {"port_id", balancer.at("vip_port_id")}}},
+                   {"bandwidth",
+                    {{"name", "${var.cluster_name}-gateway"},
+                     {"size", 300},
+                     {"share_type", "PER"},
+                     {"charge_mode", "traffic"}}},
+                   {"tags", kTags}});
   tf.output("gateway_balancer_id", "Load balancer of the gateway", balancer.at("id"));
   tf.output("gateway_address", "Address of the gateway", address.at("publicip[0].ip_address"));
   if (o.c.zone.empty()) return;
@@ -626,11 +643,10 @@ void bucket(Otc& o) {
        {"acl", "private"},
        {"versioning", true},
        {"server_side_encryption", {{"algorithm", "kms"}, {"kms_key_id", key.at("id")}}},
-       {"lifecycle_rule",
-        Json::array({{{"name", "old-versions"},
-                      {"enabled", true},
-                      {"noncurrent_version_expiration", {{"days", o.c.keep_days}}},
-                      {"abort_incomplete_multipart_upload", {{"days", 7}}}}})},
+       {"lifecycle_rule", Json::array({{{"name", "old-versions"},
+                                        {"enabled", true},
+                                        {"noncurrent_version_expiration", {{"days", o.c.keep_days}}},
+                                        {"abort_incomplete_multipart_upload", {{"days", 7}}}}})},
        {"tags", kTags},
        {"lifecycle", {{"prevent_destroy", true}}}});
   o.tf.output("backup_bucket", "Bucket of the backups", bucket.at("bucket"));
@@ -651,10 +667,13 @@ void sections(Part& part, const Otc& o) {
   const spec::Reader site = o.context.infrastructure();
   const auto place = [&](const char* field) {
     const auto secret = site.secret(field);
-    return secret ? describe(*secret) : fmt::format("env TF_VAR_otc_{}_key", field == std::string("credentials.accessKey") ? "access" : "secret");
+    return secret ? describe(*secret)
+                  : fmt::format("env TF_VAR_otc_{}_key",
+                                field == std::string("credentials.accessKey") ? "access" : "secret");
   };
   std::string text = fmt::format(
-      "The access key is a variable that no file holds (document: {}, {}). The bucket of the state has keys of "
+      "The access key is a variable that no file holds (document: {}, {}). The bucket of the state has keys "
+      "of "
       "its own, which are the same two:\n\n```sh\n"
       "export TF_VAR_otc_access_key=...\nexport TF_VAR_otc_secret_key=...\n"
       "export AWS_ACCESS_KEY_ID=$TF_VAR_otc_access_key AWS_SECRET_ACCESS_KEY=$TF_VAR_otc_secret_key\n",
@@ -663,23 +682,28 @@ void sections(Part& part, const Otc& o) {
     text += fmt::format("export TF_VAR_vpn_pre_shared_key=...   # {}\n", o.c.vpn_key);
   text += "tofu -chdir=infrastructure/terraform init\n```\n";
   if (!o.c.state_bucket.empty())
-    text += fmt::format("\nThe bucket `{}` must be there before the first `init`: make it once in the console, with "
-                        "versioning and encryption on.\n",
-                        o.c.state_bucket);
-  text += "\nHas CCE been used in the project before, its agency is there already: "
-          "`tofu -chdir=infrastructure/terraform import opentelekomcloud_identity_agency_v3.cce ID`.\n";
+    text += fmt::format(
+        "\nThe bucket `{}` must be there before the first `init`: make it once in the console, with "
+        "versioning and encryption on.\n",
+        o.c.state_bucket);
+  text +=
+      "\nHas CCE been used in the project before, its agency is there already: "
+      "`tofu -chdir=infrastructure/terraform import opentelekomcloud_identity_agency_v3.cce ID`.\n";
   part.sections.push_back({Section::Chapter::first_steps, "Credentials of the cloud", std::move(text)});
   if (o.c.audit != "none")
-    part.sections.push_back(
-        {Section::Chapter::first_steps, "The audit log of the API server",
-         "CCE takes no audit policy. In the console: cluster, Logging, Control Plane Audit Logs; choose group "
-         "`" + o.c.cluster + "-control-plane`, stream `audit`. No Terraform resource switches it on.\n"});
+    part.sections.push_back({Section::Chapter::first_steps, "The audit log of the API server",
+                             "CCE takes no audit policy. In the console: cluster, Logging, Control Plane "
+                             "Audit Logs; choose group "
+                             "`" +
+                                 o.c.cluster +
+                                 "-control-plane`, stream `audit`. No Terraform resource switches it on.\n"});
   if (!o.c.vpn_peer.empty())
     part.sections.push_back(
         {Section::Chapter::access, "The VPN",
-         fmt::format("`tofu -chdir=infrastructure/terraform output vpn_addresses` names this end. At {}: IKEv2, "
-                     "AES-256, SHA2-256, group 15, networks here {}, there {}.\n",
-                     o.c.vpn_peer, o.c.subnets.front().cidr, fmt::join(o.c.vpn_networks, ", "))});
+         fmt::format(
+             "`tofu -chdir=infrastructure/terraform output vpn_addresses` names this end. At {}: IKEv2, "
+             "AES-256, SHA2-256, group 15, networks here {}, there {}.\n",
+             o.c.vpn_peer, o.c.subnets.front().cidr, fmt::join(o.c.vpn_networks, ", "))});
 }
 
 }  // namespace
@@ -687,7 +711,8 @@ void sections(Part& part, const Otc& o) {
 std::vector<Part> open_telekom_cloud(const Context& context, const std::vector<Part>& parts) {
   if (context.site() != Site::open_telekom_cloud) return {};
   Cloud c = cloud(context, parts);
-  if (c.subnets.empty()) c.subnets.push_back({"nodes", subnet(c.cidr, std::max(20, prefix_length(c.cidr)), 0), ""});
+  if (c.subnets.empty())
+    c.subnets.push_back({"nodes", subnet(c.cidr, std::max(20, prefix_length(c.cidr)), 0), ""});
   Terraform tf;
   variables(tf, context, c);
   Otc o{.context = context, .c = c, .tf = tf};

@@ -62,10 +62,12 @@ Section access(const Context& context) {
   return {.chapter = Chapter::access,
           .title = "kubectl and k9s",
           .text = fmt::format(
-              "`infrastructure/run.sh kubeconfig` writes `{0}.kubeconfig` (mode 0600). Its certificate is good for {1} "
+              "`infrastructure/run.sh kubeconfig` writes `{0}.kubeconfig` (mode 0600). Its certificate is "
+              "good for {1} "
               "hours and belongs to the group `tidegate:operators`; issue a new one when it has ended.\n\n"
               "```sh\nexport KUBECONFIG=$PWD/{0}.kubeconfig\nkubectl get nodes\nk9s\n```\n\n"
-              "k9s shows the whole cluster in a terminal: `:pods`, `:events`, `l` for logs, `d` to describe, `?` for "
+              "k9s shows the whole cluster in a terminal: `:pods`, `:events`, `l` for logs, `d` to describe, "
+              "`?` for "
               "help. The certificate that the cluster's own root holds stays on the hosts.\n",
               context.name(), hours)};
 }
@@ -73,16 +75,18 @@ Section access(const Context& context) {
 Section first_steps(const std::vector<Host>& all, std::string_view steps) {
   return {.chapter = Chapter::first_steps,
           .title = "Set up the hosts",
-          .text = fmt::format("{}\n```sh\ncd infrastructure\n./run.sh                 # all of: {}\n./run.sh prepare         "
-                              "# one of them\n```\n\nEvery script may be run again: what is already as wanted is left "
-                              "alone.\n",
-                              table(all), steps)};
+          .text = fmt::format(
+              "{}\n```sh\ncd infrastructure\n./run.sh                 # all of: {}\n./run.sh prepare         "
+              "# one of them\n```\n\nEvery script may be run again: what is already as wanted is left "
+              "alone.\n",
+              table(all), steps)};
 }
 
 }  // namespace
 
 void add_operators(Part& part) {
-  Json binding = role_binding("tidegate-operators", {}, "ClusterRole", "cluster-admin", {{"Group", "tidegate:operators", {}}});
+  Json binding = role_binding("tidegate-operators", {}, "ClusterRole", "cluster-admin",
+                              {{"Group", "tidegate:operators", {}}});
   part.add("operators.yaml", std::move(binding));
 }
 
@@ -98,36 +102,43 @@ std::vector<Section> k3s_sections(const Context& context, const std::vector<Host
   const std::string version(release == nullptr ? std::string_view{} : release->k3s);
   const std::string first = with_role(all, "server").front().name;
   std::vector<Section> out{access(context), first_steps(all, "prepare, servers, agents, kubeconfig")};
-  out.push_back({.chapter = Chapter::upgrade,
-                 .title = "k3s",
-                 .text = fmt::format(
-                     "Pinned: `{0}`. Support of Kubernetes {1} ends on {2}. Change `cluster.version` in the document "
-                     "(one minor at a time), render, then:\n\n```sh\n./run.sh prepare servers agents\nkubectl get nodes "
-                     "--output wide\n```\n\nServers come first, one after another; pods keep running while k3s restarts. "
-                     "The binary is compared with its SHA-256 before it is put in place; `INSTALL_K3S_SHA256` in the "
-                     "environment of `k3s.sh` pins one that you have checked yourself.\n",
-                     version, context.kubernetes(), release == nullptr ? std::string_view{} : release->ends)});
-  out.push_back({.chapter = Chapter::backup,
-                 .title = "Store of k3s",
-                 .text = "`k3s-copy.timer` copies the database with its keys to `/var/backups/k3s` of every server and, "
-                         "where the document names a store, sends it there. Whoever can read a copy can read the "
-                         "cluster's Secrets: keep the bucket private.\n\n```sh\nsystemctl list-timers k3s-copy.timer\n"
-                         "systemctl start k3s-copy.service && ls -l /var/backups/k3s\n```\n"});
+  out.push_back(
+      {.chapter = Chapter::upgrade,
+       .title = "k3s",
+       .text = fmt::format(
+           "Pinned: `{0}`. Support of Kubernetes {1} ends on {2}. Change `cluster.version` in the document "
+           "(one minor at a time), render, then:\n\n```sh\n./run.sh prepare servers agents\nkubectl get "
+           "nodes "
+           "--output wide\n```\n\nServers come first, one after another; pods keep running while k3s "
+           "restarts. "
+           "The binary is compared with its SHA-256 before it is put in place; `INSTALL_K3S_SHA256` in the "
+           "environment of `k3s.sh` pins one that you have checked yourself.\n",
+           version, context.kubernetes(), release == nullptr ? std::string_view{} : release->ends)});
+  out.push_back(
+      {.chapter = Chapter::backup,
+       .title = "Store of k3s",
+       .text =
+           "`k3s-copy.timer` copies the database with its keys to `/var/backups/k3s` of every server and, "
+           "where the document names a store, sends it there. Whoever can read a copy can read the "
+           "cluster's Secrets: keep the bucket private.\n\n```sh\nsystemctl list-timers k3s-copy.timer\n"
+           "systemctl start k3s-copy.service && ls -l /var/backups/k3s\n```\n"});
   out.push_back({.chapter = Chapter::restore,
                  .title = "Store of k3s",
                  .text = fmt::format(
                      "On {0}, as root, with the wanted copy:\n\n```sh\nsystemctl stop k3s\nrm -rf "
-                     "/var/lib/rancher/k3s/server/db && mkdir -p /var/lib/rancher/k3s/server/db\ntar -xzf COPY.tar.gz -C "
+                     "/var/lib/rancher/k3s/server/db && mkdir -p /var/lib/rancher/k3s/server/db\ntar -xzf "
+                     "COPY.tar.gz -C "
                      "/var/lib/rancher/k3s/server token tls cred\ncp /var/lib/rancher/k3s/server/token "
                      "/etc/rancher/k3s/token\ntar -xzf COPY.tar.gz -C "
                      "/var/lib/rancher/k3s/server/db ./state.db\nsystemctl start k3s\nkubectl get --raw "
                      "/readyz\n```\n\nOn a new machine run `./run.sh prepare servers` before.\n",
                      first)});
-  out.push_back({.chapter = Chapter::troubleshooting,
-                 .title = "The node is not Ready",
-                 .text = fmt::format("On {0}: `journalctl -u k3s -n 200`, `crictl ps -a`, `free -m`, `zramctl`, `df -h "
-                                     "/var/lib/rancher`. `k3s check-config` names what the kernel lacks.\n",
-                                     first)});
+  out.push_back(
+      {.chapter = Chapter::troubleshooting,
+       .title = "The node is not Ready",
+       .text = fmt::format("On {0}: `journalctl -u k3s -n 200`, `crictl ps -a`, `free -m`, `zramctl`, `df -h "
+                           "/var/lib/rancher`. `k3s check-config` names what the kernel lacks.\n",
+                           first)});
   return out;
 }
 
@@ -138,52 +149,66 @@ std::vector<Section> machines_sections(const Context& context, const std::vector
   const std::string first = control.front().name;
   std::vector<Section> out{
       access(context),
-      first_steps(all, "prepare, load-balancers, kubernetes, disks, gpu, first-control-plane, control-planes, workers, "
-                       "finish, rewrite-secrets, kubeconfig")};
-  out.push_back(
-      {.chapter = Chapter::upgrade,
-       .title = "Kubernetes",
-       .text = fmt::format(
-           "Pinned: `{}`. Support of {} ends on {}. Change `cluster.version` in the document (one minor at a time), take a "
-           "snapshot of etcd, render, then:\n\n```sh\n./run.sh prepare\n./run.sh upgrade          # control planes one by one, "
-           "then each worker, drained before\nkubectl get nodes\n```\n",
-           version, context.kubernetes(), release == nullptr ? std::string_view{} : release->ends)});
-  out.push_back(
-      {.chapter = Chapter::monthly,
-       .title = "Certificates and keys",
-       .text = fmt::format(
-           "Certificates of the control plane are good for a year and are renewed by every upgrade; between upgrades:\n\n"
-           "```sh\nkubeadm certs check-expiration          # on {0}\nkubeadm certs renew all && systemctl restart kubelet\n```\n\n"
-           "A new key for Secrets at rest: put a second one *behind* the first in `/etc/kubernetes/encryption/config.yaml` of "
-           "every control plane and restart their API servers; then move it to the front everywhere and restart again; then "
-           "`./run.sh rewrite-secrets`; then take the old one out.\n",
-           first)});
-  out.push_back(
-      {.chapter = Chapter::backup,
-       .title = "etcd",
-       .text = fmt::format(
-           "`etcd-snapshot.timer` on every control plane keeps {} snapshots in `/var/backups/etcd`, each with the keys that belong "
-           "to it, and sends them to the store of the backups.\n\n```sh\nsystemctl list-timers 'etcd-*'\nsystemctl start "
-           "etcd-snapshot.service && ls -l /var/backups/etcd\n```\n",
-           context.spec().integer("cluster.etcd.snapshots.keep"))});
+      first_steps(
+          all,
+          "prepare, load-balancers, kubernetes, disks, gpu, first-control-plane, control-planes, workers, "
+          "finish, rewrite-secrets, kubeconfig")};
+  out.push_back({.chapter = Chapter::upgrade,
+                 .title = "Kubernetes",
+                 .text = fmt::format("Pinned: `{}`. Support of {} ends on {}. Change `cluster.version` in "
+                                     "the document (one minor at a time), take a "
+                                     "snapshot of etcd, render, then:\n\n```sh\n./run.sh prepare\n./run.sh "
+                                     "upgrade          # control planes one by one, "
+                                     "then each worker, drained before\nkubectl get nodes\n```\n",
+                                     version, context.kubernetes(),
+                                     release == nullptr ? std::string_view{} : release->ends)});
+  out.push_back({.chapter = Chapter::monthly,
+                 .title = "Certificates and keys",
+                 .text = fmt::format("Certificates of the control plane are good for a year and are renewed "
+                                     "by every upgrade; between upgrades:\n\n"
+                                     "```sh\nkubeadm certs check-expiration          # on {0}\nkubeadm certs "
+                                     "renew all && systemctl restart kubelet\n```\n\n"
+                                     "A new key for Secrets at rest: put a second one *behind* the first in "
+                                     "`/etc/kubernetes/encryption/config.yaml` of "
+                                     "every control plane and restart their API servers; then move it to the "
+                                     "front everywhere and restart again; then "
+                                     "`./run.sh rewrite-secrets`; then take the old one out.\n",
+                                     first)});
+  out.push_back({.chapter = Chapter::backup,
+                 .title = "etcd",
+                 .text = fmt::format("`etcd-snapshot.timer` on every control plane keeps {} snapshots in "
+                                     "`/var/backups/etcd`, each with the keys that belong "
+                                     "to it, and sends them to the store of the backups.\n\n```sh\nsystemctl "
+                                     "list-timers 'etcd-*'\nsystemctl start "
+                                     "etcd-snapshot.service && ls -l /var/backups/etcd\n```\n",
+                                     context.spec().integer("cluster.etcd.snapshots.keep"))});
   std::string members;
-  for (const Host& h : control) members += fmt::format("{}{}=https://{}:2380", members.empty() ? "" : ",", h.name, h.address);
+  for (const Host& h : control)
+    members += fmt::format("{}{}=https://{}:2380", members.empty() ? "" : ",", h.name, h.address);
   out.push_back(
       {.chapter = Chapter::restore,
        .title = "etcd",
-       .text = fmt::format(
-           "Only when more than half of the members are lost. On every control plane: `mv /etc/kubernetes/manifests "
-           "/etc/kubernetes/manifests.off`, wait until `crictl ps` is empty, `mv /var/lib/etcd /var/lib/etcd.old`. Then, with the "
-           "same snapshot everywhere:\n\n```sh\netcdutl snapshot restore SNAPSHOT.db --data-dir /var/lib/etcd \\\n  --name "
-           "NAME --initial-cluster {} \\\n  --initial-advertise-peer-urls https://ADDRESS:2380\nmv /etc/kubernetes/manifests.off "
-           "/etc/kubernetes/manifests\nkubectl get --raw /readyz\n```\n\nNAME and ADDRESS are those of the machine. On new machines "
-           "unpack the `.keys.tar.gz` of the snapshot into `/etc/kubernetes` before.\n",
-           members)});
-  out.push_back({.chapter = Chapter::troubleshooting,
-                 .title = "A node is not Ready",
-                 .text = "On the host: `journalctl -u kubelet -n 200`, `crictl ps -a`, `systemctl status containerd`. `kubectl "
-                         "describe node NAME` says which condition fails. Logs and exec that fail with a certificate error: "
-                         "`kubectl get csr`, then `approve-kubelet-certificates` on a control plane says why it waits.\n"});
+       .text = fmt::format("Only when more than half of the members are lost. On every control plane: `mv "
+                           "/etc/kubernetes/manifests "
+                           "/etc/kubernetes/manifests.off`, wait until `crictl ps` is empty, `mv "
+                           "/var/lib/etcd /var/lib/etcd.old`. Then, with the "
+                           "same snapshot everywhere:\n\n```sh\netcdutl snapshot restore SNAPSHOT.db "
+                           "--data-dir /var/lib/etcd \\\n  --name "
+                           "NAME --initial-cluster {} \\\n  --initial-advertise-peer-urls "
+                           "https://ADDRESS:2380\nmv /etc/kubernetes/manifests.off "
+                           "/etc/kubernetes/manifests\nkubectl get --raw /readyz\n```\n\nNAME and ADDRESS "
+                           "are those of the machine. On new machines "
+                           "unpack the `.keys.tar.gz` of the snapshot into `/etc/kubernetes` before.\n",
+                           members)});
+  out.push_back(
+      {.chapter = Chapter::troubleshooting,
+       .title = "A node is not Ready",
+       .text =
+           "On the host: `journalctl -u kubelet -n 200`, `crictl ps -a`, `systemctl status containerd`. "
+           "`kubectl "
+           "describe node NAME` says which condition fails. Logs and exec that fail with a certificate "
+           "error: "
+           "`kubectl get csr`, then `approve-kubelet-certificates` on a control plane says why it waits.\n"});
   return out;
 }
 

@@ -12,7 +12,8 @@ namespace {
 constexpr std::string_view kContainerd = "2.2.*";
 constexpr std::string_view kPause = "registry.k8s.io/pause:3.10.1";
 
-std::string source(std::string_view uri, std::string_view suite, std::string_view parts, std::string_view key) {
+std::string source(std::string_view uri, std::string_view suite, std::string_view parts,
+                   std::string_view key) {
   std::string out = fmt::format("Types: deb\nURIs: {}\nSuites: {}\n", uri, suite);
   if (!parts.empty()) out += fmt::format("Components: {}\n", parts);
   return out + fmt::format("Signed-By: /etc/apt/keyrings/{}.gpg\n", key);
@@ -32,7 +33,8 @@ Json containerd_config() {
           {"imports", Json::array({"/etc/containerd/conf.d/*.toml"})},
           {"plugins",
            {{"io.containerd.cri.v1.images",
-             {{"pinned_images", {{"sandbox", kPause}}}, {"registry", {{"config_path", "/etc/containerd/certs.d"}}}}},
+             {{"pinned_images", {{"sandbox", kPause}}},
+              {"registry", {{"config_path", "/etc/containerd/certs.d"}}}}},
             {"io.containerd.cri.v1.runtime",
              {{"enable_cdi", true},
               {"containerd", {{"default_runtime_name", "runc"}, {"runtimes", {{"runc", runc}}}}}}}}}};
@@ -46,19 +48,23 @@ std::vector<Extra> package_sources(const Context& context) {
   const std::string patch(release == nullptr ? std::string_view{} : release->patch);
   std::vector<Extra> out;
   // Put in place behind their keys: apt refuses a source that it cannot verify.
-  out.push_back(settings("apt/kubernetes.sources", "One repository for each minor version.",
-                         source(fmt::format("https://pkgs.k8s.io/core:/stable:/v{}/deb/", context.kubernetes()), "/", {},
-                                "kubernetes")));
-  out.push_back(settings("apt/docker.sources", "containerd 2; the distribution's is of an older line.",
-                         source(fmt::format("https://download.docker.com/linux/{}", debian ? "debian" : "ubuntu"), suite,
-                                "stable", "docker")));
-  out.push_back(settings("files/node/etc/apt/preferences.d/platform", "The releases that every node has.",
-                         pin("kubelet kubeadm kubectl", patch + "-*") + "\n" + pin("containerd.io", kContainerd)));
+  out.push_back(
+      settings("apt/kubernetes.sources", "One repository for each minor version.",
+               source(fmt::format("https://pkgs.k8s.io/core:/stable:/v{}/deb/", context.kubernetes()), "/",
+                      {}, "kubernetes")));
+  out.push_back(
+      settings("apt/docker.sources", "containerd 2; the distribution's is of an older line.",
+               source(fmt::format("https://download.docker.com/linux/{}", debian ? "debian" : "ubuntu"),
+                      suite, "stable", "docker")));
+  out.push_back(
+      settings("files/node/etc/apt/preferences.d/platform", "The releases that every node has.",
+               pin("kubelet kubeadm kubectl", patch + "-*") + "\n" + pin("containerd.io", kContainerd)));
   out.push_back(settings("files/node/etc/crictl.yaml", "crictl talks to containerd.",
                          "runtime-endpoint: unix:///run/containerd/containerd.sock\n"
                          "image-endpoint: unix:///run/containerd/containerd.sock\n"
                          "timeout: 10\n"));
-  out.push_back(settings("files/node/etc/default/kubelet", "What belongs to one node stands in files of that folder.",
+  out.push_back(settings("files/node/etc/default/kubelet",
+                         "What belongs to one node stands in files of that folder.",
                          "KUBELET_EXTRA_ARGS=--config-dir=/etc/kubernetes/kubelet.conf.d\n"));
   return out;
 }

@@ -37,7 +37,8 @@ std::string shell_map(const std::vector<std::pair<std::string, std::string>>& va
 }
 
 Extra script(std::string path, std::string_view purpose, std::string_view body) {
-  std::string out = "#!/usr/bin/env bash\n# Written by tidegate render. Change the document, not this file.\n";
+  std::string out =
+      "#!/usr/bin/env bash\n# Written by tidegate render. Change the document, not this file.\n";
   std::size_t begin = 0;
   while (begin < purpose.size()) {
     const std::size_t end = std::min(purpose.find('\n', begin), purpose.size());

@@ -326,21 +326,44 @@ constexpr std::string_view kOwnKubeconfig = R"sh(own_kubeconfig() {
 std::vector<Extra> machine_scripts() {
   const std::string own(kOwnKubeconfig);
   return {
-      script("kubernetes.sh", "All nodes: containerd, kubelet, kubeadm and kubectl, pinned and held.\nUsage: kubernetes.sh [HOST], as root, after prepare.sh.",
+      script("kubernetes.sh",
+             "All nodes: containerd, kubelet, kubeadm and kubectl, pinned and held.\nUsage: kubernetes.sh "
+             "[HOST], as root, after prepare.sh.",
              kKubernetes),
-      script("load-balancer.sh", "Load balancers: HAProxy before the API servers; keepalived where there are several.\nUsage: load-balancer.sh [HOST], as root.",
+      script("load-balancer.sh",
+             "Load balancers: HAProxy before the API servers; keepalived where there are several.\nUsage: "
+             "load-balancer.sh [HOST], as root.",
              kLoadBalancer),
-      script("first-control-plane.sh", "First control plane: the cluster itself.\nUsage: first-control-plane.sh [HOST], as root, after kubernetes.sh.", own + std::string(kFirst)),
-      script("join-material.sh", "First control plane: what a machine needs to join, as a tar archive on standard output. It is secret.\nUsage: join-material.sh control-plane|worker, as root.",
+      script("first-control-plane.sh",
+             "First control plane: the cluster itself.\nUsage: first-control-plane.sh [HOST], as root, after "
+             "kubernetes.sh.",
+             own + std::string(kFirst)),
+      script("join-material.sh",
+             "First control plane: what a machine needs to join, as a tar archive on standard output. It is "
+             "secret.\nUsage: join-material.sh control-plane|worker, as root.",
              kMaterial),
-      script("control-plane.sh", "Other control planes: join, or take up what changed.\nUsage: control-plane.sh [HOST], as root, after kubernetes.sh.",
+      script("control-plane.sh",
+             "Other control planes: join, or take up what changed.\nUsage: control-plane.sh [HOST], as root, "
+             "after kubernetes.sh.",
              own + std::string(kControlPlane)),
       script("worker.sh", "Workers: join.\nUsage: worker.sh [HOST], as root, after kubernetes.sh.", kWorker),
       script("disks.sh", "Workers: the places of local volumes.\nUsage: disks.sh [HOST], as root.", kDisks),
-      script("gpu.sh", "Workers with GPUs: what the host needs for its driver, or the driver and the toolkit themselves.\nUsage: gpu.sh [HOST], as root.", kGpu),
-      script("finish.sh", "First control plane: labels, taints and serving certificates of all nodes.\nUsage: finish.sh, as root.", kFinish),
-      script("rewrite-secrets.sh", "First control plane: writes every Secret again, so that all are encrypted.\nUsage: rewrite-secrets.sh, as root.", kRewrite),
-      script("upgrade.sh", "One node to the pinned release; control planes before workers, the first one first.\nUsage: upgrade.sh [HOST], as root, after prepare.sh.", kUpgrade),
+      script("gpu.sh",
+             "Workers with GPUs: what the host needs for its driver, or the driver and the toolkit "
+             "themselves.\nUsage: gpu.sh [HOST], as root.",
+             kGpu),
+      script("finish.sh",
+             "First control plane: labels, taints and serving certificates of all nodes.\nUsage: finish.sh, "
+             "as root.",
+             kFinish),
+      script("rewrite-secrets.sh",
+             "First control plane: writes every Secret again, so that all are encrypted.\nUsage: "
+             "rewrite-secrets.sh, as root.",
+             kRewrite),
+      script("upgrade.sh",
+             "One node to the pinned release; control planes before workers, the first one first.\nUsage: "
+             "upgrade.sh [HOST], as root, after prepare.sh.",
+             kUpgrade),
       script_run(std::string(kSteps).substr(1)),
   };
 }

@@ -62,7 +62,8 @@ Block Terraform::variable(const Variable& v) {
   if (!v.fallback.is_null() || v.optional) body["default"] = v.fallback;
   if (v.sensitive) body["sensitive"] = true;
   if (!v.condition.empty())
-    body["validation"] = Json::array({{{"condition", expression(v.condition)}, {"error_message", v.message}}});
+    body["validation"] =
+        Json::array({{{"condition", expression(v.condition)}, {"error_message", v.message}}});
   files_[kVariables]["variable"][v.name] = std::move(body);
   return {"var." + v.name};
 }
@@ -104,7 +105,8 @@ std::vector<Extra> Terraform::files(std::string_view folder) const {
     for (const auto& [section, content] : sections.items()) file[section] = content;
     out.push_back({fmt::format("{}/{}.tf.json", folder, name), written(file), false});
   }
-  if (!given_.empty()) out.push_back({fmt::format("{}/terraform.tfvars.json", folder), written(given_), false});
+  if (!given_.empty())
+    out.push_back({fmt::format("{}/terraform.tfvars.json", folder), written(given_), false});
   return out;
 }
 

@@ -29,8 +29,8 @@ struct Block {
 
 struct Variable {
   std::string name{}, type{}, description{};  // type as Terraform writes it: "list(string)"
-  Json fallback = nullptr;              // null = none: a value must be given
-  bool optional = false;                // the fallback null is meant
+  Json fallback = nullptr;                    // null = none: a value must be given
+  bool optional = false;                      // the fallback null is meant
   bool sensitive = false;
   std::string condition{}, message{};  // of a validation, may be empty
 };

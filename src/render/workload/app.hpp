@@ -32,9 +32,9 @@ std::vector<App> all_apps(const Context&);
 // PromQL for what the proxies in front of an app measure: the mesh if there are sidecars, else the gateway.
 // Empty where neither measures it.
 struct RequestMetrics {
-  std::string rate{};      // requests a second
-  std::string errors{};    // share of answers with a status of 500 and more
-  std::string latency{};   // 95th percentile in seconds
+  std::string rate{};     // requests a second
+  std::string errors{};   // share of answers with a status of 500 and more
+  std::string latency{};  // 95th percentile in seconds
   explicit operator bool() const { return !rate.empty(); }
 };
 RequestMetrics request_metrics(const Context&, const App&);

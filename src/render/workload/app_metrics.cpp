@@ -13,7 +13,8 @@ RequestMetrics from(const std::string& total, const std::string& chosen, const s
                     const std::string& bucket, const std::string& in_bucket, double seconds) {
   RequestMetrics out;
   out.rate = fmt::format("sum(rate({}{{{}}}[2m]))", total, chosen);
-  out.errors = fmt::format("sum(rate({0}{{{1},{2}}}[5m])) / sum(rate({0}{{{1}}}[5m]))", total, chosen, failed);
+  out.errors =
+      fmt::format("sum(rate({0}{{{1},{2}}}[5m])) / sum(rate({0}{{{1}}}[5m]))", total, chosen, failed);
   out.latency = fmt::format("histogram_quantile(0.95, sum by (le) (rate({}{{{}}}[5m])))", bucket, in_bucket);
   if (seconds != 1) out.latency += fmt::format(" * {:g}", seconds);
   return out;
@@ -29,13 +30,12 @@ std::string slug(std::string host) {
 
 RequestMetrics request_metrics(const Context& context, const App& app) {
   const std::string use = context.use("gateway");
-  const bool sidecars =
-      context.use("mesh") == "istio" && context.component("mesh").text("mode") == "sidecar";
+  const bool sidecars = context.use("mesh") == "istio" && context.component("mesh").text("mode") == "sidecar";
   if (app.port == 0) return {};
   if (sidecars || (use == "istio" && !app.hosts.empty())) {
-    const std::string chosen = fmt::format(
-        "reporter=\"{}\",destination_service_name=\"{}\",destination_service_namespace=\"{}\"",
-        sidecars ? "destination" : "source", app.name, app.ns);
+    const std::string chosen =
+        fmt::format("reporter=\"{}\",destination_service_name=\"{}\",destination_service_namespace=\"{}\"",
+                    sidecars ? "destination" : "source", app.name, app.ns);
     return from("istio_requests_total", chosen, "response_code=~\"5..\"",
                 "istio_request_duration_milliseconds_bucket", chosen, 0.001);
   }

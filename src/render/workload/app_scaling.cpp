@@ -29,8 +29,7 @@ std::vector<Target> targets(const spec::Reader& spec) {
   std::vector<Target> out;
   for (const char* resource : {"cpu", "memory"}) {
     const std::string path = fmt::format("scale.{}", resource);
-    if (spec.has(path))
-      out.push_back({resource, static_cast<int>(std::lround(spec.number(path) * 100))});
+    if (spec.has(path)) out.push_back({resource, static_cast<int>(std::lround(spec.number(path) * 100))});
   }
   if (out.empty() && !by_events(spec)) out.push_back({"cpu", 70});
   return out;
@@ -69,12 +68,11 @@ Json horizontal(const App& app) {
          {"resource",
           {{"name", t.resource}, {"target", {{"type", "Utilization"}, {"averageUtilization", t.percent}}}}}});
   }
-  out["spec"] = {
-      {"scaleTargetRef", {{"apiVersion", "apps/v1"}, {"kind", "Deployment"}, {"name", app.name}}},
-      {"minReplicas", app.min},
-      {"maxReplicas", app.max},
-      {"metrics", std::move(metrics)},
-      {"behavior", behavior(app.spec)}};
+  out["spec"] = {{"scaleTargetRef", {{"apiVersion", "apps/v1"}, {"kind", "Deployment"}, {"name", app.name}}},
+                 {"minReplicas", app.min},
+                 {"maxReplicas", app.max},
+                 {"metrics", std::move(metrics)},
+                 {"behavior", behavior(app.spec)}};
   return out;
 }
 
@@ -151,9 +149,8 @@ void add_redis(const Context& context, Json& triggers, const App& app, Scaling& 
   if (!api) return;
   const std::string name = app.name + "-redis";
   Json login = object("keda.sh/v1alpha1", "TriggerAuthentication", name, app.ns);
-  login["spec"] = {
-      {"secretTargetRef",
-       Json::array({{{"parameter", "password"}, {"name", api->secret}, {"key", "password"}}})}};
+  login["spec"] = {{"secretTargetRef",
+                    Json::array({{{"parameter", "password"}, {"name", api->secret}, {"key", "password"}}})}};
   out.objects.push_back(std::move(login));
   out.secrets.push_back(copy_of_data_secret(*api, app.ns, "KEDA asks how long the list is"));
   triggers.push_back({{"type", "redis"},
@@ -219,9 +216,8 @@ void vertical(const Context& context, const App& app, Scaling& out) {
                    "write vertical: recommend, or take cpu or memory out of scale");
     return;
   }
-  Json container{{"containerName", app.name},
-                 {"controlledResources", controlled},
-                 {"controlledValues", "RequestsOnly"}};
+  Json container{
+      {"containerName", app.name}, {"controlledResources", controlled}, {"controlledValues", "RequestsOnly"}};
   const Labels least = app.spec.quantities("vertical.min");
   const Labels most = app.spec.quantities("vertical.max");
   if (!least.empty()) container["minAllowed"] = to_json(least);

@@ -60,15 +60,14 @@ bool add_volumes(const Context& context, Part& part, const App& app, Container& 
     const bool many = shared(context, storage_class);
     if (!many && app.max > 1) {
       context.refuse("volume_not_shared", volume.at("class"), volume.where("class"),
-                     fmt::format("{}: {} replicas cannot share volume {} of class {}", app.name, app.max, name,
-                                 storage_class.empty() ? "the default" : storage_class),
+                     fmt::format("{}: {} replicas cannot share volume {} of class {}", app.name, app.max,
+                                 name, storage_class.empty() ? "the default" : storage_class),
                      "use a class of kind: shared, or replicas: {min: 1, max: 1}");
     }
     one_node = one_node || !many;
     const std::string claim_name = fmt::format("{}-{}", app.name, name);
-    part.add("volumes.yaml",
-             persistent_volume_claim(claim_name, app.ns, volume.text("size"), storage_class,
-                                     many ? "ReadWriteMany" : "ReadWriteOnce"));
+    part.add("volumes.yaml", persistent_volume_claim(claim_name, app.ns, volume.text("size"), storage_class,
+                                                     many ? "ReadWriteMany" : "ReadWriteOnce"));
     part.keeps.push_back({.ns = app.ns, .name = claim_name});
     pod.volumes.push_back(volume_claim(name, claim_name));
     container.mounts.push_back({name, volume.text("mount")});
@@ -90,8 +89,7 @@ void add_uses(const Context& context, Part& part, const App& app, Container& con
             env(prefix + "_BOOTSTRAP_SERVERS", fmt::format("{}:{}", api->host, api->port)));
       } else {
         container.env.push_back(env_from_secret(prefix + "_URL", api->secret, "url"));
-        part.secrets.push_back(
-            copy_of_data_secret(*api, app.ns, fmt::format("{} uses {}", app.name, used)));
+        part.secrets.push_back(copy_of_data_secret(*api, app.ns, fmt::format("{} uses {}", app.name, used)));
       }
     } else if (const auto other = find_app(context, used); other && other->port != 0) {
       part.edges.push_back({.from = app.peer(),
@@ -101,9 +99,10 @@ void add_uses(const Context& context, Part& part, const App& app, Container& con
       container.env.push_back(
           env(prefix + "_URL", fmt::format("http://{}.{}.svc:{}", used, other->ns, other->port)));
     } else {
-      context.refuse("unknown_reference", app.spec.at("uses"), app.spec.where("uses"),
-                     fmt::format("{}: there is no data service and no app with a port named {}", app.name, used),
-                     "name one of data, or of apps with a port");
+      context.refuse(
+          "unknown_reference", app.spec.at("uses"), app.spec.where("uses"),
+          fmt::format("{}: there is no data service and no app with a port named {}", app.name, used),
+          "name one of data, or of apps with a port");
     }
   }
 }
@@ -145,10 +144,11 @@ void add_canary(Part& part, const App& app, Pod pod) {
   part.add("deployment.yaml", versioned(app, app.name + "-canary", replicas, std::move(pod), "canary"));
   part.sections.push_back(
       {Section::Chapter::upgrade, fmt::format("New version of {}", app.name),
-       fmt::format("{0} gets {1:.0f}% of the requests with the next image. When its errors and its latency stay "
-                   "like those of the present one, write its image into apps.{0}.image and take canary out; "
-                   "else take canary out alone. Both are one change of the document.\n",
-                   app.name, share * 100)});
+       fmt::format(
+           "{0} gets {1:.0f}% of the requests with the next image. When its errors and its latency stay "
+           "like those of the present one, write its image into apps.{0}.image and take canary out; "
+           "else take canary out alone. Both are one change of the document.\n",
+           app.name, share * 100)});
 }
 
 // Requests to one path or to all of an app; the gateway counts those of each client.
@@ -185,27 +185,30 @@ Dashboard dashboard(const Context& context, const App& app) {
   if (const RequestMetrics m = request_metrics(context, app)) {
     out.panels.push_back({.title = "Requests", .queries = {{m.rate, "requests"}}, .unit = "reqps"});
     out.panels.push_back({.title = "Errors", .queries = {{m.errors, "5xx"}}, .unit = "percentunit"});
-    out.panels.push_back(
-        {.title = "Latency, 95th percentile", .queries = {{m.latency, "p95"}}, .unit = "s"});
+    out.panels.push_back({.title = "Latency, 95th percentile", .queries = {{m.latency, "p95"}}, .unit = "s"});
   }
   const std::string pods = fmt::format("namespace=\"{}\",pod=~\"{}-.*\"", app.ns, app.name);
   out.panels.push_back(
       {.title = "Replicas",
-       .queries = {{fmt::format("kube_deployment_status_replicas_available{{namespace=\"{}\",deployment=~\"{}(-canary)?\"}}",
-                                app.ns, app.name),
-                    "{{deployment}}"}},
+       .queries =
+           {{fmt::format(
+                 "kube_deployment_status_replicas_available{{namespace=\"{}\",deployment=~\"{}(-canary)?\"}}",
+                 app.ns, app.name),
+             "{{deployment}}"}},
        .unit = "short"});
   const std::string container = fmt::format("{},container=\"{}\"", pods, app.name);
   out.panels.push_back(
       {.title = "Processor",
-       .queries = {{fmt::format("sum by (pod) (rate(container_cpu_usage_seconds_total{{{}}}[5m]))", container),
+       .queries = {{fmt::format("sum by (pod) (rate(container_cpu_usage_seconds_total{{{}}}[5m]))",
+                                container),
                     "{{pod}}"}},
        .unit = "cores"});
   out.panels.push_back(
       {.title = "Memory",
-       .queries = {{fmt::format("sum by (pod) (container_memory_working_set_bytes{{{}}})", container), "{{pod}}"},
-                   {fmt::format("min(kube_pod_container_resource_limits{{{},resource=\"memory\"}})", container),
-                    "limit"}},
+       .queries =
+           {{fmt::format("sum by (pod) (container_memory_working_set_bytes{{{}}})", container), "{{pod}}"},
+            {fmt::format("min(kube_pod_container_resource_limits{{{},resource=\"memory\"}})", container),
+             "limit"}},
        .unit = "bytes"});
   out.panels.push_back(
       {.title = "Restarts",
@@ -218,9 +221,12 @@ Dashboard dashboard(const Context& context, const App& app) {
     if (!api || (api->use != "postgresql" && api->use != "timescaledb") || context.small()) continue;
     out.panels.push_back(
         {.title = fmt::format("Connections of {}", used),
-         .queries = {{fmt::format("sum by (state) (cnpg_backends_total{{namespace=\"data\",pod=~\"{}-[0-9]+\"}})", used),
+         .queries = {{fmt::format(
+                          "sum by (state) (cnpg_backends_total{{namespace=\"data\",pod=~\"{}-[0-9]+\"}})",
+                          used),
                       "{{state}}"},
-                     {fmt::format("max(cnpg_pg_settings_setting{{namespace=\"data\",pod=~\"{}-[0-9]+\",name=\"max_connections\"}})",
+                     {fmt::format("max(cnpg_pg_settings_setting{{namespace=\"data\",pod=~\"{}-[0-9]+\",name="
+                                  "\"max_connections\"}})",
                                   used),
                       "bound"}},
          .unit = "short"});
@@ -233,10 +239,8 @@ void add_monitor(Part& part, const App& app) {
   o["spec"] = {{"selector", {{"matchLabels", {{"tidegate.dev/app", app.name}}}}},
                {"endpoints", Json::array({{{"port", "http"}, {"path", "/metrics"}, {"interval", "30s"}}})}};
   part.add("monitor.yaml", std::move(o));
-  part.edges.push_back({.from = prometheus_peer(),
-                        .to = app.peer(),
-                        .ports = {{"http", app.port}},
-                        .why = "scrapes metrics"});
+  part.edges.push_back(
+      {.from = prometheus_peer(), .to = app.peer(), .ports = {{"http", app.port}}, .why = "scrapes metrics"});
 }
 
 Part app_part(const Context& context, const App& app) {
@@ -295,13 +299,12 @@ Part app_part(const Context& context, const App& app) {
     if (app.port != 0) add_monitor(part, app);
     part.dashboards.push_back(dashboard(context, app));
   }
-  part.sections.push_back(
-      {Section::Chapter::troubleshooting, app.name,
-       fmt::format("kubectl -n {0} get deploy,pods,hpa -l app.kubernetes.io/name={1}\n"
-                   "kubectl -n {0} logs -l app.kubernetes.io/name={1} --tail=100\n"
-                   "kubectl -n {0} logs deploy/{1} --previous\n"
-                   "kubectl -n {0} rollout undo deploy/{1}\n",
-                   app.ns, app.name)});
+  part.sections.push_back({Section::Chapter::troubleshooting, app.name,
+                           fmt::format("kubectl -n {0} get deploy,pods,hpa -l app.kubernetes.io/name={1}\n"
+                                       "kubectl -n {0} logs -l app.kubernetes.io/name={1} --tail=100\n"
+                                       "kubectl -n {0} logs deploy/{1} --previous\n"
+                                       "kubectl -n {0} rollout undo deploy/{1}\n",
+                                       app.ns, app.name)});
   return part;
 }
 

@@ -47,8 +47,8 @@ std::optional<DataApi> data_api(const Context& context, const std::string& wante
     if (name != wanted) continue;
     DataApi out{.use = spec.text("use")};
     if (out.use == "kafka") {
-      out.peer = Peer::pods(kDataNamespace,
-                            {{"strimzi.io/cluster", name}, {"strimzi.io/name", name + "-kafka"}});
+      out.peer =
+          Peer::pods(kDataNamespace, {{"strimzi.io/cluster", name}, {"strimzi.io/name", name + "-kafka"}});
       out.host = fmt::format("{}-kafka-bootstrap.{}.svc", name, kDataNamespace);
       out.port = 9092;
       return out;

@@ -18,7 +18,8 @@ std::string data_class(const Context&, const spec::Reader&);
 // Whether Prometheus is there to measure it.
 bool measured(const Context&);
 // PodMonitor for the pods with `labels`.
-Json pod_monitor(const std::string& name, const std::string& ns, const Labels& labels, const std::string& port);
+Json pod_monitor(const std::string& name, const std::string& ns, const Labels& labels,
+                 const std::string& port);
 // Alerts of data services go to who looks after data.
 Labels data_labels(const std::string& service);
 

@@ -55,22 +55,19 @@ Json cluster(const Context& context, const std::string& name, const spec::Reader
   Json out = object(kApi, "Kafka", name, kDataNamespace);
   Json kafka = Json::object();
   if (const std::string version = spec.text("version"); !version.empty()) kafka["version"] = version;
-  kafka["listeners"] = Json::array(
-      {{{"name", "plain"}, {"port", kClients}, {"type", "internal"}, {"tls", false}},
-       {{"name", "tls"}, {"port", 9093}, {"type", "internal"}, {"tls", true}}});
-  kafka["config"] = {{"default.replication.factor", copies},
-                     {"min.insync.replicas", in_sync},
-                     {"offsets.topic.replication.factor", copies},
-                     {"transaction.state.log.replication.factor", copies},
-                     {"transaction.state.log.min.isr", in_sync},
-                     {"auto.create.topics.enable", false}};
+  kafka["listeners"] =
+      Json::array({{{"name", "plain"}, {"port", kClients}, {"type", "internal"}, {"tls", false}},
+                   {{"name", "tls"}, {"port", 9093}, {"type", "internal"}, {"tls", true}}});
+  kafka["config"] = {
+      {"default.replication.factor", copies},       {"min.insync.replicas", in_sync},
+      {"offsets.topic.replication.factor", copies}, {"transaction.state.log.replication.factor", copies},
+      {"transaction.state.log.min.isr", in_sync},   {"auto.create.topics.enable", false}};
   out["spec"] = {{"kafka", std::move(kafka)},
                  {"entityOperator",
                   {{"topicOperator", {{"resources", to_json(context.size("data", "kafka-topics"))}}}}}};
   if (measured(context)) {
-    out["spec"]["kafkaExporter"] = {{"groupRegex", ".*"},
-                                    {"topicRegex", ".*"},
-                                    {"resources", to_json(context.size("data", "exporter"))}};
+    out["spec"]["kafkaExporter"] = {
+        {"groupRegex", ".*"}, {"topicRegex", ".*"}, {"resources", to_json(context.size("data", "exporter"))}};
   }
   return out;
 }
@@ -81,12 +78,11 @@ Json topic(const std::string& kafka, const std::string& name, const spec::Reader
       topic.has("replicas") ? topic.integer("replicas") : std::min<std::int64_t>(3, instances);
   Json out = object(kApi, "KafkaTopic", name, kDataNamespace);
   out["metadata"]["labels"] = cluster_label(kafka);
-  out["spec"] = {
-      {"partitions", topic.integer("partitions")},
-      {"replicas", replicas},
-      {"config",
-       {{"retention.ms", static_cast<std::int64_t>(topic.seconds("retention") * 1000)},
-        {"min.insync.replicas", std::max<std::int64_t>(1, replicas - 1)}}}};
+  out["spec"] = {{"partitions", topic.integer("partitions")},
+                 {"replicas", replicas},
+                 {"config",
+                  {{"retention.ms", static_cast<std::int64_t>(topic.seconds("retention") * 1000)},
+                   {"min.insync.replicas", std::max<std::int64_t>(1, replicas - 1)}}}};
   return out;
 }
 
@@ -98,11 +94,10 @@ void add_edges(Part& part, const std::string& name) {
   part.edges.push_back({.from = brokers, .to = brokers, .ports = inner, .why = "brokers follow each other"});
   part.edges.push_back(
       {.from = controller, .to = brokers, .ports = inner, .why = "the operator looks after the brokers"});
-  part.edges.push_back({.from = topics,
-                        .to = brokers,
-                        .ports = {{"replication", kReplication}},
-                        .why = "makes the topics"});
-  part.edges.push_back({.from = topics, .to = Peer::api_server(), .why = "reads which topics there should be"});
+  part.edges.push_back(
+      {.from = topics, .to = brokers, .ports = {{"replication", kReplication}}, .why = "makes the topics"});
+  part.edges.push_back(
+      {.from = topics, .to = Peer::api_server(), .why = "reads which topics there should be"});
 }
 
 std::string labels(const std::string& name) {
@@ -120,7 +115,8 @@ void add_alerts(Part& part, const std::string& name, std::int64_t instances) {
   down.description = "A broker is gone for five minutes.";
   down.action = fmt::format("kubectl -n {0} get pods -l strimzi.io/cluster={1}", kDataNamespace, name);
   down.labels = data_labels(name);
-  down.input = {{fmt::format("kafka_brokers{{{}}}", pod), fmt::format("{}x10 {}x30", instances, instances - 1)}};
+  down.input = {
+      {fmt::format("kafka_brokers{{{}}}", pod), fmt::format("{}x10 {}x30", instances, instances - 1)}};
   down.quiet = "10m";
   down.fires = "20m";
   part.alerts.push_back(std::move(down));
@@ -146,10 +142,10 @@ Part kafka(const Context& context, const std::string& name, const spec::Reader& 
                           .to = exporter,
                           .ports = {{"metrics", kMetrics}},
                           .why = "scrapes metrics"});
-    part.add("monitor.yaml", pod_monitor(name + "-kafka-exporter", kDataNamespace,
-                                         {{"strimzi.io/cluster", name},
-                                          {"strimzi.io/name", name + "-kafka-exporter"}},
-                                         "tcp-prometheus"));
+    part.add("monitor.yaml",
+             pod_monitor(name + "-kafka-exporter", kDataNamespace,
+                         {{"strimzi.io/cluster", name}, {"strimzi.io/name", name + "-kafka-exporter"}},
+                         "tcp-prometheus"));
     add_alerts(part, name, instances);
   }
   for (std::int64_t i = 0; i < instances; ++i)

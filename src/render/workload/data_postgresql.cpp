@@ -40,11 +40,10 @@ Json statements(const std::string& name) {
          "ORDER BY s.total_exec_time DESC LIMIT 20"},
         {"target_databases", Json::array({"*"})},
         {"metrics",
-         Json::array(
-             {{{"datname", {{"usage", "LABEL"}, {"description", "Database"}}}},
-              {{"queryid", {{"usage", "LABEL"}, {"description", "Statement without its constants"}}}},
-              {{"calls", {{"usage", "COUNTER"}, {"description", "How often it ran"}}}},
-              {{"seconds", {{"usage", "COUNTER"}, {"description", "How long it ran in all"}}}}})}}}};
+         Json::array({{{"datname", {{"usage", "LABEL"}, {"description", "Database"}}}},
+                      {{"queryid", {{"usage", "LABEL"}, {"description", "Statement without its constants"}}}},
+                      {{"calls", {{"usage", "COUNTER"}, {"description", "How often it ran"}}}},
+                      {{"seconds", {{"usage", "COUNTER"}, {"description", "How long it ran in all"}}}}})}}}};
   Json out = config_map(name + "-queries", kDataNamespace, {{"queries", text::emit_yaml(query)}});
   out["metadata"]["labels"] = {{"cnpg.io/reload", ""}};
   return out;
@@ -134,11 +133,13 @@ void add_alerts(Part& part, const std::string& name, std::int64_t instances) {
   down.severity = instances > 1 ? "warning" : "critical";
   down.summary = fmt::format("{} has fewer than {} instances", name, instances);
   down.description = "An instance of the database does not answer its exporter for five minutes.";
-  down.action = fmt::format("kubectl -n {0} get cluster {1}; kubectl -n {0} describe pod -l cnpg.io/cluster={1}",
-                            kDataNamespace, name);
+  down.action =
+      fmt::format("kubectl -n {0} get cluster {1}; kubectl -n {0} describe pod -l cnpg.io/cluster={1}",
+                  kDataNamespace, name);
   down.labels = data_labels(name);
   for (int i = 1; i <= static_cast<int>(instances); ++i)
-    down.input.push_back({series("cnpg_collector_up", i), i == static_cast<int>(instances) ? "1x10 0x50" : "1x60"});
+    down.input.push_back(
+        {series("cnpg_collector_up", i), i == static_cast<int>(instances) ? "1x10 0x50" : "1x60"});
   down.quiet = "10m";
   down.fires = "20m";
   part.alerts.push_back(std::move(down));
@@ -191,7 +192,8 @@ Part postgresql_single(const Context& context, const std::string& name, const sp
   part.add("postgresql.yaml",
            stateful_set(name, ns, 1, pod, {claim("data", spec.text("size"), data_class(context, spec))}));
   part.add("postgresql.yaml", service(name, ns, selector(name), {{"postgresql", kPostgres}}));
-  part.keeps.push_back({.kind = Keep::Kind::postgresql, .ns = ns, .name = name, .secret = name + "-postgresql"});
+  part.keeps.push_back(
+      {.kind = Keep::Kind::postgresql, .ns = ns, .name = name, .secret = name + "-postgresql"});
   return part;
 }
 
@@ -216,11 +218,12 @@ Part postgresql_cluster(const Context& context, const std::string& name, const s
                         .ns = kDataNamespace,
                         .name = name + "-rw",
                         .secret = name + "-postgresql"});
-  part.sections.push_back({Section::Chapter::daily, "Database " + name,
-                           fmt::format("kubectl -n {0} get cluster {1}\n"
-                                       "kubectl -n {0} get pods -l cnpg.io/cluster={1} -L cnpg.io/instanceRole\n"
-                                       "kubectl -n {0} get backups -l cnpg.io/cluster={1}\n",
-                                       kDataNamespace, name)});
+  part.sections.push_back(
+      {Section::Chapter::daily, "Database " + name,
+       fmt::format("kubectl -n {0} get cluster {1}\n"
+                   "kubectl -n {0} get pods -l cnpg.io/cluster={1} -L cnpg.io/instanceRole\n"
+                   "kubectl -n {0} get backups -l cnpg.io/cluster={1}\n",
+                   kDataNamespace, name)});
   return part;
 }
 
@@ -235,9 +238,10 @@ Part aurora(const Context&, const std::string& name, const spec::Reader&) {
                           .why = "owner of the database"});
   part.sections.push_back(
       {Section::Chapter::daily, "Database " + name,
-       fmt::format("{} is run by the cloud: its writer and readers, its backups and its figures are in the cloud's "
-                   "console. Its address is an output of Terraform: `data_{}`.\n",
-                   name, name)});
+       fmt::format(
+           "{} is run by the cloud: its writer and readers, its backups and its figures are in the cloud's "
+           "console. Its address is an output of Terraform: `data_{}`.\n",
+           name, name)});
   return part;
 }
 

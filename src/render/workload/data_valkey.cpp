@@ -66,11 +66,12 @@ void add_alerts(Part& part, const std::string& name, std::int64_t instances) {
   full.description = "Behind its limit it is ended and loses what was not written.";
   full.action = fmt::format("Find what grows, or give data.{}.resources more memory.", name);
   full.labels = data_labels(name);
-  full.input = {{"redis_memory_used_rss_bytes" + pod, "100x10 900x50"},
-                {fmt::format("kube_pod_container_resource_limits{{namespace=\"{}\",pod=\"{}-0\",container=\"{}\","
-                             "resource=\"memory\"}}",
-                             kDataNamespace, name, name),
-                 "1000x60"}};
+  full.input = {
+      {"redis_memory_used_rss_bytes" + pod, "100x10 900x50"},
+      {fmt::format("kube_pod_container_resource_limits{{namespace=\"{}\",pod=\"{}-0\",container=\"{}\","
+                   "resource=\"memory\"}}",
+                   kDataNamespace, name, name),
+       "1000x60"}};
   full.quiet = "10m";
   full.fires = "30m";
   full.expected = {{"pod", name + "-0"}};
@@ -106,10 +107,8 @@ Part valkey(const Context& context, const std::string& name, const spec::Reader&
     part.edges.push_back(
         {.from = pods, .to = pods, .ports = {{"redis", kPort}}, .why = "followers follow the first"});
   if (measured(context)) {
-    part.edges.push_back({.from = prometheus_peer(),
-                          .to = pods,
-                          .ports = {{"metrics", kExporter}},
-                          .why = "scrapes metrics"});
+    part.edges.push_back(
+        {.from = prometheus_peer(), .to = pods, .ports = {{"metrics", kExporter}}, .why = "scrapes metrics"});
     add_alerts(part, name, instances);
   }
   for (std::int64_t i = 0; i < instances; ++i) {

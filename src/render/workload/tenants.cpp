@@ -62,8 +62,7 @@ Json limit_range(const std::string& ns, const spec::Reader& spec) {
   Quantities limits = spec.quantities("defaults.limits");
   if (requests.empty()) {
     for (const auto& [resource, amount] : spec.quantities("quota.requests")) {
-      if (resource == "cpu" || resource == "memory")
-        requests[resource] = part_of(resource, amount, 0.01);
+      if (resource == "cpu" || resource == "memory") requests[resource] = part_of(resource, amount, 0.01);
     }
   }
   if (limits.empty()) {
@@ -157,8 +156,7 @@ void add_role(const Context& context, Part& part, const std::string& ns, const s
 }
 
 std::string secret_name(std::string path) {
-  std::replace_if(
-      path.begin(), path.end(), [](char c) { return c == '/' || c == '_' || c == '.'; }, '-');
+  std::replace_if(path.begin(), path.end(), [](char c) { return c == '/' || c == '_' || c == '.'; }, '-');
   return path;
 }
 
@@ -238,7 +236,8 @@ std::optional<TenantHome> tenant_home(const Context& context, const std::string&
 std::vector<Part> tenants(const Context& context) {
   std::vector<Part> out;
   for (const auto& [name, spec] : context.all(spec::DocumentKind::tenant)) {
-    if (name != kDefault && has_namespace(context, name, spec)) out.push_back(tenant_part(context, name, spec));
+    if (name != kDefault && has_namespace(context, name, spec))
+      out.push_back(tenant_part(context, name, spec));
   }
   return out;
 }

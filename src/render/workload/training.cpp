@@ -23,9 +23,7 @@ struct Run {
   bool grows = false;
   spec::Reader spec;
   bool many() const { return nodes > 1 || replicas > 1 || grows; }
-  Labels pods() const {
-    return {{"app.kubernetes.io/name", name}, {"app.kubernetes.io/instance", name}};
-  }
+  Labels pods() const { return {{"app.kubernetes.io/name", name}, {"app.kubernetes.io/instance", name}}; }
 };
 
 Run read(const Context& context, const std::string& name, const spec::Reader& spec) {
@@ -69,9 +67,8 @@ std::string kind_of_class(const Context& context, const std::string& storage_cla
 
 // The first volume gives the values of all; a volume repeats only what differs from it.
 Json persistence(const Context& context, const Run& run) {
-  Json out{{"enabled", false}, {"storageClass", ""},   {"accessMode", "ReadWriteOnce"},
-           {"size", "100Gi"},  {"volumeType", ""},     {"perReplica", false},
-           {"volumes", Json::object()}};
+  Json out{{"enabled", false}, {"storageClass", ""},  {"accessMode", "ReadWriteOnce"}, {"size", "100Gi"},
+           {"volumeType", ""}, {"perReplica", false}, {"volumes", Json::object()}};
   bool first = true;
   for (const auto& [name, volume] : run.spec.named("volumes")) {
     std::string storage_class = volume.text("class");
@@ -80,17 +77,19 @@ Json persistence(const Context& context, const Run& run) {
         kind_of_class(context, storage_class) == "shared" ? "ReadWriteMany" : "ReadWriteOnce";
     const std::string type = volume.text("type");
     if (!type.empty() && context.site() != Site::open_telekom_cloud) {
-      context.refuse("volume_type_not_here", volume.at("type"), volume.where("type"),
-                     fmt::format("{}: only openTelekomCloud takes the type of a volume from its claim", run.name),
-                     "name a storage class of that type");
+      context.refuse(
+          "volume_type_not_here", volume.at("type"), volume.where("type"),
+          fmt::format("{}: only openTelekomCloud takes the type of a volume from its claim", run.name),
+          "name a storage class of that type");
     }
     if (run.many() && access == "ReadWriteOnce") {
       out["perReplica"] = true;
-      context.warn("volume_not_shared", volume.at(), volume.where(""),
-                   fmt::format("{}: {} is held by one node at a time: each replica gets one of its own, and it goes "
-                               "with the replica",
-                               run.name, name),
-                   "use a class of kind: shared for what must stay");
+      context.warn(
+          "volume_not_shared", volume.at(), volume.where(""),
+          fmt::format("{}: {} is held by one node at a time: each replica gets one of its own, and it goes "
+                      "with the replica",
+                      run.name, name),
+          "use a class of kind: shared for what must stay");
     }
     Json entry{{"mountPath", volume.text("mount")}};
     const auto put = [&](const char* key, const std::string& value) {
@@ -183,22 +182,26 @@ Dashboard dashboard(const Run& run) {
   const auto add = [&](const char* title, std::string expr, const char* legend, const char* unit) {
     out.panels.push_back({.title = title, .queries = {{std::move(expr), legend}}, .unit = unit});
   };
-  const std::string own = fmt::format("exported_namespace=\"{}\",exported_pod=~\"{}-.*\"", kNamespace, run.name);
+  const std::string own =
+      fmt::format("exported_namespace=\"{}\",exported_pod=~\"{}-.*\"", kNamespace, run.name);
   add("GPU use", fmt::format("avg by (exported_pod, gpu) (DCGM_FI_DEV_GPU_UTIL{{{}}}) / 100", own),
       "{{exported_pod}} {{gpu}}", "percentunit");
   add("GPU memory", fmt::format("sum by (exported_pod, gpu) (DCGM_FI_DEV_FB_USED{{{}}}) * 1048576", own),
       "{{exported_pod}} {{gpu}}", "bytes");
-  add("Processor", fmt::format("sum by (pod) (rate(container_cpu_usage_seconds_total{{{},container=\"train\"}}[5m]))", pods),
+  add("Processor",
+      fmt::format("sum by (pod) (rate(container_cpu_usage_seconds_total{{{},container=\"train\"}}[5m]))",
+                  pods),
       "{{pod}}", "cores");
-  add("Memory", fmt::format("sum by (pod) (container_memory_working_set_bytes{{{},container=\"train\"}})", pods),
+  add("Memory",
+      fmt::format("sum by (pod) (container_memory_working_set_bytes{{{},container=\"train\"}})", pods),
       "{{pod}}", "bytes");
   add("Volumes",
       fmt::format("max by (persistentvolumeclaim) (kubelet_volume_stats_used_bytes{{namespace=\"{}\"}} / "
                   "kubelet_volume_stats_capacity_bytes{{namespace=\"{}\"}})",
                   kNamespace, kNamespace),
       "{{persistentvolumeclaim}}", "percentunit");
-  add("Restarts", fmt::format("sum by (pod) (kube_pod_container_status_restarts_total{{{}}})", pods), "{{pod}}",
-      "short");
+  add("Restarts", fmt::format("sum by (pod) (kube_pod_container_status_restarts_total{{{}}})", pods),
+      "{{pod}}", "short");
   return out;
 }
 
@@ -243,8 +246,9 @@ Part run_part(const Context& context, const Run& run) {
                    "kubectl -n {2} get jobs,jobsets,pods -l app.kubernetes.io/instance={0}\n"
                    "kubectl -n {2} logs -l app.kubernetes.io/instance={0} -f\n",
                    run.name, path, kNamespace)});
-  part.sections.push_back({Section::Chapter::upgrade, "Back to the last training image",
-                           fmt::format("helm -n {0} history {1}\nhelm -n {0} rollback {1}\n", kNamespace, run.name)});
+  part.sections.push_back(
+      {Section::Chapter::upgrade, "Back to the last training image",
+       fmt::format("helm -n {0} history {1}\nhelm -n {0} rollback {1}\n", kNamespace, run.name)});
   return part;
 }
 

@@ -18,8 +18,8 @@ std::vector<Part> apps(const Context&);
 
 // How a data service of `data` is reached by whoever uses it.
 struct DataApi {
-  std::string use{};  // "postgresql", as the document says
-  Peer peer{};        // its pods, or the addresses of a cloud's service
+  std::string use{};   // "postgresql", as the document says
+  Peer peer{};         // its pods, or the addresses of a cloud's service
   std::string host{};  // name inside the cluster; empty if only the Secret knows it
   int port = 0;
   std::string secret{};  // with key `url`, empty = none is needed; lies in namespace `data`
