@@ -82,6 +82,7 @@ constexpr auto kCharts = std::to_array<Chart>({
      "Apache-2.0"},
     {"prometheus-redis-exporter", "6.29.0", "v1.89.0", "https://prometheus-community.github.io/helm-charts",
      "Apache-2.0"},
+    {"rancher", "2.15.0", "v2.15.0", "https://releases.rancher.com/server-charts/stable", "Apache-2.0"},
     {"rancher-turtles-providers", "0.27.0", "0.27.0", "https://rancher.github.io/turtles", "Apache-2.0"},
     {"strimzi-kafka-operator", "1.2.0", "1.2.0", "https://strimzi.io/charts", "Apache-2.0"},
     {"tempo", "2.2.4", "2.10.8", "https://grafana-community.github.io/helm-charts", "Apache-2.0"},

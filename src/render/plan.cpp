@@ -4,6 +4,7 @@
 
 #include "catalog/charts.hpp"
 #include "catalog/releases.hpp"
+#include "render/component/continuous.hpp"
 
 namespace tg::render {
 
@@ -41,11 +42,12 @@ std::string plan_json(const Context& context, const std::vector<Part>& parts, co
   Json secrets = Json::array();
   for (const Part& part : parts) {
     Tree own = tree.only(part.folder());
-    phases.push_back({{"name", part.name},
-                      {"folder", part.folder()},
-                      {"after", part.after},
-                      {"digest", own.digest()},
-                      {"steps", steps_of(part)}});
+    Json phase{
+        {"name", part.name}, {"folder", part.folder()}, {"after", part.after}, {"digest", own.digest()}};
+    // Apply leaves these steps to it and only waits for them.
+    if (const std::string by = delivered_by(context, part); !by.empty()) phase["deliveredBy"] = by;
+    phase["steps"] = steps_of(part);
+    phases.push_back(std::move(phase));
     for (const SecretNeed& s : part.secrets) {
       Json secret{{"name", s.name}, {"namespace", s.ns}, {"keys", s.keys}};
       secret["from"] = s.from == SecretNeed::From::generated ? "generated" : s.reference;

@@ -9,6 +9,7 @@
 
 #include "catalog/charts.hpp"
 #include "render/context.hpp"
+#include "render/label.hpp"
 #include "render/parts.hpp"
 #include "render/plan.hpp"
 #include "render/runbook.hpp"
@@ -19,27 +20,6 @@ namespace tg::render {
 namespace {
 
 constexpr std::string_view kHead = "# Written by tidegate render. Change the document, not this file.\n";
-
-// The labels that every object carries, behind the name, before anything else of the metadata.
-void label(const Context& context, const Part& part, Json& o) {
-  Json labels = Json::object();
-  const Json own = o["metadata"].value("labels", Json::object());
-  const std::string name = o["metadata"].value("name", std::string());
-  labels["app.kubernetes.io/name"] = own.value("app.kubernetes.io/name", name);
-  labels["app.kubernetes.io/part-of"] = context.name();
-  labels["app.kubernetes.io/component"] = part.name;
-  labels["app.kubernetes.io/managed-by"] = "tidegate";
-  for (const auto& [key, value] : context.spec().texts_map("tags")) labels[key] = value;
-  labels.update(own);
-  Json metadata = Json::object();
-  for (auto& [key, value] : o["metadata"].items()) {
-    if (key == "labels") continue;
-    metadata[key] = value;
-    if (key == "namespace" || (key == "name" && !o["metadata"].contains("namespace")))
-      metadata["labels"] = labels;
-  }
-  o["metadata"] = std::move(metadata);
-}
 
 void put_part(const Context& context, Part& part, Tree& tree) {
   const std::string folder = part.folder();
@@ -60,7 +40,7 @@ void put_part(const Context& context, Part& part, Tree& tree) {
     std::string content(kHead);
     bool first = true;
     for (Json& o : m.objects) {
-      label(context, part, o);
+      label_object(context, part, o);
       if (!first) content += "---\n";
       first = false;
       content += text::emit_yaml(o);

@@ -62,8 +62,8 @@ constexpr auto kObservability = std::to_array<Field>({
     row("spec.components.dashboards.replicas", T::integer, "Copies.").of("1").in("replicas").from(1, 10),
 
     row("spec.components.logs", T::object, "What programs write.").as("use"),
-    row("spec.components.logs.use", T::choice, "Where it is kept.")
-        .else_("loki where there are metrics, else none")
+    row("spec.components.logs.use", T::choice, "Where it is kept; without metrics only if it is asked for.")
+        .of("loki")
         .why("it is read in the same pages as the metrics")
         .words("loki|elasticsearch|files|cloudwatch|none"),
     row("spec.components.logs.collector", T::choice, "Who fetches it from the nodes.")

@@ -27,6 +27,7 @@ kind: Model
 metadata: {name: small}
 spec: {engine: {simulated: {load: 0s, prefill: 100000, decode: 100000}}}
 """
+PLATFORM = str(pathlib.Path(__file__).resolve().parents[2] / "examples/webui-k3s.yaml")
 # How each word is called so that it succeeds: with a tidegate running on DIR, and what may stand in its output.
 CALLS = {
     "check": ["check", "{documents}"],
@@ -39,6 +40,7 @@ CALLS = {
     "usage": ["usage", "--by", "key,model", "--data", "{data}"],
     "explain": ["explain", "model", "small", "--data", "{data}"],
     "schema": ["schema", "Model"],
+    "render": ["render", "-f", PLATFORM, "-o", "{folder}/tree"],
     "version": ["version"],
     "diagnose": ["diagnose", "--out", "{folder}/report.json", "--data", "{data}"],
 }
@@ -58,6 +60,7 @@ FAILURES = {
     "explain": (["explain", "no_such_code"], 2),
     "schema": (["schema", "Modl"], 2),
     "diagnose": (["diagnose", "--out", "{folder}/missing/report.json", "--data", "{data}"], 1),
+    "render": (["render", "-f", PLATFORM], 2),
     "up": (["up", "-f", "{folder}/missing.yaml", "--data", "{empty}"], 2),
 }
 

@@ -146,7 +146,6 @@ kubeadm = Command(
     "kubeadm", lambda p: ["kubeadm", "config", "validate", "--config", p], "tools/oracles.sh kubernetes builds it"
 )
 kustomize = Command("kustomize", lambda p: ["kubectl", "kustomize", p], "tools/oracles.sh kubernetes builds it")
-amtool_config = Command("amtool", lambda p: ["amtool", "check-config", p], DEBIAN)
 promtool_tests = Command("promtool test rules", lambda p: ["promtool", "test", "rules", p], DEBIAN)
 shellcheck = Command("shellcheck", lambda p: ["shellcheck", "--severity=style", p], DEBIAN, "script.sh")
 
@@ -306,6 +305,31 @@ def rule_files(text: str) -> list[dict]:
     ]
 
 
+class AmtoolConfig(Oracle):
+    """The configuration of Alertmanager. Before 0.26 it knew no `url_file` of a webhook: an older amtool reads a copy
+    in which an address stands there."""
+
+    name = "amtool"
+    programs = ("amtool",)
+    hint = DEBIAN
+
+    @staticmethod
+    @functools.cache
+    def knows_url_file() -> bool:
+        text = run(program("amtool"), "--version").stdout
+        found = re.search(r"version (\d+)\.(\d+)", text)
+        return bool(found) and (int(found[1]), int(found[2])) >= (0, 26)
+
+    @classmethod
+    def readable(cls, path: pathlib.Path) -> str:
+        text = path.read_text(encoding="utf-8")
+        return text if cls.knows_url_file() else re.sub(r"\burl_file: \S+", "url: http://receiver.invalid/", text)
+
+    def judge(self, path: pathlib.Path) -> list[Problem]:
+        with as_file(self.readable(path), "alertmanager.yaml") as file:
+            return self.by_status(path, run(program("amtool"), "check-config", file))
+
+
 class AmtoolRoutes(Oracle):
     """Where an alert goes: check(config, cases=[({label: value}, [receiver, ...]), ...])."""
 
@@ -314,6 +338,10 @@ class AmtoolRoutes(Oracle):
     hint = DEBIAN
 
     def judge(self, path: pathlib.Path, cases: Iterable[tuple[dict, Iterable[str]]] = ()) -> list[Problem]:
+        with as_file(AmtoolConfig.readable(path), "alertmanager.yaml") as file:
+            return self._routes(file, cases)
+
+    def _routes(self, path: pathlib.Path, cases: Iterable[tuple[dict, Iterable[str]]]) -> list[Problem]:
         found = []
         for labels, receivers in cases:
             pairs = [f"{k}={v}" for k, v in labels.items()]
@@ -528,6 +556,7 @@ kubeconform = Kubeconform()
 kube_score = KubeScore()
 gator = GatorTest()
 promtool_rules = PromtoolRules()
+amtool_config = AmtoolConfig()
 amtool_routes = AmtoolRoutes()
 nginx = Nginx()
 nginx_waf = NginxWaf()

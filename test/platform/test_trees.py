@@ -16,7 +16,7 @@ from lib.oracles_values import ChartValues
 pytestmark = pytest.mark.parametrize("tree", TREES)
 
 # Charts whose keys are not known here: their values are not verified, which docs/operations.md says.
-UNKNOWN_CHARTS = ("prometheus-operator-crds", "rancher")
+UNKNOWN_CHARTS = ("eck-operator", "prometheus-operator-crds", "rancher")
 # Namespaces that every cluster has.
 GIVEN = ("default", "kube-system", "kube-public", "kube-node-lease")
 
@@ -112,6 +112,42 @@ def test_alerts(tree, rendered):
         for case in test.get("alert_rule_test", [])
     }
     assert names == tested
+
+
+# Where alerts of each platform have to arrive.
+ROUTES = {
+    "otc-training": [
+        ({"severity": "critical"}, ["oncall", "chat"]),
+        ({"severity": "warning"}, ["chat", "mail"]),
+        ({"severity": "info"}, ["hook"]),
+    ],
+    "analytics-hub": [
+        ({"severity": "critical", "team": "data"}, ["oncall", "chat"]),
+        ({"severity": "warning", "team": "data"}, ["mail"]),
+        ({"severity": "warning", "team": "platform-team"}, ["chat"]),
+        ({"alertname": "Watchdog"}, ["nobody"]),
+    ],
+    "webui-k3s": [({"severity": "warning"}, ["mail"]), ({"severity": "critical"}, ["mail"])],
+    "saas-aws": [({"severity": "critical"}, ["oncall"]), ({"severity": "warning"}, ["chat"])],
+    "bare-metal": [({"severity": "warning"}, ["mail"])],
+}
+
+
+def test_alerts_arrive(tree, rendered):
+    """Alertmanager reads its configuration, the values of the stack have the same, and each alert goes where it should."""
+    folder = rendered(tree)
+    config = folder / "components/42-alerts/alertmanager.yaml"
+    if not config.exists():
+        return
+    oracles.need(oracles.amtool_config, oracles.amtool_routes)
+    assert oracles.errors(oracles.amtool_config.check(config)) == []
+    stack = folder / "components/40-metrics/prometheus/values.yaml"
+    if stack.exists():
+        values = yaml.safe_load(stack.read_text(encoding="utf-8"))
+        assert values["alertmanager"]["config"] == yaml.safe_load(config.read_text(encoding="utf-8"))
+    cases = ROUTES.get(tree.split("+")[0], [])
+    assert cases, "no route of this platform is tested"
+    assert oracles.errors(oracles.amtool_routes.check(config, cases=cases)) == []
 
 
 def test_policies(tree, rendered):

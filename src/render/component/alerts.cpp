@@ -179,8 +179,8 @@ void explain(const Context& context, const std::vector<AlertGroup>& groups, Part
 }  // namespace
 
 std::vector<Part> alerts(const Context& context, const std::vector<Part>& parts) {
-  const std::string use = context.use("alerts");
-  if (!observability::stack(context) || use == "none") return {};
+  // The add-on of CCE has the same operator, so rules are read there too; its Alertmanager takes the file.
+  if (!context.has("metrics") || context.use("alerts") == "none") return {};
   Part part = component("alerts");
   part.after = {"metrics"};
   part.namespaces.push_back({.name = kNs});

@@ -33,6 +33,8 @@ Json values(const Context& context) {
   out["config"] = {{"apiVersion", "controller.config.cert-manager.io/v1alpha1"},
                    {"kind", "ControllerConfiguration"},
                    {"enableGatewayAPI", true}};
+  // Its pod is the identity that changes the zone.
+  if (context.site() == Site::azure) out["podLabels"] = {{"azure.workload.identity/use", "true"}};
   out["webhook"] = workload(context, "webhook");
   out["cainjector"] = workload(context, "cainjector");
   if (context.has("metrics")) out["prometheus"] = {{"servicemonitor", {{"enabled", true}}}};
@@ -47,12 +49,17 @@ Json dns_provider(const Context& context) {
       return {{"route53", {{"region", site.text("region")}}}};
     case Site::google:
       return {{"cloudDNS", {{"project", site.text("project")}}}};
-    case Site::azure:
+    case Site::azure: {
+      std::string group = site.text("resourceGroup"), zone = site.text("dns.zone");
+      if (group.empty()) group = context.name();
+      if (zone.empty()) zone = context.spec().text("domain");
       return {{"azureDNS",
                {{"subscriptionID", site.text("subscription")},
-                {"resourceGroupName", context.name()},
-                {"hostedZoneName", site.text("dns.zone")},
-                {"environment", "AzurePublicCloud"}}}};
+                {"resourceGroupName", group},
+                {"hostedZoneName", zone},
+                {"environment", "AzurePublicCloud"},
+                {"managedIdentity", {{"clientID", "output:cert_manager_client_id"}}}}}};
+    }
     default:
       return nullptr;
   }

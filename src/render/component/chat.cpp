@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include "render/component/components.hpp"
+#include "render/component/knative.hpp"
+#include "render/workload/workloads.hpp"
 
 namespace tg::render {
 
@@ -87,10 +89,18 @@ std::vector<Part> chat(const Context& context) {
                           .keys = {"password", "session-key"},
                           .why = "first user of the chat, and the key of its sessions"});
   if (!api.ollama) {
-    part.secrets.push_back({.name = "open-webui-key",
-                            .ns = kNamespace,
-                            .keys = {"key"},
-                            .why = "the chat's own key at the gateway"});
+    SecretNeed key{.name = "open-webui-key",
+                   .ns = kNamespace,
+                   .keys = {"key"},
+                   .from = SecretNeed::From::reference,
+                   .reference = "tidegate key open-webui",
+                   .why = "the chat's own key at the gateway"};
+    if (context.use("serving") == "knative") {
+      // LiteLLM without a database knows one key only.
+      key.reference = fmt::format("copy of {}/{}", kModelNamespace, kLiteLlmKey);
+      key.why = "the gateway's key, for the chat";
+    }
+    part.secrets.push_back(std::move(key));
   }
   part.releases.push_back(
       {.chart = "open-webui", .release = "open-webui", .ns = kNamespace, .values = values(context, api)});
@@ -99,16 +109,11 @@ std::vector<Part> chat(const Context& context) {
                         .to = api.pods,
                         .ports = {{"http", api.port}},
                         .why = "asks the models"});
-  if (const std::string database = spec.text("database"); !database.empty()) {
-    part.secrets.push_back({.name = database + "-postgresql",
-                            .ns = kNamespace,
-                            .keys = {"url"},
-                            .from = SecretNeed::From::reference,
-                            .reference = fmt::format("copy of data/{}-postgresql", database),
-                            .why = "stores its chats in PostgreSQL"});
+  if (const auto database = data_api(context, spec.text("database"))) {
+    part.secrets.push_back(copy_of_data_secret(*database, kNamespace, "stores its chats in PostgreSQL"));
     part.edges.push_back({.from = Peer::pods(kNamespace, pods()),
-                          .to = Peer::pods("data", selector(database)),
-                          .ports = {{"postgresql", 5432}},
+                          .to = database->peer,
+                          .ports = {{"postgresql", database->port}},
                           .why = "stores its chats"});
   }
   if (const std::string host = spec.text("host"); !host.empty()) {

@@ -38,7 +38,9 @@ Labels balancer_annotations(const Context& context) {
     case Site::google:
       return {{"networking.gke.io/load-balancer-ip-addresses", "output:gateway_address_name"}};
     case Site::azure:
-      return {{"service.beta.kubernetes.io/azure-pip-name", "output:gateway_address_name"}};
+      return {
+          {"service.beta.kubernetes.io/azure-pip-name", "output:gateway_address_name"},
+          {"service.beta.kubernetes.io/azure-load-balancer-resource-group", "output:gateway_address_group"}};
     case Site::open_telekom_cloud:
       return {{"kubernetes.io/elb.class", "union"}, {"kubernetes.io/elb.id", "output:gateway_balancer_id"}};
     default:
@@ -195,7 +197,8 @@ Part envoy(const Context& context) {
          .input = {{"envoy_http_downstream_rq_xx{envoy_response_code_class=\"5\"}", "0+10x60"},
                    {"envoy_http_downstream_rq_completed", "0+100x60"}},
          .quiet = "3m",
-         .fires = "20m"});
+         .fires = "20m",
+         .value = "10%"});
   }
   return part;
 }

@@ -21,8 +21,10 @@ Software brought(const Context& context) {
     case Site::aws:    // the accelerated images carry both
     case Site::azure:  // so do those of GPU node pools
       return {false, false};
+    case Site::open_telekom_cloud:  // its add-on brings driver and plugin; no driver container knows its
+                                    // system image
+      return {false, true};
     case Site::google:  // its image has the driver in a place of its own
-    case Site::open_telekom_cloud:
     case Site::cluster_api:
     case Site::existing:
       return {true, true};
@@ -66,7 +68,9 @@ Json values(const Context& context) {
           {"maxUnavailable", "25%"},
           {"drain", {{"enable", true}, {"force", false}, {"timeoutSeconds", 600}}}}}}},
       {"toolkit", {{"enabled", own.toolkit}, {"resources", size(context, "toolkit")}}},
-      {"devicePlugin", {{"enabled", true}, {"resources", size(context, "device-plugin")}}},
+      {"devicePlugin",
+       {{"enabled", context.site() != Site::open_telekom_cloud},
+        {"resources", size(context, "device-plugin")}}},
       {"gfd", {{"enabled", true}, {"resources", size(context, "feature-discovery")}}},
       {"dcgmExporter",
        {{"enabled", true},
@@ -100,7 +104,8 @@ Alert xid() {
           .input = {{"DCGM_FI_DEV_XID_ERRORS{gpu=\"0\",Hostname=\"n1\"}", "0x5 79x10"}},
           .quiet = "4m",
           .fires = "8m",
-          .expected = {{"gpu", "0"}, {"Hostname", "n1"}}};
+          .expected = {{"gpu", "0"}, {"Hostname", "n1"}},
+          .value = "79"};
 }
 
 Alert hot() {
@@ -114,7 +119,8 @@ Alert hot() {
           .input = {{"DCGM_FI_DEV_GPU_TEMP{gpu=\"0\",Hostname=\"n1\"}", "90x30"}},
           .quiet = "9m",
           .fires = "12m",
-          .expected = {{"gpu", "0"}, {"Hostname", "n1"}}};
+          .expected = {{"gpu", "0"}, {"Hostname", "n1"}},
+          .value = "90"};
 }
 
 Dashboard dashboard() {

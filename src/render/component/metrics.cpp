@@ -268,6 +268,13 @@ void explain(const Context& context, Part& part) {
            "severity=critical`. "
            "Nothing is measured where `up == 0`."});
   part.sections.push_back(
+      {.chapter = Section::Chapter::daily,
+       .title = "Room on disks",
+       .text = "The dashboard \"Cluster\" has every volume, \"Nodes\" every disk. In Prometheus: "
+               "`topk(5, kubelet_volume_stats_used_bytes / kubelet_volume_stats_capacity_bytes)`. At 85 % an "
+               "alert "
+               "comes."});
+  part.sections.push_back(
       {.chapter = Section::Chapter::monthly,
        .title = "Room for measurements",
        .text = fmt::format("Measurements stay {} and never take more than 85 % of {} per copy. If "

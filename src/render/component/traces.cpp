@@ -151,8 +151,11 @@ std::vector<Part> traces(const Context& context) {
        .title = "Following one request",
        .text = fmt::format(
            "{} takes OTLP at {}.tracing.svc:4317 and 4318, Zipkin at 9411 and Jaeger at 14250 and "
-           "14268. In Grafana: Explore, source {}; a trace leads to the logs of its time.",
-           use == "tempo" ? "Tempo" : "Jaeger", use, use == "tempo" ? "Tempo" : "Jaeger")});
+           "14268. In Grafana: Explore, source {}; a trace leads to the logs of its time. Programs "
+           "follow {} of the requests when they are started with "
+           "OTEL_TRACES_SAMPLER=parentbased_traceidratio and OTEL_TRACES_SAMPLER_ARG={}.",
+           use == "tempo" ? "Tempo" : "Jaeger", use, use == "tempo" ? "Tempo" : "Jaeger",
+           context.component("traces").text("sampling"), context.component("traces").number("sampling"))});
   return {std::move(part)};
 }
 

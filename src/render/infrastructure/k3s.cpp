@@ -75,7 +75,8 @@ if [[ ${role[$host]} == server ]]; then
   if booted; then wait_for 300 /usr/local/bin/k3s kubectl get --raw /readyz; fi
 fi
 if booted && [[ ${role[$host]} == server ]]; then
-  wait_for 300 /usr/local/bin/k3s kubectl wait --for=condition=Ready --timeout=10s "node/$host"
+  # Ready it becomes with its network, which may be a chart of its own.
+  wait_for 300 /usr/local/bin/k3s kubectl get node "$host"
 fi
 say "$service $INSTALL_K3S_VERSION runs on $host"
 )sh";

@@ -104,7 +104,10 @@ refresh_packages() {
   refreshed=yes
 }
 
-version_of() { dpkg-query -W -f='${db:Status-Status} ${Version}' "$1" 2>/dev/null | sed -n 's/^installed //p'; }
+# version_of NAME: of an installed package; nothing of one that is not.
+version_of() {
+  { dpkg-query -W -f='${db:Status-Status} ${Version}' "$1" 2>/dev/null || true; } | sed -n 's/^installed //p'
+}
 
 # install_packages NAME...: those that are missing.
 install_packages() {

@@ -17,7 +17,8 @@ apt_key "https://pkgs.k8s.io/core:/stable:/v$kubernetes_minor/deb/Release.key" /
 apt_key "https://download.docker.com/linux/$ID/gpg" /etc/apt/keyrings/docker.gpg \
   9DC858229FC7DD38854AE2D88D81803C0EBFCD88
 
-# Sources and pins came with prepare.sh; they are worth nothing before their keys are there.
+put "$here/apt/kubernetes.sources" /etc/apt/sources.list.d/kubernetes.sources
+put "$here/apt/docker.sources" /etc/apt/sources.list.d/docker.sources
 install_held containerd.io
 install_held cri-tools kubernetes-cni kubelet kubeadm kubectl
 
@@ -240,7 +241,8 @@ take() {
   apt-mark hold "$@" >/dev/null
 }
 
-# Pins and sources of the new release are in place after prepare.sh.
+# The pin of the new release came with prepare.sh; each minor version has a repository of its own.
+put "$here/apt/kubernetes.sources" /etc/apt/sources.list.d/kubernetes.sources
 refresh_packages
 if [[ $(version_of kubeadm) != "$(pinned kubeadm)" ]]; then take kubeadm; fi
 if [[ $(version_of kubelet) == "$(pinned kubelet)" && $(version_of containerd.io) == "$(pinned containerd.io)" ]]; then
