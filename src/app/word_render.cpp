@@ -17,7 +17,7 @@ namespace {
 
 struct RenderFlags {
   std::vector<std::string> files;
-  std::string out, only, diff, platform;
+  std::string out, only, diff, platform, environment;
 };
 
 bool is_error(const spec::Finding& f) { return f.severity == spec::Severity::error; }
@@ -82,7 +82,7 @@ Result<int> render_word(Terminal& terminal, const RenderFlags& flags) {
     for (spec::Finding& f : verify::check(decoded->documents, format_utc(utc_now_ns()).substr(0, 10)))
       findings.push_back(std::move(f));
     if (std::none_of(findings.begin(), findings.end(), is_error)) {
-      auto result = render::render(decoded->documents, flags.platform);
+      auto result = render::render(decoded->documents, flags.platform, flags.environment);
       if (!result) return std::unexpected(result.error());
       rendered = std::move(*result);
       for (spec::Finding& f : rendered.findings) {
@@ -120,6 +120,8 @@ void add_render(CommandLine& line) {
   word.option("--only", "PATH", flags->only, "only this part of the tree, for example components/metrics");
   word.option("--diff", "DIR", flags->diff, "write nothing, show what differs from this rendered tree");
   word.option("--platform", "NAME", flags->platform, "which Platform, when there are several");
+  word.option("--environment", "NAME", flags->environment,
+              "the tree of one of its delivery.environments, for example staging");
   word.action_result([flags](Terminal& terminal) { return render_word(terminal, *flags); });
 }
 

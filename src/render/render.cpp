@@ -91,14 +91,9 @@ Result<const spec::Document*> choose(const spec::Documents& documents, std::stri
   return found;
 }
 
-}  // namespace
-
-Result<Rendered> render(const spec::Documents& documents, std::string_view platform) {
-  auto chosen = choose(documents, platform);
-  if (!chosen) return std::unexpected(std::move(chosen.error()));
+Rendered build(const spec::Documents& documents, const spec::Document& platform, spec::Usage& usage) {
   Rendered out;
-  spec::Usage usage;
-  const Context context(documents, **chosen, usage, out.findings);
+  const Context context(documents, platform, usage, out.findings);
   std::vector<Part> parts;
   const auto take = [&parts](std::vector<Part>&& more) {
     for (Part& p : more) parts.push_back(std::move(p));
@@ -113,6 +108,58 @@ Result<Rendered> render(const spec::Documents& documents, std::string_view platf
   for (Part& p : parts) put_part(context, p, out.tree);
   out.tree.add("RUNBOOK.md", runbook(context, parts));
   out.tree.add("plan.json", plan_json(context, parts, out.tree));
+  return out;
+}
+
+bool told(const std::vector<spec::Finding>& findings, const spec::Finding& f) {
+  return std::any_of(findings.begin(), findings.end(), [&](const spec::Finding& other) {
+    return other.code == f.code && other.at.str() == f.at.str() && other.path == f.path;
+  });
+}
+
+// What an environment changes is read by rendering it: its findings, and the places that it used.
+Result<> try_environment(const spec::Documents& documents, const std::string& platform,
+                         const std::string& name, spec::Usage& usage, std::vector<spec::Finding>& out) {
+  std::vector<spec::Finding> findings;
+  const auto changed = spec::in_environment(documents, platform, name, findings);
+  if (!changed) return std::unexpected(changed.error());
+  auto chosen = choose(*changed, platform);
+  if (!chosen) return std::unexpected(std::move(chosen.error()));
+  for (spec::Finding& f : build(*changed, **chosen, usage).findings) findings.push_back(std::move(f));
+  for (spec::Finding& f : findings) {
+    if (told(out, f)) continue;
+    f.message = fmt::format("in the environment {}: {}", name, f.message);
+    out.push_back(std::move(f));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Rendered> render(const spec::Documents& documents, std::string_view platform,
+                        std::string_view environment) {
+  auto chosen = choose(documents, platform);
+  if (!chosen) return std::unexpected(std::move(chosen.error()));
+  const std::string name = (*chosen)->name;
+  spec::Usage usage;
+  if (!environment.empty()) {
+    std::vector<spec::Finding> findings;
+    auto changed = spec::in_environment(documents, name, environment, findings);
+    if (!changed) return std::unexpected(std::move(changed.error()));
+    auto own = choose(*changed, name);
+    if (!own) return std::unexpected(std::move(own.error()));
+    Rendered out = build(*changed, **own, usage);
+    out.findings.insert(out.findings.begin(), findings.begin(), findings.end());
+    for (spec::Finding& f : spec::unused(*changed, usage)) out.findings.push_back(std::move(f));
+    return out;
+  }
+  Rendered out = build(documents, **chosen, usage);
+  for (const auto& [other, overlay] :
+       spec::Reader(documents, **chosen).sub("spec").named("delivery.environments")) {
+    if (overlay.node().members.empty()) continue;
+    if (auto done = try_environment(documents, name, other, usage, out.findings); !done)
+      return std::unexpected(done.error());
+  }
   for (spec::Finding& f : spec::unused(documents, usage)) out.findings.push_back(std::move(f));
   return out;
 }

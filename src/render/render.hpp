@@ -15,7 +15,10 @@ struct Rendered {
   std::vector<spec::Finding> findings;  // what cannot be rendered, and fields that nothing rendered
 };
 
-// `platform`: name of the Platform, empty if there is only one. Errors: no_platform, many_platforms.
-Result<Rendered> render(const spec::Documents& documents, std::string_view platform = {});
+// `platform`: name of the Platform, empty if there is only one. `environment`: the tree of one of its
+// delivery.environments; empty: of the document as it stands, and what its environments change is judged too.
+// Errors: no_platform, many_platforms, unknown_reference.
+Result<Rendered> render(const spec::Documents& documents, std::string_view platform = {},
+                        std::string_view environment = {});
 
 }  // namespace tg::render

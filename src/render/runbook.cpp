@@ -163,9 +163,6 @@ std::string runbook(const Context& context, const std::vector<Part>& parts) {
   std::map<Chapter, std::vector<Section>> chapters;
   for (const Part& p : parts) {
     for (const Section& s : p.sections) chapters[s.chapter].push_back(s);
-    for (const Alert& a : p.alerts)
-      chapters[Chapter::troubleshooting].push_back(
-          {Chapter::troubleshooting, "Alert " + a.name, a.action + "\n"});
   }
   for (Section& s : general(context, parts)) chapters[s.chapter].push_back(std::move(s));
   std::string out = fmt::format("# {}: runbook\n\n", context.name());

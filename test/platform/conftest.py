@@ -10,10 +10,15 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Platforms whose every part renders; the others are decoded and checked, and render once their parts are there.
-EXAMPLES = ("webui-k3s",)
+EXAMPLES = ("webui-k3s", "otc-training")
+# An example with one or more of examples/variants merged over it.
+VARIANTS = (
+    "otc-training+elasticsearch",
+    "otc-training+cce-monitoring",
+    "otc-training+training-deployment",
+)
 
-
-TREES = EXAMPLES
+TREES = EXAMPLES + VARIANTS
 
 
 def documents(tree: str) -> list[str]:

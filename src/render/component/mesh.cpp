@@ -127,6 +127,39 @@ void add_authorization(Part& part, const std::vector<Part>& parts, const App& ap
   part.add("authorization.yaml", std::move(out));
 }
 
+// What of the platform itself joins a mesh without sidecars: who measures, logs and traces speaks with what
+// is in the mesh, and strict TLS lets nobody else in. Where requests come in from outside, or the API server
+// calls webhooks, a namespace stays out: neither has an identity of the mesh.
+void join_observers(const Context& context, const std::vector<Part>& parts, std::set<std::string>& in_mesh) {
+  if (in_mesh.empty() || context.has("gateway") || context.use("certificates") == "cert-manager") return;
+  static const std::set<std::string> kObservers{"monitoring", "exporters", "logging", "log-collector",
+                                                "tracing"};
+  for (const Part& p : parts) {
+    for (const Namespace& n : p.namespaces) {
+      if (kObservers.contains(n.name)) in_mesh.insert(n.name);
+    }
+  }
+}
+
+void connect_sidecars(Part& part, const std::string& ns) {
+  part.namespaces.push_back({.name = ns, .labels = {{"istio-injection", "enabled"}}});
+  part.edges.push_back({.from = Peer::pods(ns),
+                        .to = Peer::pods(kNamespace, {{"app", "istiod"}}),
+                        .ports = {{"xds", 15012}},
+                        .why = "gets its certificate and configuration"});
+}
+
+// Without sidecars the agent of each node has the certificates of its pods. The tunnels between pods follow
+// the edges (network_policies.cpp).
+void connect_ambient(Part& part, const std::set<std::string>& in_mesh) {
+  for (const std::string& ns : in_mesh)
+    part.namespaces.push_back({.name = ns, .labels = {{"istio.io/dataplane-mode", "ambient"}}});
+  part.edges.push_back({.from = Peer::pods(kNamespace, {{"app", "ztunnel"}}),
+                        .to = Peer::pods(kNamespace, {{"app", "istiod"}}),
+                        .ports = {{"xds", 15012}},
+                        .why = "gets certificates and configuration"});
+}
+
 }  // namespace
 
 std::vector<Part> mesh(const Context& context, const std::vector<Part>& parts) {
@@ -169,20 +202,11 @@ std::vector<Part> mesh(const Context& context, const std::vector<Part>& parts) {
     static_cast<void>(run);
     in_mesh.insert("training");
   }
-  for (const std::string& ns : in_mesh) {
-    part.namespaces.push_back({.name = ns,
-                               .labels = {ambient ? Labels::value_type{"istio.io/dataplane-mode", "ambient"}
-                                                  : Labels::value_type{"istio-injection", "enabled"}}});
-    part.edges.push_back({.from = Peer::pods(ns),
-                          .to = Peer::pods(kNamespace, {{"app", "istiod"}}),
-                          .ports = {{"xds", 15012}},
-                          .why = "gets its certificate and configuration"});
-    if (ambient) {
-      part.edges.push_back({.from = Peer::pods(ns),
-                            .to = Peer::pods(ns),
-                            .ports = {{"hbone", 15008}},
-                            .why = "the tunnel between nodes"});
-    }
+  if (ambient) {
+    join_observers(context, parts, in_mesh);
+    connect_ambient(part, in_mesh);
+  } else {
+    for (const std::string& ns : in_mesh) connect_sidecars(part, ns);
   }
   part.edges.push_back(
       {.from = Peer::pods(kNamespace), .to = Peer::api_server(), .why = "reads services and policies"});
