@@ -10,7 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Platforms whose every part renders; the others are decoded and checked, and render once their parts are there.
-EXAMPLES = ("webui-k3s",)
+EXAMPLES = ("analytics-hub", "webui-k3s")
 
 
 TREES = EXAMPLES
