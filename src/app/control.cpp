@@ -154,6 +154,7 @@ void Control::serve(std::vector<Fd> listeners, const std::string& listen, const 
 void Control::serve_admin(Fd control_socket, Fd console, const std::string& console_address) {
   status_.console = console_address;
   control_api_.listen(std::move(control_socket));
+  if (!loopback_host(console_address)) console_api_.open_metrics();
   console_api_.listen(std::move(console));
 }
 

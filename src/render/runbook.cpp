@@ -8,6 +8,7 @@
 #include <set>
 
 #include "catalog/releases.hpp"
+#include "render/architecture.hpp"
 #include "render/by_hand.hpp"
 #include "text/emit.hpp"
 
@@ -266,7 +267,8 @@ std::string runbook(const Context& context, const spec::Documents& documents,
   contact("contacts.issues", "Issues");
   contact("contacts.docs", "Documentation");
   contact("domain", "Domain");
-  out += "\n## Parts\n" + parts_table(parts) + "## Who talks to whom\n" + diagram(context, parts) + "\n";
+  out += "\n## Architecture\n" + architecture(context, parts) + "\n## Parts\n" + parts_table(parts) +
+         "## Who talks to whom\n" + diagram(context, parts) + "\n";
   for (const ChapterTitle& c : kChapters) {
     const auto it = chapters.find(c.chapter);
     if (it == chapters.end()) continue;
