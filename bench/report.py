@@ -9,7 +9,7 @@ import statistics
 NOTES_BEGIN = "<!-- written by hand, kept by ./dev bench: begin -->"
 NOTES_END = "<!-- written by hand, kept by ./dev bench: end -->"
 NO_NOTES = "Nothing is written here yet."
-PEERS = ("tidegate", "nginx", "nginx+log", "haproxy", "direct")
+PEERS = ("tidegate", "nginx", "nginx+log", "haproxy", "envoy", "litellm", "direct")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +172,7 @@ def bars_table(lines: list[dict]) -> str:
         else:
             others = ", ".join(
                 f"{peer} {number(other)}"
-                for peer in ("nginx", "haproxy")
+                for peer in ("nginx", "haproxy", "envoy", "litellm")
                 if (other := value_of(lines, bar, peer)) is not None
             )
         rows.append([bar.title, limit, shown, verdict(bar, value), others])
@@ -226,8 +226,10 @@ SECTIONS = (
     ("req100k", "100 KB request, 16 connections", lambda n: cpu_table(n, "req100k", REQUEST)),
     ("sse", "64 streams, an event each every 10 ms", lambda n: cpu_table(n, "sse", EVENTS)),
     ("sse2", "64 streams, an event each every 2 ms", lambda n: cpu_table(n, "sse2", EVENTS)),
+    ("sse50", "64 streams, an event each every 50 ms", lambda n: cpu_table(n, "sse50", EVENTS)),
     ("lat1", "One connection, back to back", lambda n: latency_table(n, "lat1", LATENCY)),
     ("lat200", "200 requests a second, open loop", lambda n: latency_table(n, "lat200", LATENCY)),
+    ("lat50", "50 requests a second, open loop", lambda n: latency_table(n, "lat50", LATENCY)),
     ("ttft", "One stream at a time", lambda n: latency_table(
         n, "ttft", [("first event p50", "ttft_p50"), ("first event p99", "ttft_p99"), ("event p50", "event_p50")])),
     ("instructions", "Instructions per 1 KB request",
@@ -261,6 +263,14 @@ METHOD = """
   upstream's, the answer's bytes are the upstream's. Only tidegate reads the JSON, routes by model and counts usage.
 - Every answer is checked: status 200, complete; streams end with `[DONE]` and carry no usage event that the client did
   not ask for. Answers that fail are counted as errors.
+- Envoy and LiteLLM are measured on request: `./dev bench --peers tidegate,nginx,haproxy,envoy,litellm`. They come as
+  Python packages (`bench/peers/*.requirements.txt`) into environments of their own below `.tidegate/peers`. LiteLLM
+  writes each answer anew, so for it the check above compares the answer's text, and without a database it answers 400
+  to a wrong key. Its CPU is `utime` + `stime` of its process, for it ends threads while it serves.
+- LiteLLM cannot keep up with the open-loop cells of 200 requests, 6,400 and 32,000 events a second and opens no 9,000
+  streams; there one would measure how long its queue grew. It is left out of `lat200`, `sse`, `sse2` and `hold9000`,
+  and a run with it has `lat50` and `sse50` for all peers: 50 requests and 1,280 events a second. In `hold1000` it
+  opens as many streams as its pool has connections to one upstream; the others wait, the client for at most 30 s.
 - *direct* is a second mock upstream on the proxies' core: the client's way to another core without a proxy. Added
   latency is the difference to it, from the same round.
 - Event latency is arrival minus the time stamp that the upstream wrote into the event; both are `CLOCK_MONOTONIC`.
@@ -284,6 +294,8 @@ CONFIGURATION = """
 | tidegate | `bench/peers/tidegate.yaml`: one Provider, the default Tenant with three limits, one key; `--workers 1` |
 | nginx | `bench/peers/nginx.conf`: one worker, `map` on the Authorization header, upstream keep-alive, no buffering |
 | haproxy | `bench/peers/haproxy.cfg`: one thread, one header comparison, `http-reuse always`, `http-no-delay`, no log |
+| envoy, on request | `bench/peers/envoy.yaml`: `--concurrency 1`, header match in the route, header overwritten, no request ids, circuit breakers at 40,000, no access log |
+| litellm, on request | `bench/peers/litellm.yaml`: one model, its master key, one worker, `LITELLM_MODE=PRODUCTION`, log level ERROR, local price map, no retries, no database |
 """
 
 
