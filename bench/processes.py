@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -70,6 +71,25 @@ class Machine:
     def spawn(self, core: int | None, command: list[str], **options) -> subprocess.Popen:
         with self.placed(core):
             return subprocess.Popen(command, **{"stdin": subprocess.DEVNULL, **options})
+
+
+@contextlib.contextmanager
+def stay_awake(machine: Machine) -> Iterator[None]:
+    """While the block runs, neither of the two cores sleeps: on each turns a process that gives way to every other."""
+    spinners: list[subprocess.Popen] = []
+    try:
+        for core in (machine.clients_core, machine.proxy_core):
+            command = [sys.executable, "-S", "-E", str(ROOT / "bench" / "spinner.py"), str(core)]
+            spinner = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+            spinners.append(spinner)
+            if spinner.stdout.readline().strip() != "awake":
+                raise BenchError(f"no spinner on core {core}, status {spinner.poll()}")
+        yield
+    finally:
+        for spinner in spinners:
+            spinner.kill()
+            spinner.wait()
+            spinner.stdout.close()
 
 
 _next_port = 18000

@@ -31,10 +31,10 @@ RELEASE = processes.ROOT / "build" / "release"
 PEERS = ("tidegate", "nginx", "nginx+log", "haproxy")  # those of every run
 ALL_PEERS = (*PEERS, *on_request.PEERS)
 ALL_CELLS = (
-    "req64", "req100k", "sse", "sse2", "lat1", "lat200", "ttft", "instructions",
+    "req64", "req100k", "sse", "sse2", "lat1", "lat1awake", "lat200", "ttft", "ttftawake", "instructions",
     "idle", "hold1000", "hold9000", "flood50", "start10k", "cold",
 )  # fmt: skip
-WITH_DIRECT = ("req64", "lat1", "lat200", "lat50", "ttft")
+WITH_DIRECT = ("req64", "lat1", "lat1awake", "lat200", "lat50", "ttft", "ttftawake")
 
 
 class Record:
