@@ -76,6 +76,7 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
   void fail(const ApiError& error, ledger::Outcome outcome);
   void cut(const ApiError& error);
   void settle(ledger::Outcome outcome, int status, std::string_view reason);
+  bool is_charged(ledger::Outcome outcome) const;
   std::int64_t estimated_output(ledger::Outcome outcome, Nanos now) const;
   void retire();
 

@@ -139,6 +139,14 @@ void Request::on_gone() {
   retire();
 }
 
+// Whether a request whose usage upstream did not tell may have cost anything.
+bool Request::is_charged(Outcome outcome) const {
+  if (!was_dispatched_ || outcome == Outcome::refused) return false;
+  if (state_ == State::holding && answer_status_ >= 400) return false;  // who refuses has done no work
+  return relayed_ || outcome == Outcome::client_gone || outcome == Outcome::timed_out ||
+         outcome == Outcome::complete;
+}
+
 // Of an answer whose usage upstream did not tell.
 std::int64_t Request::estimated_output(Outcome outcome, Nanos now) const {
   OutputSeen seen{.code_points_per_token = code_points_per_token()};
@@ -181,14 +189,10 @@ void Request::settle(Outcome outcome, int status, std::string_view reason) {
     info.tokens_in = std::max<std::int64_t>(0, usage_.prompt_tokens);
     info.tokens_out = std::max<std::int64_t>(0, usage_.completion_tokens);
     info.tokens_cached = std::max<std::int64_t>(0, usage_.cached_tokens);
-  } else if (was_dispatched_ && outcome != Outcome::refused &&
-             (relayed_ || outcome == Outcome::client_gone || outcome == Outcome::timed_out ||
-              outcome == Outcome::complete)) {
+  } else if (is_charged(outcome)) {
     info.tokens_in = prompt_estimate_;
     info.tokens_out = estimated_output(outcome, now);
   }
-  if (status >= 400 && !info.reported && !relayed_ && outcome != Outcome::timed_out)
-    info.tokens_in = info.tokens_out = 0;
   info.first_byte_ns = first_byte_ > 0 ? first_byte_ - arrived_ : 0;
   info.total_ns = now - arrived_;
   info.bytes_in = body_bytes_;

@@ -213,6 +213,7 @@ void ClientConnection::continue_send() {
       unsent_.clear();
       readable_ = true;
       hung_up_ = true;
+      write_failed_ = true;
       if (state_ == State::sending) state_ = State::head;
       owner_.loop_.defer([this] {
         if (state_ == State::head || state_ == State::body) read();
@@ -272,7 +273,8 @@ void ClientConnection::read() {
     }
     readable_ = false;
     if (io.kind == net::Io::again) break;
-    if (state_ == State::body && until_close_ && io.kind == net::Io::eof) {
+    // A write that failed took the reset's error away, so that what follows looks like an orderly end.
+    if (state_ == State::body && until_close_ && io.kind == net::Io::eof && !write_failed_) {
       BodyPart part;
       part.last = true;
       ClientEvents* events = std::exchange(events_, nullptr);

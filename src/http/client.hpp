@@ -146,6 +146,7 @@ class ClientConnection final : public net::Handler, private net::Timer {
 class Upstreams {
  public:
   Upstreams(net::Loop& loop, net::Resolver& resolver);
+  bool write_failed_ = false;
   ~Upstreams();
 
   // An idle connection, or a new one (then connecting goes on behind the scenes). `fresh`: never an idle one.
