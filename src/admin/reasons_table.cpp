@@ -53,11 +53,6 @@ constexpr ReasonEntry kReasons[] = {
      "Keep them in another region, or in a store outside."},
     {"bad_address", "The text is not an address with a port.",
      "Write ADDR:PORT, for example 127.0.0.1:4000 or [::1]:4000."},
-    {"bad_certificate_file",
-     "The file with trust anchors or certificates cannot be read or holds none. Upstream TLS is always "
-     "verified, so "
-     "without anchors no https URL can be used.",
-     "Install the package ca-certificates, or name a PEM file that can be read."},
     {"bad_count", "The text is not a count. Counts are whole numbers, with k or M for thousands or millions.",
      "Write for example 600, 4k or 1M."},
     {"bad_duration",

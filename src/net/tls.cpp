@@ -51,14 +51,6 @@ TlsContext::~TlsContext() {
   SSL_CTX_free(impl_->context);
 }
 
-Result<> TlsContext::trust_file(const std::string& path) {
-  if (SSL_CTX_load_verify_locations(impl_->context, path.c_str(), nullptr) != 1) {
-    ERR_clear_error();
-    return fail("bad_certificate_file", path + ": no certificate that OpenSSL can read");
-  }
-  return {};
-}
-
 std::unique_ptr<TlsSession> TlsContext::connect(int fd, const std::string& host) {
   return std::unique_ptr<TlsSession>(new TlsSession(*impl_, fd, host));
 }

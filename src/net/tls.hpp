@@ -6,7 +6,6 @@
 #include <memory>
 #include <string>
 
-#include "base/error.hpp"
 #include "net/socket.hpp"
 
 namespace tg::net {
@@ -22,8 +21,6 @@ class TlsContext {
 
   // A client session on a connected descriptor (not owned). `host` is verified and sent as server name.
   std::unique_ptr<TlsSession> connect(int fd, const std::string& host);
-  // Trusts the certificates in this PEM file too (tests, private roots).
-  Result<> trust_file(const std::string& path);
 
  private:
   friend class TlsSession;
