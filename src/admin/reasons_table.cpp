@@ -699,10 +699,10 @@ constexpr ReasonEntry kReasons[] = {
      "Ask without stream, or look at what listens at the Provider's URL."},
     {"upstream_tls_failed",
      "No trusted TLS session with the upstream: its certificate is wrong for that name, expired, or signed "
-     "by nobody "
-     "this machine trusts.",
-     "Check the Provider's URL and the machine's clock and trust anchors. There is no way to switch "
-     "verification off."},
+     "by nobody this machine trusts, or it does not speak TLS as we do. The message says which; the log "
+     "names the upstream and has OpenSSL's words.",
+     "Check the Provider's URL and the machine's clock and trust anchors (package ca-certificates). There is "
+     "no way to switch verification off."},
     {"upstream_unreachable", "No connection to the upstream.",
      "Check that it runs and that the Provider's URL is right."},
     {"usage", "The hidden word that runs the simulated engine was given wrong arguments.",

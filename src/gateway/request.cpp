@@ -353,8 +353,9 @@ bool Request::try_other(bool may_have_been_charged) {
   return true;
 }
 
-void Request::on_failure(Failure failure, std::string_view detail) {
+void Request::on_failure(Failure failure, const http::FailureDetail& detail) {
   connection_ = nullptr;
+  if (failure == Failure::tls) worker_.warn_tls(backend_->name, detail);
   const bool local = backend_->table != nullptr;
   const bool never_reached = failure == Failure::resolve || failure == Failure::connect ||
                              failure == Failure::connect_timeout || failure == Failure::tls ||
@@ -411,7 +412,8 @@ void Request::on_failure(Failure failure, std::string_view detail) {
       error = {502, error_type(502), "upstream_unreachable", "the upstream cannot be reached"};
       break;
     case Failure::tls:
-      error = {502, error_type(502), "upstream_tls_failed", "no trusted TLS session with the upstream"};
+      error = {502, error_type(502), "upstream_tls_failed",
+               fmt::format("no trusted TLS session with the upstream: {}", detail.cause)};
       break;
     case Failure::unanswered:
       error = {502, error_type(502), "upstream_no_answer",
@@ -424,7 +426,6 @@ void Request::on_failure(Failure failure, std::string_view detail) {
       error = {502, error_type(502), "upstream_malformed", "the upstream's answer is not valid HTTP"};
       break;
   }
-  (void)detail;  // names addresses: for the log only
   const bool timed_out = failure == Failure::connect_timeout || failure == Failure::tls_timeout;
   if (relayed_) {
     cut(error);

@@ -32,7 +32,7 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
 
   void on_head(const http::ResponseHead& head) override;
   void on_data(const http::BodyPart& part) override;
-  void on_failure(http::Failure failure, std::string_view detail) override;
+  void on_failure(http::Failure failure, const http::FailureDetail& detail) override;
 
   void on_grant(const replica::Grant& grant);
 

@@ -178,7 +178,7 @@ void ClientConnection::continue_handshake() {
   const net::Io io = tls_->handshake();
   if (io.kind == net::Io::again) return;
   if (io.kind == net::Io::error) {
-    fail(Failure::tls, tls_->error());
+    fail(Failure::tls, tls_->error(), tls_->cause());
     return;
   }
   cancel_timer();
@@ -426,7 +426,7 @@ void ClientConnection::answer_complete(bool surplus) {
   owner_.put_idle(*this);
 }
 
-void ClientConnection::fail(Failure failure, std::string_view detail) {
+void ClientConnection::fail(Failure failure, std::string_view detail, std::string_view cause) {
   if (state_ == State::closed) return;
   ClientEvents* events = std::exchange(events_, nullptr);
   const std::string text(detail);
@@ -436,12 +436,13 @@ void ClientConnection::fail(Failure failure, std::string_view detail) {
   if (events == nullptr) return;
   if (inside_acquire) {
     deferred_events_ = events;
-    owner_.loop_.defer([this, failure, text] {
-      if (deferred_events_ != nullptr) std::exchange(deferred_events_, nullptr)->on_failure(failure, text);
+    owner_.loop_.defer([this, failure, text, cause] {
+      if (deferred_events_ != nullptr)
+        std::exchange(deferred_events_, nullptr)->on_failure(failure, {text, cause});
     });
     return;
   }
-  events->on_failure(failure, text);
+  events->on_failure(failure, {text, cause});
 }
 
 void ClientConnection::cancel() {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "net/socket.hpp"
 
@@ -39,6 +40,9 @@ class TlsSession {
   Io read(char* out, std::size_t room);
   Io write(const iovec* parts, int count);
   const std::string& error() const { return error_; }
+  // The same in a constant phrase about the peer ("its certificate has expired"), without names or addresses;
+  // empty without an error.
+  std::string_view cause() const { return cause_; }
   bool resumed() const;
 
  private:
@@ -48,6 +52,7 @@ class TlsSession {
   struct Impl;
   std::unique_ptr<Impl> impl_;
   std::string error_;
+  std::string_view cause_;
 };
 
 }  // namespace tg::net
