@@ -287,6 +287,7 @@ def test_no_tls_at_the_other_end(binary, tmp_path, authority):
         assert "wrong version number" in warnings(running)[0]["error"]
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")  # that these are old is the point
 def test_no_version_in_common(binary, tmp_path, authority, localhost):
     """Below TLS 1.2 nothing is spoken."""
     with TlsUpstream(localhost) as upstream:
