@@ -10,14 +10,23 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Platforms whose every part renders; the others are decoded and checked, and render once their parts are there.
-EXAMPLES = ("webui-k3s", "otc-training")
-# An example with one or more of examples/variants merged over it.
+EXAMPLES = (
+    "webui-k3s",
+    "bare-metal",
+    "analytics-hub",
+    "otc-training",
+    "saas-aws",
+    "self-scaling",
+)
+# The same with overlays of examples/variants.
 VARIANTS = (
+    "self-scaling+apps-existing",
+    "self-scaling+tidegate-serving",
+    "saas-aws+karpenter",
     "otc-training+elasticsearch",
     "otc-training+cce-monitoring",
     "otc-training+training-deployment",
 )
-
 TREES = EXAMPLES + VARIANTS
 
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <set>
 #include <tuple>
@@ -45,7 +46,17 @@ Json blocks(const std::vector<std::string>& cidrs) {
   return out;
 }
 
-Json peer_json(const Context& context, const Peer& peer) {
+// Pods ask the API server by the first address of the services. Some networks judge a packet before that is
+// replaced by a machine's, others after.
+void add_api_service(const Context& context, std::vector<std::string>& cidrs) {
+  const std::string services = context.service_cidr();
+  const std::size_t slash = services.find('/'), dot = services.rfind('.', slash);
+  if (slash == std::string::npos || dot == std::string::npos || cidrs.front() == "0.0.0.0/0") return;
+  const int last = std::atoi(services.substr(dot + 1, slash - dot - 1).c_str());
+  cidrs.push_back(fmt::format("{}.{}/32", services.substr(0, dot), last + 1));
+}
+
+Json peer_json(const Context& context, const Peer& peer, bool egress = false) {
   switch (peer.kind) {
     case Peer::Kind::pods: {
       Json out{{"namespaceSelector", {{"matchLabels", {{"kubernetes.io/metadata.name", peer.ns}}}}}};
@@ -58,7 +69,11 @@ Json peer_json(const Context& context, const Peer& peer) {
       return blocks({peer.cidr});
     case Peer::Kind::everywhere:
       return blocks({"0.0.0.0/0"});
-    case Peer::Kind::api_server:
+    case Peer::Kind::api_server: {
+      std::vector<std::string> addresses = machine_addresses(context);
+      if (egress) add_api_service(context, addresses);
+      return blocks(addresses);
+    }
     case Peer::Kind::nodes:
       return blocks(machine_addresses(context));
   }
@@ -108,14 +123,19 @@ Json ports_json(const Context& context, const Edge& edge) {
   return out;
 }
 
-// Short and unique inside the namespace: the app's name, else all label values.
-std::string slug(const Labels& labels) {
-  if (labels.empty()) return "all";
-  if (const auto it = labels.find("app.kubernetes.io/name"); it != labels.end()) return it->second;
+// All label values.
+std::string long_slug(const Labels& labels) {
   std::string out;
   for (const auto& [key, value] : labels) out += (out.empty() ? "" : "-") + value;
   std::replace_if(out.begin(), out.end(), [](char c) { return c == '.' || c == '_' || c == '/'; }, '-');
   return out;
+}
+
+// Short: the app's name, else all label values.
+std::string slug(const Labels& labels) {
+  if (labels.empty()) return "all";
+  if (const auto it = labels.find("app.kubernetes.io/name"); it != labels.end()) return it->second;
+  return long_slug(labels);
 }
 
 struct Direction {
@@ -225,7 +245,8 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
     const bool system = isolate && ingress && at.ns == "kube-system";
     if (at.kind != Peer::Kind::pods || (!ours.contains(at.ns) && !system)) return;
     Json rule = Json::object();
-    rule[ingress ? "from" : "to"] = peer_json(context, ingress ? edge.from : edge.to);
+    rule[ingress ? "from" : "to"] =
+        ingress ? peer_json(context, edge.from) : peer_json(context, edge.to, true);
     if (Json ports = ports_json(context, edge); !ports.empty()) rule["ports"] = std::move(ports);
     Direction& d = all[{at.ns, at.labels, ingress}];
     if (std::find(d.rules.begin(), d.rules.end(), rule) != d.rules.end()) return;
@@ -247,9 +268,14 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
   for (const std::string& ns : ours) add_base(part, context, ns);
   for (const std::string& ns : in_mesh) add_mesh_probes(part, ns);
   if (isolate) add_system(context, part);
+  std::set<std::pair<std::string, std::string>> names;
   for (auto& [key, direction] : all) {
     const auto& [ns, labels, ingress] = key;
-    Json o = policy(ns, fmt::format("{}-{}", slug(labels), ingress ? "from" : "to"), labels, ingress);
+    const char* way = ingress ? "from" : "to";
+    std::string name = fmt::format("{}-{}", slug(labels), way);
+    // A second choice among the pods of one app: under the same name it would replace the first.
+    if (!names.emplace(ns, name).second) name = fmt::format("{}-{}", long_slug(labels), way);
+    Json o = policy(ns, name, labels, ingress);
     o["metadata"]["annotations"] = {{"tidegate.dev/why", fmt::format("{}", fmt::join(direction.why, "; "))}};
     o["spec"][ingress ? "ingress" : "egress"] = direction.rules;
     part.add(ns + ".yaml", std::move(o));

@@ -2,6 +2,7 @@
 // that a part needs and the document refers to. A collector. What is generated at apply is not in here.
 #include <fmt/format.h>
 
+#include "render/component/cert_manager.hpp"
 #include "render/component/components.hpp"
 
 namespace tg::render {
@@ -53,16 +54,23 @@ Json provider(const Context& context) {
 
 Json external_secret(const Context& context, const SecretNeed& need) {
   Json out = object("external-secrets.io/v1", "ExternalSecret", need.name, need.ns);
+  out["spec"] = {{"refreshInterval", refresh(context.component("secrets"))},
+                 {"secretStoreRef", {{"kind", "ClusterSecretStore"}, {"name", kStore}}},
+                 {"target", {{"name", need.name}, {"creationPolicy", "Owner"}}}};
+  if (need.keys.empty()) {
+    // All that stands at the path, by the names that it has there.
+    const std::string path = need.reference.substr(need.reference.find(' ') + 1);
+    const Json extract{{"key", fmt::format("{}/{}", context.name(), path)}};
+    out["spec"]["dataFrom"] = Json::array({Json{{"extract", extract}}});
+    return out;
+  }
   Json data = Json::array();
   for (const std::string& key : need.keys)
     data.push_back(
         {{"secretKey", key},
          {"remoteRef",
           {{"key", fmt::format("{}/{}/{}", context.name(), need.ns, need.name)}, {"property", key}}}});
-  out["spec"] = {{"refreshInterval", refresh(context.component("secrets"))},
-                 {"secretStoreRef", {{"kind", "ClusterSecretStore"}, {"name", kStore}}},
-                 {"target", {{"name", need.name}, {"creationPolicy", "Owner"}}},
-                 {"data", std::move(data)}};
+  out["spec"]["data"] = std::move(data);
   return out;
 }
 
@@ -101,7 +109,8 @@ std::string unseal(int replicas) {
                     "0 -- bao operator unseal   # three times, each with another key\n";
   for (int i = 1; i < replicas; ++i) {
     out += fmt::format(
-        "{0}{1} -- bao operator raft join https://openbao-0.openbao-internal:8200\n"
+        "{0}{1} -- bao operator raft join -leader-ca-cert=@/openbao/userconfig/openbao-tls/ca.crt "
+        "https://openbao-0.openbao-internal:8200\n"
         "{0}{1} -- bao operator unseal   # three times\n",
         exec, i);
   }
@@ -148,16 +157,19 @@ void add_openbao(Part& part, const Context& context) {
         {"dataStorage", {{"size", "10Gi"}}},
         {"auditStorage", {{"enabled", true}, {"size", "10Gi"}}},
         {"resources", to_json(context.size("secrets", "openbao"))},
+        {"extraEnvironmentVars", {{"BAO_CACERT", "/openbao/userconfig/openbao-tls/ca.crt"}}},
         {"volumes", Json::array({volume_secret("tls", "openbao-tls")})},
         {"volumeMounts",
          Json::array(
              {{{"name", "tls"}, {"mountPath", "/openbao/userconfig/openbao-tls"}, {"readOnly", true}}})}}}};
   part.releases.push_back(
       {.chart = "openbao", .release = "openbao", .ns = kNamespace, .values = std::move(values)});
-  part.secrets.push_back({.name = "openbao-tls",
-                          .ns = kNamespace,
-                          .keys = {"tls.crt", "tls.key", "ca.crt"},
-                          .why = "certificate of OpenBao inside the cluster"});
+  if (!cert_manager(context)) {
+    part.secrets.push_back({.name = "openbao-tls",
+                            .ns = kNamespace,
+                            .keys = {"tls.crt", "tls.key", "ca.crt"},
+                            .why = "certificate of OpenBao inside the cluster"});
+  }
   const Labels pods{{"app.kubernetes.io/name", "openbao"}};
   part.edges.push_back({.from = Peer::pods(kNamespace, pods),
                         .to = Peer::pods(kNamespace, pods),
@@ -188,7 +200,7 @@ std::vector<Part> secrets(const Context& context, const std::vector<Part>& parts
                            .release = "external-secrets",
                            .ns = kNamespace,
                            .values = operator_values(context)});
-  const bool openbao = context.component("secrets").text("from.vault.install") == "openbao";
+  const bool openbao = own_vault(context);
   if (openbao) add_openbao(part, context);
   Json store = object("external-secrets.io/v1", "ClusterSecretStore", kStore);
   store["spec"] = {{"provider", provider(context)}};
