@@ -10,10 +10,17 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Platforms whose every part renders; the others are decoded and checked, and render once their parts are there.
-EXAMPLES = ("webui-k3s",)
+EXAMPLES = (
+    "webui-k3s",
+    "bare-metal",
+)
 
 
-TREES = EXAMPLES
+TREES = (
+    *EXAMPLES,
+    "bare-metal+kubeflow",
+    "bare-metal+two-load-balancers",
+)
 
 
 def documents(tree: str) -> list[str]:

@@ -38,14 +38,18 @@ def files(folder: pathlib.Path, pattern: str) -> list[pathlib.Path]:
 def test_api_server_takes_every_object(tree, rendered, api_server):
     everything = objects(rendered(tree))
     assert everything
-    refused = [str(r) for r in api_server.dry_run(everything, namespaces=GIVEN) if not r.warning]
+    refused = [str(r) for r in api_server.dry_run(everything, namespaces=GIVEN, pods=True) if not r.warning]
     assert refused == []
 
 
 def test_kubeconform(tree, rendered):
     oracle = oracles.Kubeconform()
     oracles.need(oracle)
-    problems = [p for path in manifests(rendered(tree)) for p in oracle.check(path)]
+    # Kinds that the tree's own templates make have no schema anywhere; the API server judges their objects.
+    own = [
+        o["spec"]["crd"]["spec"]["names"]["kind"] for o in objects(rendered(tree)) if o["kind"] == "ConstraintTemplate"
+    ]
+    problems = [p for path in manifests(rendered(tree)) for p in oracle.check(path, skip=own)]
     assert oracles.errors(problems) == []
 
 
