@@ -8,6 +8,7 @@
 #include <set>
 
 #include "catalog/releases.hpp"
+#include "render/architecture.hpp"
 #include "render/by_hand.hpp"
 #include "text/emit.hpp"
 
@@ -168,6 +169,24 @@ std::vector<Section> general(const Context& context, const std::vector<Part>& pa
   return out;
 }
 
+// What the commands of this book need, and how to see that it is new enough.
+Section tools(const Context& context, const std::vector<Part>& parts) {
+  const bool terraform = std::any_of(parts.begin(), parts.end(), [](const Part& p) {
+    return std::any_of(p.steps.begin(), p.steps.end(), [](const Step& s) { return s.kind == "terraform"; });
+  });
+  std::string rows = fmt::format(
+      "| kubectl | {} or one minor beside it | `kubectl version --client` |\n"
+      "| helm | 3.18 or newer | `helm version --short` |\n",
+      context.kubernetes());
+  if (terraform) rows += "| tofu or terraform | 1.8 or newer | `tofu version` |\n";
+  if (context.use("mesh") == "istio")
+    rows += fmt::format("| istioctl, to look into the mesh | {} | `istioctl version` |\n",
+                        catalog::chart("istiod").version);
+  if (context.use("backup") == "velero") rows += "| velero | 1.18 | `velero version --client-only` |\n";
+  return {Chapter::first_steps, "Tools on your machine",
+          "| tool | version | shown by |\n|---|---|---|\n" + rows};
+}
+
 std::string secrets_table(const std::vector<Part>& parts) {
   std::string rows;
   for (const Part& p : parts) {
@@ -232,10 +251,9 @@ std::string runbook(const Context& context, const spec::Documents& documents,
       chapters[Chapter::first_steps].push_back(
           {Chapter::first_steps, "Put everything in place", in_order(context, parts)});
     for (const Section& s : p.sections) chapters[s.chapter].push_back(s);
-    for (const Alert& a : p.alerts)
-      chapters[Chapter::troubleshooting].push_back(
-          {Chapter::troubleshooting, "Alert " + a.name, a.action + "\n"});
   }
+  auto& first = chapters[Chapter::first_steps];
+  first.insert(first.begin(), tools(context, parts));
   for (Section& s : general(context, parts)) chapters[s.chapter].push_back(std::move(s));
   // A collector repeats what it took over, and a part may know better than all do.
   for (auto& [chapter, sections] : chapters) {
@@ -254,7 +272,8 @@ std::string runbook(const Context& context, const spec::Documents& documents,
   contact("contacts.issues", "Issues");
   contact("contacts.docs", "Documentation");
   contact("domain", "Domain");
-  out += "\n## Parts\n" + parts_table(parts) + "## Who talks to whom\n" + diagram(context, parts) + "\n";
+  out += "\n## Architecture\n" + architecture(context, parts) + "\n## Parts\n" + parts_table(parts) +
+         "## Who talks to whom\n" + diagram(context, parts) + "\n";
   for (const ChapterTitle& c : kChapters) {
     const auto it = chapters.find(c.chapter);
     if (it == chapters.end()) continue;

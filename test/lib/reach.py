@@ -1,99 +1,119 @@
-"""Who reaches whom through NetworkPolicies: their meaning for two ends and a port, without a cluster.
-
-An end is a pod (namespace and labels) or an address outside the pods. A policy that selects a pod closes the directions
-that it names; what any of them allows is open. Ports with names are not followed: our policies write numbers.
-"""
+"""Who reaches whom by the NetworkPolicies of a tree, as a network that enforces them decides it."""
 
 from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import pathlib
 from collections.abc import Iterable
 
-
-@dataclasses.dataclass(frozen=True)
-class Pod:
-    namespace: str
-    labels: dict = dataclasses.field(default_factory=dict)
+from lib import kube_facts
 
 
 @dataclasses.dataclass(frozen=True)
-class Address:
-    ip: str
+class End:
+    """A pod, or an address outside the cluster when `namespace` is empty."""
+
+    namespace: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    address: str = "10.255.255.254"  # of a pod: inside every pod network that is asked about
+
+    def has(self, selector: dict) -> bool:
+        return matches(selector, dict(self.labels))
 
 
-def selects(selector: dict | None, labels: dict) -> bool:
-    """A label selector; {} is everything."""
-    selector = selector or {}
-    if any(labels.get(key) != value for key, value in selector.get("matchLabels", {}).items()):
+def pod(namespace: str, **labels: str) -> End:
+    """pod("models", app="tidegate"): `app` and `component` stand for the recommended labels."""
+    short = {"app": "app.kubernetes.io/name", "component": "app.kubernetes.io/component"}
+    named = {short.get(key, key): value for key, value in labels.items()}
+    if "app" in labels:
+        named.setdefault("app.kubernetes.io/instance", labels["app"])
+    return End(namespace, tuple(sorted(named.items())))
+
+
+def outside(address: str) -> End:
+    return End(address=address)
+
+
+def matches(selector: dict, labels: dict[str, str]) -> bool:
+    if any(labels.get(k) != v for k, v in selector.get("matchLabels", {}).items()):
         return False
     for e in selector.get("matchExpressions", []):
         value, values = labels.get(e["key"]), e.get("values", [])
-        kept = {
+        holds = {
             "In": value in values,
             "NotIn": value not in values,
             "Exists": value is not None,
             "DoesNotExist": value is None,
         }[e["operator"]]
-        if not kept:
+        if not holds:
             return False
     return True
 
 
-class Policies:
+class Network:
     def __init__(self, objects: Iterable[dict]):
-        objects = list(objects)
-        self._policies = [o for o in objects if o["kind"] == "NetworkPolicy"]
-        self._namespaces = {
-            o["metadata"]["name"]: o["metadata"].get("labels", {}) for o in objects if o["kind"] == "Namespace"
+        everything = list(objects)
+        self.policies = [o for o in everything if o["kind"] == "NetworkPolicy"]
+        self.namespaces = {
+            o["metadata"]["name"]: {
+                **o["metadata"].get("labels", {}),
+                "kubernetes.io/metadata.name": o["metadata"]["name"],
+            }
+            for o in everything
+            if o["kind"] == "Namespace"
         }
 
-    def _labels_of_namespace(self, name: str) -> dict:
-        return {**self._namespaces.get(name, {}), "kubernetes.io/metadata.name": name}
+    @classmethod
+    def of(cls, folder: pathlib.Path) -> Network:
+        paths = [*folder.glob("components/05-network-policies/*.yaml"), *folder.glob("components/00-namespaces/*.yaml")]
+        return cls(o for p in sorted(paths) for o in kube_facts.parse(p.read_text(encoding="utf-8")))
 
-    def _is_peer(self, peer: dict, home: str, end: Pod | Address) -> bool:
-        if block := peer.get("ipBlock"):
-            if isinstance(end, Pod):
-                return False
-            ip = ipaddress.ip_address(end.ip)
-            return ip in ipaddress.ip_network(block["cidr"]) and not any(
-                ip in ipaddress.ip_network(e) for e in block.get("except", [])
-            )
-        if isinstance(end, Address):
-            return False
-        if "namespaceSelector" in peer:
-            if not selects(peer["namespaceSelector"], self._labels_of_namespace(end.namespace)):
-                return False
-        elif end.namespace != home:
-            return False
-        return selects(peer.get("podSelector"), end.labels)
+    def reaches(self, source: End, target: End, port: int, protocol: str = "TCP") -> bool:
+        return self._open("Egress", source, target, port, protocol) and self._open(
+            "Ingress", target, source, port, protocol
+        )
 
-    def _lets(self, way: str, pod: Pod, other: Pod | Address, port: int, protocol: str) -> bool:
-        field, side = ("egress", "to") if way == "Egress" else ("ingress", "from")
-        mine = [
-            p
-            for p in self._policies
-            if p["metadata"]["namespace"] == pod.namespace
-            and selects(p["spec"].get("podSelector"), pod.labels)
-            and way in p["spec"].get("policyTypes", ["Ingress"])
-        ]
-        if not mine:
+    def _open(self, way: str, here: End, there: End, port: int, protocol: str) -> bool:
+        """What the policies on `here` say about its traffic of one direction."""
+        if not here.namespace:
             return True
-        for policy in mine:
-            for rule in policy["spec"].get(field) or []:
-                peers, ports = rule.get(side), rule.get("ports")
-                if peers and not any(self._is_peer(p, pod.namespace, other) for p in peers):
-                    continue
-                if not ports or any(
-                    p.get("protocol", "TCP") == protocol
-                    and (p.get("port") is None or p["port"] <= port <= p.get("endPort", p["port"]))
-                    for p in ports
+        isolated = False
+        for p in self.policies:
+            spec = p["spec"]
+            types = spec.get("policyTypes") or ["Ingress", *(["Egress"] if "egress" in spec else [])]
+            if p["metadata"]["namespace"] != here.namespace or way not in types or not here.has(spec["podSelector"]):
+                continue
+            isolated = True
+            for rule in spec.get(way.lower(), []):
+                peers = rule.get("to" if way == "Egress" else "from")
+                if self._port(rule.get("ports"), port, protocol) and (
+                    not peers or any(self._peer(peer, p["metadata"]["namespace"], there) for peer in peers)
                 ):
                     return True
-        return False
+        return not isolated
 
-    def open(self, source: Pod | Address, target: Pod | Address, port: int, protocol: str = "TCP") -> bool:
-        return not (
-            (isinstance(source, Pod) and not self._lets("Egress", source, target, port, protocol))
-            or (isinstance(target, Pod) and not self._lets("Ingress", target, source, port, protocol))
+    @staticmethod
+    def _port(ports: list[dict] | None, port: int, protocol: str) -> bool:
+        return not ports or any(
+            p.get("protocol", "TCP") == protocol
+            and ("port" not in p or p["port"] == port or p["port"] <= port <= p.get("endPort", p["port"]))
+            for p in ports
         )
+
+    def _peer(self, peer: dict, own: str, there: End) -> bool:
+        if "ipBlock" in peer:
+            address = ipaddress.ip_address(there.address)
+            block = peer["ipBlock"]
+            return address in ipaddress.ip_network(block["cidr"]) and not any(
+                address in ipaddress.ip_network(e) for e in block.get("except", [])
+            )
+        if not there.namespace:
+            return False
+        if "namespaceSelector" in peer:
+            labels = self.namespaces.get(there.namespace, {"kubernetes.io/metadata.name": there.namespace})
+            if not matches(peer["namespaceSelector"], labels):
+                return False
+        elif there.namespace != own:
+            return False
+        return "podSelector" not in peer or there.has(peer["podSelector"])

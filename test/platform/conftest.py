@@ -13,14 +13,20 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 EXAMPLES = (
     "webui-k3s",
     "bare-metal",
+    "analytics-hub",
+    "otc-training",
+    "saas-aws",
+    "self-scaling",
 )
-
-
-TREES = (
-    *EXAMPLES,
+# The same with overlays of examples/variants.
+VARIANTS = (
+    "self-scaling+apps-existing",
+    "self-scaling+tidegate-serving",
+    "saas-aws+karpenter",
     "bare-metal+kubeflow",
     "bare-metal+two-load-balancers",
 )
+TREES = EXAMPLES + VARIANTS
 
 
 def documents(tree: str) -> list[str]:

@@ -7,15 +7,20 @@ import json
 
 import pytest
 from lib import kube, kube_facts
-from lib.reach import Address, Pod, Policies
+from lib.reach import End, Network, outside
+
+
+def pods(namespace: str, labels: dict[str, str] | None = None) -> End:
+    return End(namespace, tuple(sorted((labels or {}).items())))
+
 
 TREE = "bare-metal"
 TENANT = "ai-projects"
 SITE = "192.168.1.31"
-DNS = Pod("kube-system", {"k8s-app": "kube-dns"})
-PROMETHEUS = Pod("monitoring", {"app.kubernetes.io/name": "prometheus"})
-APP = Pod(TENANT, {"app": "ai-workload", "app.kubernetes.io/name": "ai-model-deployment"})
-RESEARCH = Pod(TENANT, {"job-name": "try"})
+DNS = pods("kube-system", {"k8s-app": "kube-dns"})
+PROMETHEUS = pods("monitoring", {"app.kubernetes.io/name": "prometheus"})
+APP = pods(TENANT, {"app": "ai-workload", "app.kubernetes.io/name": "ai-model-deployment"})
+RESEARCH = pods(TENANT, {"job-name": "try"})
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +90,7 @@ def test_researchers_reach_nothing_else(server, asked):
     assert not may(server, **asked)
 
 
-def pod(spec: dict) -> dict:
+def trial(spec: dict) -> dict:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -107,7 +112,7 @@ HARDENED = {
 
 
 def tried(server, spec: dict) -> kube.Answer:
-    found = pod(spec)
+    found = trial(spec)
     return server.apply(server.kind_of(found), found, dry=True)
 
 
@@ -163,34 +168,34 @@ def test_the_app_of_the_tenant_is_taken(server, objects):
 
 
 @pytest.fixture(scope="module")
-def policies(objects) -> Policies:
-    return Policies(objects)
+def policies(objects) -> Network:
+    return Network(objects)
 
 
-def test_names_are_found_from_everywhere(policies, objects):
+def test_names_are_found_from_everywhere(network, objects):
     for namespace in {o["metadata"]["namespace"] for o in objects if o["kind"] == "NetworkPolicy"}:
         for protocol in ("UDP", "TCP"):
-            assert policies.open(Pod(namespace, {"any": "thing"}), DNS, 53, protocol), (namespace, protocol)
+            assert policies.reaches(pods(namespace, {"any": "thing"}), DNS, 53, protocol), (namespace, protocol)
 
 
-def test_the_tenant_keeps_to_itself(policies):
-    assert policies.open(RESEARCH, APP, 8080) and policies.open(APP, RESEARCH, 29500)
-    assert policies.open(PROMETHEUS, APP, 8080)
-    for other in (Pod("monitoring", {"app.kubernetes.io/name": "grafana"}), Pod("default"), Pod("kube-system")):
-        assert not policies.open(other, APP, 8080), other
-        assert not policies.open(RESEARCH, other, 8080), other
+def test_the_tenant_keeps_to_itself(network):
+    assert policies.reaches(RESEARCH, APP, 8080) and policies.reaches(APP, RESEARCH, 29500)
+    assert policies.reaches(PROMETHEUS, APP, 8080)
+    for other in (pods("monitoring", {"app.kubernetes.io/name": "grafana"}), pods("default"), pods("kube-system")):
+        assert not policies.reaches(other, APP, 8080), other
+        assert not policies.reaches(RESEARCH, other, 8080), other
     for address in ("1.1.1.1", SITE):
-        assert not policies.open(RESEARCH, Address(address), 443), address
-    assert not policies.open(PROMETHEUS, RESEARCH, 9090)
+        assert not policies.reaches(RESEARCH, outside(address), 443), address
+    assert not policies.reaches(PROMETHEUS, RESEARCH, 9090)
 
 
-def test_the_system_is_closed_but_for_what_it_serves(policies):
-    api_server = Address(SITE)
-    metrics_server = Pod("kube-system", {"app.kubernetes.io/name": "metrics-server"})
-    assert policies.open(api_server, metrics_server, 10250), "kubectl top"
-    assert policies.open(api_server, DNS, 8080), "probes of kubelets"
-    assert policies.open(PROMETHEUS, DNS, 9153) and policies.open(PROMETHEUS, metrics_server, 10250)
-    assert not policies.open(RESEARCH, metrics_server, 10250)
-    assert not policies.open(Pod("default"), DNS, 9153)
-    assert not policies.open(Pod("default"), Pod("kube-system", {"app": "any"}), 8080)
-    assert not policies.open(Address("203.0.113.1"), metrics_server, 10250)
+def test_the_system_is_closed_but_for_what_it_serves(network):
+    api_server = outside(SITE)
+    metrics_server = pods("kube-system", {"app.kubernetes.io/name": "metrics-server"})
+    assert policies.reaches(api_server, metrics_server, 10250), "kubectl top"
+    assert policies.reaches(api_server, DNS, 8080), "probes of kubelets"
+    assert policies.reaches(PROMETHEUS, DNS, 9153) and policies.reaches(PROMETHEUS, metrics_server, 10250)
+    assert not policies.reaches(RESEARCH, metrics_server, 10250)
+    assert not policies.reaches(pods("default"), DNS, 9153)
+    assert not policies.reaches(pods("default"), pods("kube-system", {"app": "any"}), 8080)
+    assert not policies.reaches(outside("203.0.113.1"), metrics_server, 10250)
