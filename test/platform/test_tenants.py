@@ -90,7 +90,7 @@ def test_researchers_reach_nothing_else(server, asked):
     assert not may(server, **asked)
 
 
-def trial(spec: dict) -> dict:
+def pod(spec: dict) -> dict:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -112,7 +112,7 @@ HARDENED = {
 
 
 def tried(server, spec: dict) -> kube.Answer:
-    found = trial(spec)
+    found = pod(spec)
     return server.apply(server.kind_of(found), found, dry=True)
 
 
@@ -172,13 +172,13 @@ def policies(objects) -> Network:
     return Network(objects)
 
 
-def test_names_are_found_from_everywhere(network, objects):
+def test_names_are_found_from_everywhere(policies, objects):
     for namespace in {o["metadata"]["namespace"] for o in objects if o["kind"] == "NetworkPolicy"}:
         for protocol in ("UDP", "TCP"):
             assert policies.reaches(pods(namespace, {"any": "thing"}), DNS, 53, protocol), (namespace, protocol)
 
 
-def test_the_tenant_keeps_to_itself(network):
+def test_the_tenant_keeps_to_itself(policies):
     assert policies.reaches(RESEARCH, APP, 8080) and policies.reaches(APP, RESEARCH, 29500)
     assert policies.reaches(PROMETHEUS, APP, 8080)
     for other in (pods("monitoring", {"app.kubernetes.io/name": "grafana"}), pods("default"), pods("kube-system")):
@@ -189,7 +189,7 @@ def test_the_tenant_keeps_to_itself(network):
     assert not policies.reaches(PROMETHEUS, RESEARCH, 9090)
 
 
-def test_the_system_is_closed_but_for_what_it_serves(network):
+def test_the_system_is_closed_but_for_what_it_serves(policies):
     api_server = outside(SITE)
     metrics_server = pods("kube-system", {"app.kubernetes.io/name": "metrics-server"})
     assert policies.reaches(api_server, metrics_server, 10250), "kubectl top"
