@@ -13,7 +13,13 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ("analytics-hub", "webui-k3s")
 
 
-TREES = EXAMPLES
+TREES = (
+    *EXAMPLES,
+    "analytics-hub+ingress-nginx",
+    "analytics-hub+own-ca",
+    "analytics-hub+self-signed",
+    "analytics-hub+vertical",
+)
 
 
 def documents(tree: str) -> list[str]:
