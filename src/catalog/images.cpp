@@ -42,7 +42,8 @@ constexpr auto kImages = std::to_array<Image>({
     // 1.82.7 and 1.82.8 carried somebody else's code: a version is taken only after it was looked at.
     {"litellm", "ghcr.io/berriai/litellm", "v1.105.0"},
     {"ollama", "docker.io/ollama/ollama", "0.32.15"},
-    {"kubectl", "registry.k8s.io/kubectl", "v1.35.8"},
+    // Kubernetes' own image of it has no shell.
+    {"kubectl", "docker.io/alpine/kubectl", "1.35.4"},
 });
 
 }  // namespace

@@ -17,7 +17,7 @@ from lib.oracles_values import ChartValues
 pytestmark = pytest.mark.parametrize("tree", TREES)
 
 # Charts whose keys are not known here: their values are not verified, which docs/operations.md says.
-UNKNOWN_CHARTS = ("eck-operator", "prometheus-operator-crds", "rancher")
+UNKNOWN_CHARTS = ("eck-operator", "prometheus-operator-crds")
 # Namespaces that every cluster has.
 GIVEN = ("default", "kube-system", "kube-public", "kube-node-lease")
 
