@@ -218,12 +218,15 @@ OTHERWISE = {
     "container-ephemeral-storage-request-and-limit": "scratch volumes have bounds of their own, roots are read-only",
     "container-image-pull-policy": "tags are fixed: what is there is what was asked for",
     "container-resources": "no limits of the processor; requests and memory limits are asserted above",
+    "container-security-context-privileged": "admission lets it into namespaces only that say why",
     "container-security-context-user-group-id": "images name their own low users; none is root without a reason",
+    "ingress-targets-service": "Services of charts are not in the tree",
     "networkpolicy-targets-pod": "pods of charts are not in the tree",
     "pod-networkpolicy": "test_network.py judges the policies of the tree together",
     "pod-probes": "programs without a port have nothing to ask",
     "pod-probes-identical": "a document names a port, not a path; the second probe is far more patient",
     "service-targets-pod": "pods of charts are not in the tree",
+    "statefulset-has-servicename": "one replica is found by its Service; nobody asks for a pod by its name",
 }
 
 
