@@ -20,6 +20,10 @@ EXAMPLES = (
 )
 # The same with overlays of examples/variants.
 VARIANTS = (
+    "analytics-hub+ingress-nginx",
+    "analytics-hub+own-ca",
+    "analytics-hub+self-signed",
+    "analytics-hub+vertical",
     "self-scaling+apps-existing",
     "self-scaling+tidegate-serving",
     "saas-aws+karpenter",
