@@ -8,6 +8,7 @@
 #include <set>
 
 #include "catalog/releases.hpp"
+#include "render/care.hpp"
 
 namespace tg::render {
 
@@ -168,6 +169,7 @@ std::string runbook(const Context& context, const std::vector<Part>& parts) {
           {Chapter::troubleshooting, "Alert " + a.name, a.action + "\n"});
   }
   for (Section& s : general(context, parts)) chapters[s.chapter].push_back(std::move(s));
+  for (Section& s : care(context, parts)) chapters[s.chapter].push_back(std::move(s));
   std::string out = fmt::format("# {}: runbook\n\n", context.name());
   const spec::Reader& spec = context.spec();
   const auto contact = [&](const char* path, const char* what) {

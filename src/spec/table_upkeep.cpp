@@ -109,8 +109,8 @@ constexpr auto kUpkeep = std::to_array<Field>({
         .of("fileSystem")
         .why("it works with every class")
         .words("fileSystem|snapshots|none"),
-    row("spec.backup.class", T::label, "Storage class of what is kept inside for a while.")
-        .else_("the default class"),
+    row("spec.backup.class", T::label, "Storage class of the volumes through which snapshots are read.")
+        .else_("the class of the snapshot"),
     row("spec.backup.drill", T::choice, "How often a restore is tried.")
         .of("monthly")
         .why("a copy that was never restored is a hope")

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ("webui-k3s",)
 
 
-TREES = EXAMPLES
+TREES = (*EXAMPLES, "analytics-hub+google", "analytics-hub+azure")
 
 
 def documents(tree: str) -> list[str]:

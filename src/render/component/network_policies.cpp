@@ -44,6 +44,29 @@ Json blocks(const std::vector<std::string>& cidrs) {
   return out;
 }
 
+// GKE and AKS enforce policies with Cilium, which knows nodes by what they are: a range of addresses never
+// means a node. There the port alone says what is open.
+bool nodes_have_addresses(const Context& context) {
+  return context.site() != Site::google && context.site() != Site::azure;
+}
+
+// Calls of their API servers come out of a tunnel that ends in these pods.
+Json tunnel(const Context& context) {
+  const char* key = context.site() == Site::google ? "k8s-app" : "app";
+  Json out{{"namespaceSelector", {{"matchLabels", {{"kubernetes.io/metadata.name", "kube-system"}}}}}};
+  out["podSelector"]["matchLabels"] = {{key, "konnectivity-agent"}};
+  return out;
+}
+
+// Where an API server is asked and where its calls come from.
+Json api_server(const Context& context) {
+  const bool outside = context.site() == Site::azure && context.spec().text("access.api") == "public";
+  Json out = outside ? blocks({"0.0.0.0/0"}) : blocks(machine_addresses(context));
+  if (!nodes_have_addresses(context)) out.push_back(tunnel(context));
+  return out;
+}
+
+// No peers: everybody.
 Json peer_json(const Context& context, const Peer& peer) {
   switch (peer.kind) {
     case Peer::Kind::pods: {
@@ -58,8 +81,9 @@ Json peer_json(const Context& context, const Peer& peer) {
     case Peer::Kind::everywhere:
       return blocks({"0.0.0.0/0"});
     case Peer::Kind::api_server:
+      return api_server(context);
     case Peer::Kind::nodes:
-      return blocks(machine_addresses(context));
+      return nodes_have_addresses(context) ? blocks(machine_addresses(context)) : Json::array();
   }
   return Json::array();
 }
@@ -96,15 +120,26 @@ Json policy(const std::string& ns, const std::string& name, const Labels& labels
   return out;
 }
 
-void add_base(Part& part, const std::string& ns) {
+// Google's nodes answer names themselves, by pods of their own.
+std::vector<std::string> name_servers(const Context& context) {
+  std::vector<std::string> out{"kube-dns"};
+  if (context.site() == Site::google) out.emplace_back("node-local-dns");
+  return out;
+}
+
+void add_base(const Context& context, Part& part, const std::string& ns) {
   Json deny = object("networking.k8s.io/v1", "NetworkPolicy", "default-deny", ns);
   deny["spec"] = {{"podSelector", Json::object()}, {"policyTypes", {"Ingress", "Egress"}}};
   part.add(ns + ".yaml", std::move(deny));
   Json dns = policy(ns, "dns", {}, false);
-  Json system{{"namespaceSelector", {{"matchLabels", {{"kubernetes.io/metadata.name", "kube-system"}}}}},
-              {"podSelector", {{"matchLabels", {{"k8s-app", "kube-dns"}}}}}};
+  Json to = Json::array();
+  for (const std::string& servers : name_servers(context)) {
+    Json system{{"namespaceSelector", {{"matchLabels", {{"kubernetes.io/metadata.name", "kube-system"}}}}}};
+    system["podSelector"]["matchLabels"] = {{"k8s-app", servers}};
+    to.push_back(std::move(system));
+  }
   dns["spec"]["egress"] = Json::array(
-      {{{"to", Json::array({std::move(system)})},
+      {{{"to", std::move(to)},
         {"ports", Json::array({{{"protocol", "UDP"}, {"port", 53}}, {{"protocol", "TCP"}, {"port", 53}}})}}});
   part.add(ns + ".yaml", std::move(dns));
 }
@@ -119,16 +154,18 @@ void add_system(const Context& context, Part& part) {
   const auto allow = [&](const std::string& name, const Labels& to, const Edge& edge) {
     Json o = policy(ns, name, to, true);
     o["metadata"]["annotations"] = {{"tidegate.dev/why", edge.why}};
-    Json rule{{"from", peer_json(context, edge.from)}};
+    Json rule = Json::object();
+    if (Json peers = peer_json(context, edge.from); !peers.empty()) rule["from"] = std::move(peers);
     if (Json ports = ports_json(edge); !ports.empty()) rule["ports"] = std::move(ports);
     o["spec"]["ingress"] = Json::array({std::move(rule)});
     part.add(ns + ".yaml", std::move(o));
   };
   const Labels dns{{"k8s-app", "kube-dns"}};
-  allow("dns", dns,
-        {.from = Peer::any_pod(),
-         .ports = {{"dns", 53, "UDP"}, {"dns-tcp", 53}},
-         .why = "every pod looks names up; answers that are too long come over TCP"});
+  for (const std::string& servers : name_servers(context))
+    allow(servers == "kube-dns" ? "dns" : servers, {{"k8s-app", servers}},
+          {.from = Peer::any_pod(),
+           .ports = {{"dns", 53, "UDP"}, {"dns-tcp", 53}},
+           .why = "every pod looks names up; answers that are too long come over TCP"});
   allow("dns-nodes", dns,
         {.from = Peer::nodes(),
          .ports = {{"dns", 53, "UDP"}, {"dns-tcp", 53}, {"health", 8080}, {"ready", 8181}},
@@ -181,7 +218,8 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
     const bool system = isolate && ingress && at.ns == "kube-system";
     if (at.kind != Peer::Kind::pods || (!ours.contains(at.ns) && !system)) return;
     Json rule = Json::object();
-    rule[ingress ? "from" : "to"] = peer_json(context, ingress ? edge.from : edge.to);
+    if (Json peers = peer_json(context, ingress ? edge.from : edge.to); !peers.empty())
+      rule[ingress ? "from" : "to"] = std::move(peers);
     if (Json ports = ports_json(edge); !ports.empty()) rule["ports"] = std::move(ports);
     Direction& d = all[{at.ns, at.labels, ingress}];
     if (std::find(d.rules.begin(), d.rules.end(), rule) != d.rules.end()) return;
@@ -197,7 +235,7 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
   }
   Part part = component("network-policies");
   part.after = {"namespaces"};
-  for (const std::string& ns : ours) add_base(part, ns);
+  for (const std::string& ns : ours) add_base(context, part, ns);
   if (isolate) add_system(context, part);
   for (auto& [key, direction] : all) {
     const auto& [ns, labels, ingress] = key;

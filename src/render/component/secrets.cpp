@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "render/component/components.hpp"
+#include "render/component/identity.hpp"
 
 namespace tg::render {
 
@@ -29,11 +30,14 @@ Json provider(const Context& context) {
     if (project.empty() && context.site() == Site::google) project = context.infrastructure().text("project");
     return {{"gcpsm", {{"projectID", project}}}};
   }
-  if (chosen == "azureKeyVault")
+  if (chosen == "azureKeyVault") {
+    std::string url = from.text("azureKeyVault.url");
+    if (url.empty()) url = "output:key_vault_url";
     return {{"azurekv",
-             {{"vaultUrl", from.text("azureKeyVault.url")},
+             {{"vaultUrl", url},
               {"authType", "WorkloadIdentity"},
               {"serviceAccountRef", account["serviceAccountRef"]}}}};
+  }
   std::string url = from.text("vault.url");
   const bool installed = from.text("vault.install") == "openbao";
   if (url.empty() && installed) url = fmt::format("https://openbao-active.{}.svc:8200", kNamespace);
@@ -51,14 +55,19 @@ Json provider(const Context& context) {
   return {{"vault", std::move(vault)}};
 }
 
+// Under which name the store has it. Google and Azure take no '/' in names.
+std::string stored_name(const Context& context, const SecretNeed& need) {
+  const std::string_view chosen = context.component("secrets").chosen("from");
+  const bool flat = chosen == "googleSecretManager" || chosen == "azureKeyVault";
+  return fmt::format("{1}{0}{2}{0}{3}", flat ? "-" : "/", context.name(), need.ns, need.name);
+}
+
 Json external_secret(const Context& context, const SecretNeed& need) {
   Json out = object("external-secrets.io/v1", "ExternalSecret", need.name, need.ns);
   Json data = Json::array();
   for (const std::string& key : need.keys)
     data.push_back(
-        {{"secretKey", key},
-         {"remoteRef",
-          {{"key", fmt::format("{}/{}/{}", context.name(), need.ns, need.name)}, {"property", key}}}});
+        {{"secretKey", key}, {"remoteRef", {{"key", stored_name(context, need)}, {"property", key}}}});
   out["spec"] = {{"refreshInterval", refresh(context.component("secrets"))},
                  {"secretStoreRef", {{"kind", "ClusterSecretStore"}, {"name", kStore}}},
                  {"target", {{"name", need.name}, {"creationPolicy", "Owner"}}},
@@ -180,6 +189,7 @@ std::vector<Part> secrets(const Context& context, const std::vector<Part>& parts
                         .to = Peer::everywhere(),
                         .ports = {{"https", 443}},
                         .why = "asks the store and the cloud's identity service"});
+  add_identity_edge(part, context, Peer::pods(kNamespace, pods));
   part.edges.push_back({.from = Peer::api_server(),
                         .to = Peer::pods(kNamespace, pods),
                         .ports = {{"webhook", 10250}},
