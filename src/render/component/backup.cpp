@@ -321,6 +321,11 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
   part.namespaces.push_back(
       {.name = kNamespace, .level = Level::privileged, .reason = "the node agent reads volumes on the host"});
   if (s.own_keys) need_store_keys(part, context, kNamespace);
+  // Without one of its own velero locks every copy with a password that the whole world knows.
+  part.secrets.push_back({.name = "velero-repo-credentials",
+                          .ns = kNamespace,
+                          .keys = {"repository-password"},
+                          .why = "locks the copies of volumes; keep one outside the cluster"});
   if (!s.ca.empty()) {
     part.secrets.push_back({.name = s.ca,
                             .ns = kNamespace,
@@ -365,6 +370,13 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
   part.sections.push_back({Section::Chapter::backup, "Now",
                            fmt::format("velero backup create test-backup --include-namespaces {} --wait\n",
                                        own_namespaces(parts))});
+  part.sections.push_back(
+      {Section::Chapter::restore, "The password of the copies",
+       fmt::format("Copies of volumes open only with the password that was made with this cluster. Keep it "
+                   "where the platform's other keys are kept, and put it there again before a restore into a "
+                   "new cluster:\n\n```sh\nkubectl -n {} get secret velero-repo-credentials -o "
+                   "go-template='{{{{index .data \"repository-password\" | base64decode}}}}'\n```\n",
+                   kNamespace)});
   part.sections.push_back(
       {Section::Chapter::restore, "By hand",
        fmt::format("velero backup get\nvelero restore create --from-backup test-backup --namespace-mappings "

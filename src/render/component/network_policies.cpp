@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <set>
 #include <tuple>
 
+#include "render/component/cluster_dns.hpp"
 #include "render/component/components.hpp"
 
 namespace tg::render {
@@ -44,6 +46,16 @@ Json blocks(const std::vector<std::string>& cidrs) {
   return out;
 }
 
+// Pods ask the API server by the first address of the services. Some networks judge a packet before that is
+// replaced by a machine's, others after.
+void add_api_service(const Context& context, std::vector<std::string>& cidrs) {
+  const std::string services = context.service_cidr();
+  const std::size_t slash = services.find('/'), dot = services.rfind('.', slash);
+  if (slash == std::string::npos || dot == std::string::npos || cidrs.front() == "0.0.0.0/0") return;
+  const int last = std::atoi(services.substr(dot + 1, slash - dot - 1).c_str());
+  cidrs.push_back(fmt::format("{}.{}/32", services.substr(0, dot), last + 1));
+}
+
 // GKE and AKS enforce policies with Cilium, which knows nodes by what they are: a range of addresses never
 // means a node. There the port alone says what is open.
 bool nodes_have_addresses(const Context& context) {
@@ -59,15 +71,19 @@ Json tunnel(const Context& context) {
 }
 
 // Where an API server is asked and where its calls come from.
-Json api_server(const Context& context) {
-  const bool outside = context.site() == Site::azure && context.spec().text("access.api") == "public";
-  Json out = outside ? blocks({"0.0.0.0/0"}) : blocks(machine_addresses(context));
-  if (!nodes_have_addresses(context)) out.push_back(tunnel(context));
+Json api_server(const Context& context, bool egress) {
+  std::vector<std::string> addresses = machine_addresses(context);
+  // A public API server of AKS has a public address inside too.
+  if (context.site() == Site::azure && context.spec().text("access.api") == "public")
+    addresses = {"0.0.0.0/0"};
+  if (egress) add_api_service(context, addresses);
+  Json out = blocks(addresses);
+  if (!egress && !nodes_have_addresses(context)) out.push_back(tunnel(context));
   return out;
 }
 
 // No peers: everybody.
-Json peer_json(const Context& context, const Peer& peer) {
+Json peer_json(const Context& context, const Peer& peer, bool egress = false) {
   switch (peer.kind) {
     case Peer::Kind::pods: {
       Json out{{"namespaceSelector", {{"matchLabels", {{"kubernetes.io/metadata.name", peer.ns}}}}}};
@@ -81,30 +97,39 @@ Json peer_json(const Context& context, const Peer& peer) {
     case Peer::Kind::everywhere:
       return blocks({"0.0.0.0/0"});
     case Peer::Kind::api_server:
-      return api_server(context);
+      return api_server(context, egress);
     case Peer::Kind::nodes:
       return nodes_have_addresses(context) ? blocks(machine_addresses(context)) : Json::array();
   }
   return Json::array();
 }
 
-Json ports_json(const Edge& edge) {
+// An API server is asked at its own port or through its Service; policies see the former.
+std::vector<Port> api_ports(const Context& context) {
+  return {{"https", 443}, {"api", context.site() == Site::open_telekom_cloud ? 5443 : 6443}};
+}
+
+Json ports_json(const Context& context, const Edge& edge) {
   std::vector<Port> ports = edge.ports;
-  // An API server is asked at its own port or through its Service.
-  if (ports.empty() && edge.to.kind == Peer::Kind::api_server) ports = {{"https", 443}, {"api", 6443}};
+  if (ports.empty() && edge.to.kind == Peer::Kind::api_server) ports = api_ports(context);
   Json out = Json::array();
   for (const Port& p : ports) out.push_back({{"protocol", p.protocol}, {"port", p.number}});
   return out;
 }
 
-// Short and unique inside the namespace: the app's name, else all label values.
-std::string slug(const Labels& labels) {
-  if (labels.empty()) return "all";
-  if (const auto it = labels.find("app.kubernetes.io/name"); it != labels.end()) return it->second;
+// All label values.
+std::string long_slug(const Labels& labels) {
   std::string out;
   for (const auto& [key, value] : labels) out += (out.empty() ? "" : "-") + value;
   std::replace_if(out.begin(), out.end(), [](char c) { return c == '.' || c == '_' || c == '/'; }, '-');
   return out;
+}
+
+// Short: the app's name, else all label values.
+std::string slug(const Labels& labels) {
+  if (labels.empty()) return "all";
+  if (const auto it = labels.find("app.kubernetes.io/name"); it != labels.end()) return it->second;
+  return long_slug(labels);
 }
 
 struct Direction {
@@ -121,26 +146,34 @@ Json policy(const std::string& ns, const std::string& name, const Labels& labels
 }
 
 // Google's nodes answer names themselves, by pods of their own.
-std::vector<std::string> name_servers(const Context& context) {
-  std::vector<std::string> out{"kube-dns"};
-  if (context.site() == Site::google) out.emplace_back("node-local-dns");
+std::vector<Labels> name_servers(const Context& context) {
+  std::vector<Labels> out{cluster_dns(context).pods};
+  if (context.site() == Site::google) out.push_back({{"k8s-app", "node-local-dns"}});
   return out;
 }
 
-void add_base(const Context& context, Part& part, const std::string& ns) {
+Json dns_ports(const ClusterDns& resolvers) {
+  Json out = Json::array();
+  for (const char* protocol : {"UDP", "TCP"}) {
+    out.push_back({{"protocol", protocol}, {"port", 53}});
+    if (resolvers.port != 53) out.push_back({{"protocol", protocol}, {"port", resolvers.port}});
+  }
+  return out;
+}
+
+void add_base(Part& part, const Context& context, const std::string& ns) {
   Json deny = object("networking.k8s.io/v1", "NetworkPolicy", "default-deny", ns);
   deny["spec"] = {{"podSelector", Json::object()}, {"policyTypes", {"Ingress", "Egress"}}};
   part.add(ns + ".yaml", std::move(deny));
   Json dns = policy(ns, "dns", {}, false);
+  const ClusterDns resolvers = cluster_dns(context);
   Json to = Json::array();
-  for (const std::string& servers : name_servers(context)) {
-    Json system{{"namespaceSelector", {{"matchLabels", {{"kubernetes.io/metadata.name", "kube-system"}}}}}};
-    system["podSelector"]["matchLabels"] = {{"k8s-app", servers}};
-    to.push_back(std::move(system));
-  }
-  dns["spec"]["egress"] = Json::array(
-      {{{"to", std::move(to)},
-        {"ports", Json::array({{{"protocol", "UDP"}, {"port", 53}}, {{"protocol", "TCP"}, {"port", 53}}})}}});
+  for (const Labels& pods : name_servers(context))
+    to.push_back(peer_json(context, Peer::pods("kube-system", pods)).front());
+  Json rule;
+  rule["to"] = std::move(to);
+  rule["ports"] = dns_ports(resolvers);
+  dns["spec"]["egress"] = Json::array({std::move(rule)});
   part.add(ns + ".yaml", std::move(dns));
 }
 
@@ -156,19 +189,19 @@ void add_system(const Context& context, Part& part) {
     o["metadata"]["annotations"] = {{"tidegate.dev/why", edge.why}};
     Json rule = Json::object();
     if (Json peers = peer_json(context, edge.from); !peers.empty()) rule["from"] = std::move(peers);
-    if (Json ports = ports_json(edge); !ports.empty()) rule["ports"] = std::move(ports);
+    if (Json ports = ports_json(context, edge); !ports.empty()) rule["ports"] = std::move(ports);
     o["spec"]["ingress"] = Json::array({std::move(rule)});
     part.add(ns + ".yaml", std::move(o));
   };
-  const Labels dns{{"k8s-app", "kube-dns"}};
-  for (const std::string& servers : name_servers(context))
-    allow(servers == "kube-dns" ? "dns" : servers, {{"k8s-app", servers}},
+  const auto [dns, dns_port] = cluster_dns(context);
+  for (const Labels& pods : name_servers(context))
+    allow(pods == dns ? "dns" : "dns-of-nodes", pods,
           {.from = Peer::any_pod(),
-           .ports = {{"dns", 53, "UDP"}, {"dns-tcp", 53}},
+           .ports = {{"dns", dns_port, "UDP"}, {"dns-tcp", dns_port}},
            .why = "every pod looks names up; answers that are too long come over TCP"});
   allow("dns-nodes", dns,
         {.from = Peer::nodes(),
-         .ports = {{"dns", 53, "UDP"}, {"dns-tcp", 53}, {"health", 8080}, {"ready", 8181}},
+         .ports = {{"dns", dns_port, "UDP"}, {"dns-tcp", dns_port}, {"health", 8080}, {"ready", 8181}},
          .why = "kubelets probe, pods in the network of their host ask"});
   allow("metrics-server", {{"k8s-app", "metrics-server"}},
         {.from = Peer::nodes(),
@@ -218,9 +251,10 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
     const bool system = isolate && ingress && at.ns == "kube-system";
     if (at.kind != Peer::Kind::pods || (!ours.contains(at.ns) && !system)) return;
     Json rule = Json::object();
-    if (Json peers = peer_json(context, ingress ? edge.from : edge.to); !peers.empty())
+    if (Json peers = ingress ? peer_json(context, edge.from) : peer_json(context, edge.to, true);
+        !peers.empty())
       rule[ingress ? "from" : "to"] = std::move(peers);
-    if (Json ports = ports_json(edge); !ports.empty()) rule["ports"] = std::move(ports);
+    if (Json ports = ports_json(context, edge); !ports.empty()) rule["ports"] = std::move(ports);
     Direction& d = all[{at.ns, at.labels, ingress}];
     if (std::find(d.rules.begin(), d.rules.end(), rule) != d.rules.end()) return;
     d.rules.push_back(std::move(rule));
@@ -235,11 +269,16 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
   }
   Part part = component("network-policies");
   part.after = {"namespaces"};
-  for (const std::string& ns : ours) add_base(context, part, ns);
+  for (const std::string& ns : ours) add_base(part, context, ns);
   if (isolate) add_system(context, part);
+  std::set<std::pair<std::string, std::string>> names;
   for (auto& [key, direction] : all) {
     const auto& [ns, labels, ingress] = key;
-    Json o = policy(ns, fmt::format("{}-{}", slug(labels), ingress ? "from" : "to"), labels, ingress);
+    const char* way = ingress ? "from" : "to";
+    std::string name = fmt::format("{}-{}", slug(labels), way);
+    // A second choice among the pods of one app: under the same name it would replace the first.
+    if (!names.emplace(ns, name).second) name = fmt::format("{}-{}", long_slug(labels), way);
+    Json o = policy(ns, name, labels, ingress);
     o["metadata"]["annotations"] = {{"tidegate.dev/why", fmt::format("{}", fmt::join(direction.why, "; "))}};
     o["spec"][ingress ? "ingress" : "egress"] = direction.rules;
     part.add(ns + ".yaml", std::move(o));

@@ -2,6 +2,8 @@
 // that a part needs and the document refers to. A collector. What is generated at apply is not in here.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "render/component/components.hpp"
 #include "render/component/identity.hpp"
 
@@ -56,22 +58,31 @@ Json provider(const Context& context) {
 }
 
 // Under which name the store has it. Google and Azure take no '/' in names.
-std::string stored_name(const Context& context, const SecretNeed& need) {
+std::string stored_name(const Context& context, const std::string& path) {
+  std::string out = fmt::format("{}/{}", context.name(), path);
   const std::string_view chosen = context.component("secrets").chosen("from");
-  const bool flat = chosen == "googleSecretManager" || chosen == "azureKeyVault";
-  return fmt::format("{1}{0}{2}{0}{3}", flat ? "-" : "/", context.name(), need.ns, need.name);
+  if (chosen == "googleSecretManager" || chosen == "azureKeyVault")
+    std::replace(out.begin(), out.end(), '/', '-');
+  return out;
 }
 
 Json external_secret(const Context& context, const SecretNeed& need) {
   Json out = object("external-secrets.io/v1", "ExternalSecret", need.name, need.ns);
-  Json data = Json::array();
-  for (const std::string& key : need.keys)
-    data.push_back(
-        {{"secretKey", key}, {"remoteRef", {{"key", stored_name(context, need)}, {"property", key}}}});
   out["spec"] = {{"refreshInterval", refresh(context.component("secrets"))},
                  {"secretStoreRef", {{"kind", "ClusterSecretStore"}, {"name", kStore}}},
-                 {"target", {{"name", need.name}, {"creationPolicy", "Owner"}}},
-                 {"data", std::move(data)}};
+                 {"target", {{"name", need.name}, {"creationPolicy", "Owner"}}}};
+  if (need.keys.empty()) {
+    // All that stands at the path, by the names that it has there.
+    const std::string path = need.reference.substr(need.reference.find(' ') + 1);
+    const Json extract{{"key", stored_name(context, path)}};
+    out["spec"]["dataFrom"] = Json::array({Json{{"extract", extract}}});
+    return out;
+  }
+  const std::string name = stored_name(context, fmt::format("{}/{}", need.ns, need.name));
+  Json data = Json::array();
+  for (const std::string& key : need.keys)
+    data.push_back({{"secretKey", key}, {"remoteRef", {{"key", name}, {"property", key}}}});
+  out["spec"]["data"] = std::move(data);
   return out;
 }
 
