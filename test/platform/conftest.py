@@ -22,6 +22,10 @@ EXAMPLES = (
 VARIANTS = (
     "analytics-hub+google",
     "analytics-hub+azure",
+    "analytics-hub+ingress-nginx",
+    "analytics-hub+own-ca",
+    "analytics-hub+self-signed",
+    "analytics-hub+vertical",
     "self-scaling+apps-existing",
     "self-scaling+tidegate-serving",
     "saas-aws+karpenter",

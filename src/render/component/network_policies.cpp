@@ -271,13 +271,20 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
   part.after = {"namespaces"};
   for (const std::string& ns : ours) add_base(part, context, ns);
   if (isolate) add_system(context, part);
-  std::set<std::pair<std::string, std::string>> names;
+  std::map<std::pair<std::string, std::string>, int> alike;
+  const auto short_name = [](const Labels& labels, bool ingress) {
+    return fmt::format("{}-{}", slug(labels), ingress ? "from" : "to");
+  };
+  for (const auto& [key, direction] : all) {
+    const auto& [ns, labels, ingress] = key;
+    ++alike[{ns, short_name(labels, ingress)}];
+  }
   for (auto& [key, direction] : all) {
     const auto& [ns, labels, ingress] = key;
-    const char* way = ingress ? "from" : "to";
-    std::string name = fmt::format("{}-{}", slug(labels), way);
-    // A second choice among the pods of one app: under the same name it would replace the first.
-    if (!names.emplace(ns, name).second) name = fmt::format("{}-{}", long_slug(labels), way);
+    std::string name = short_name(labels, ingress);
+    // A narrower choice among the pods of one app: under the same name one would replace the other.
+    if (alike[{ns, name}] > 1 && labels.size() > 1)
+      name = fmt::format("{}-{}", long_slug(labels), ingress ? "from" : "to");
     Json o = policy(ns, name, labels, ingress);
     o["metadata"]["annotations"] = {{"tidegate.dev/why", fmt::format("{}", fmt::join(direction.why, "; "))}};
     o["spec"][ingress ? "ingress" : "egress"] = direction.rules;
