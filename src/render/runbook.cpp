@@ -10,6 +10,7 @@
 #include "catalog/releases.hpp"
 #include "render/architecture.hpp"
 #include "render/by_hand.hpp"
+#include "render/care.hpp"
 #include "text/emit.hpp"
 
 namespace tg::render {
@@ -259,6 +260,7 @@ std::string runbook(const Context& context, const spec::Documents& documents,
   auto& first = chapters[Chapter::first_steps];
   first.insert(first.begin(), tools(context, parts));
   for (Section& s : general(context, parts)) chapters[s.chapter].push_back(std::move(s));
+  for (Section& s : care(context, parts)) chapters[s.chapter].push_back(std::move(s));
   // A collector repeats what it took over, and a part may know better than all do.
   for (auto& [chapter, sections] : chapters) {
     std::set<std::string> titles;

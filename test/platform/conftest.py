@@ -20,6 +20,8 @@ EXAMPLES = (
 )
 # The same with overlays of examples/variants.
 VARIANTS = (
+    "analytics-hub+google",
+    "analytics-hub+azure",
     "analytics-hub+ingress-nginx",
     "analytics-hub+own-ca",
     "analytics-hub+self-signed",
