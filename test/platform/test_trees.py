@@ -45,7 +45,7 @@ def test_api_server_takes_every_object(tree, rendered, api_server):
 def test_kubeconform(tree, rendered):
     oracle = oracles.Kubeconform()
     oracles.need(oracle)
-    problems = [p for path in manifests(rendered(tree)) for p in oracle.check(path)]
+    problems = oracle.check_all(manifests(rendered(tree)))
     assert oracles.errors(problems) == []
 
 
@@ -68,7 +68,7 @@ def test_scripts(tree, rendered):
 def test_yaml_is_clean(tree, rendered):
     oracle = oracles.Yamllint()
     oracles.need(oracle)
-    found = [p for path in files(rendered(tree), "*.y*ml") if "templates" not in path.parts for p in oracle.check(path)]
+    found = oracle.check_all(p for p in files(rendered(tree), "*.y*ml") if "templates" not in p.parts)
     assert oracles.errors(found) == []
 
 

@@ -91,7 +91,8 @@ Part cluster_autoscaler(const Context& context) {
                                      "or the cloud has no such machine.",
                            .input = {{"cluster_autoscaler_unschedulable_pods_count", "0x10 3x30"}},
                            .quiet = "9m",
-                           .fires = "30m"});
+                           .fires = "30m",
+                           .value = "3"});
   }
   part.sections.push_back(
       {Section::Chapter::troubleshooting, "A node is not added or not removed",
