@@ -56,6 +56,7 @@ constexpr auto kWorkloads = std::to_array<Workload>({
     {"gateway", "controller", {2, 1}, {{"100m", "256Mi", "", "1Gi"}, {"20m", "96Mi", "", "256Mi"}}},
     {"gateway", "proxy", {2, 1}, {{"250m", "256Mi", "", "1Gi"}, {"50m", "96Mi", "", "256Mi"}}},
     {"gateway", "limits", {1, 1}, {{"50m", "64Mi", "", "256Mi"}, {"10m", "32Mi", "", "64Mi"}}},
+    {"gateway", "login", {2, 1}, {{"20m", "32Mi", "", "128Mi"}, {"10m", "24Mi", "", "64Mi"}}},
     {"policy", "controller", {3, 1}, {{"100m", "256Mi", "", "512Mi"}, {"20m", "96Mi", "", "256Mi"}}},
     {"policy", "audit", {1, 1}, {{"100m", "256Mi", "", "512Mi"}, {"20m", "96Mi", "", "256Mi"}}},
     {"secrets", "external-secrets", {2, 1}, {{"50m", "96Mi", "", "256Mi"}, {"10m", "48Mi", "", "128Mi"}}},

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "spec/reads.hpp"
+
 namespace tg::spec {
 
 using text::Node;
@@ -46,7 +48,8 @@ const Node* Reader::find(std::string_view path) const {
 
 const Node* Reader::read(std::string_view path) const {
   const Node* node = find(path);
-  if (node != nullptr && usage_ != nullptr) usage_->mark(*node);
+  if (usage_ != nullptr)
+    usage_->mark(node != nullptr ? *node : absent_field(kind_, where(path), nearest(path)));
   return node;
 }
 
@@ -114,7 +117,7 @@ std::vector<std::pair<std::string, Reader>> Reader::named(std::string_view path)
 std::map<std::string, std::string> Reader::texts_map(std::string_view path) const {
   static_cast<void>(field(path));
   std::map<std::string, std::string> out;
-  const Node* node = find(path);
+  const Node* node = read(path);
   if (node == nullptr || node->kind != Node::Kind::mapping) return out;
   if (usage_ != nullptr) usage_->mark_all(*node);
   for (const text::Member& m : node->members) {
@@ -140,7 +143,7 @@ std::map<std::string, std::string> Reader::quantities(std::string_view path) con
 
 std::optional<SecretRef> Reader::secret(std::string_view path) const {
   static_cast<void>(field(path));
-  const Node* node = find(path);
+  const Node* node = read(path);
   if (node == nullptr || node->kind != Node::Kind::mapping || node->members.size() != 1) return std::nullopt;
   if (usage_ != nullptr) usage_->mark_all(*node);
   const text::Member& only = node->members.front();
@@ -193,7 +196,7 @@ std::vector<std::pair<std::string, text::Position>> Reader::texts(std::string_vi
   Field entry = field(path);
   entry.type = entry.type == Type::names ? Type::model_name : entry.item.value_or(Type::text);
   std::vector<std::pair<std::string, text::Position>> out;
-  const Node* node = find(path);
+  const Node* node = read(path);
   if (node == nullptr || node->kind != Node::Kind::sequence) return out;
   if (usage_ != nullptr) usage_->mark_all(*node);
   for (const Node& item : node->items) {

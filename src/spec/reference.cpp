@@ -8,6 +8,7 @@
 #include "base/clock.hpp"
 #include "base/units.hpp"
 #include "spec/documents.hpp"
+#include "spec/requirements.hpp"
 #include "text/suggest.hpp"
 
 namespace tg::spec {
@@ -69,17 +70,18 @@ std::string escaped(std::string_view text) {
 }
 
 // What a person must know besides the meaning.
-std::string remarks(const Field& f) {
+std::string remarks(DocumentKind kind, const Field& f) {
   std::string out;
   if (!f.reason.empty()) out += fmt::format(" Why this default: {}.", f.reason);
   if (!f.shorthand.empty() && f.shorthand != "[]")
     out += fmt::format(" A value in place of the map is its `{}`.", f.shorthand);
   if (!f.like.empty()) out += fmt::format(" Also has the fields of `{}`.", f.like);
   if (f.planned) out += " Serving refuses it.";
+  if (const auto rows = own_meets(kind, f); !rows.empty()) out += fmt::format(" Decides {}.", rows);
   return out;
 }
 
-void add_row(std::string& out, const Field& f) {
+void add_row(std::string& out, DocumentKind kind, const Field& f) {
   std::string limits(f.unit);
   const std::string r = range(f);
   if (!r.empty()) limits += limits.empty() ? r : ", " + r;
@@ -88,7 +90,7 @@ void add_row(std::string& out, const Field& f) {
                        (f.platform || given.find(' ') == std::string::npos);
   out += fmt::format("| `{}` | {} | {} | {} | {} |\n", f.path, escaped(type_of(f)),
                      literal ? "`" + given + "`" : escaped(given), escaped(limits),
-                     escaped(std::string(f.meaning) + remarks(f)));
+                     escaped(std::string(f.meaning) + remarks(kind, f)));
 }
 
 // The part below `spec` that a row belongs to: "components".
@@ -111,7 +113,7 @@ void add_table(std::string& out, DocumentKind kind, bool by_area) {
       out += fmt::format("\n### {}.spec.{}\n\n{}", kind_name(kind), area(f), kTableHead);
       last = area(f);
     }
-    add_row(out, f);
+    add_row(out, kind, f);
   }
   std::vector<std::string> planned;
   for (const Field& f : fields(kind)) {
@@ -146,6 +148,7 @@ std::string describe_field(DocumentKind kind, const Field& f) {
   line("range", range(f));
   line("default", default_of(f));
   line("why", f.reason);
+  line("rows", meets(kind, f));
   if (f.shorthand == "[]")
     line("short", "one value in place of the list");
   else
@@ -195,7 +198,10 @@ std::string reference_markdown() {
       "`{env: VARIABLE}`,\n  `{file: PATH}` or `{vault: PATH}`.\n"
       "- For `render`, a later file may repeat a kind and name: what it says is put over the earlier "
       "document, "
-      "null removes.\n";
+      "null removes.\n"
+      "- *Decides S1-51* names rows of the requirements, which `docs/coverage.md` lists with their proofs; "
+      "*F-44* is\n  a row that judges one of them outdated. Fields below decide the same unless they say "
+      "otherwise.\n";
   for (const DocumentKind kind : decoded_kinds()) {
     out += fmt::format("\n## {}\n\n", kind_name(kind));
     const bool for_render = kind == DocumentKind::platform || kind == DocumentKind::training_run;

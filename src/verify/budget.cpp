@@ -13,6 +13,7 @@ namespace tg::verify {
 namespace {
 
 constexpr double kMi = 1024.0 * 1024.0;
+constexpr double kSmallestModel = 256 * kMi;  // below it no model of use fits
 
 std::string mib(double bytes) { return fmt::format("{:.0f} MiB", bytes / kMi); }
 
@@ -69,11 +70,12 @@ std::string what_to_drop(const std::vector<Entry>& all, double missing, const En
     freed += e.memory;
     drop.push_back(fmt::format("{} ({})", e.name, mib(e.memory)));
   }
-  const std::string smaller = model == nullptr ? std::string()
-                                               : fmt::format("choose a model of {} or less",
-                                                             mib(std::max(0.0, model->memory - missing)));
+  // Where all of the model would have to go, a smaller one is no way out.
+  const bool can_shrink = model != nullptr && model->memory - missing >= kSmallestModel;
+  const std::string smaller =
+      can_shrink ? fmt::format("choose a model of {} or less", mib(model->memory - missing)) : std::string();
   if (freed < missing) {
-    if (model != nullptr && model->memory > missing) return smaller;
+    if (can_shrink) return smaller;
     return "take a larger machine: even without every part that can go it does not fit";
   }
   return fmt::format("drop {}{}{}", fmt::join(drop, ", "), smaller.empty() ? "" : ", or ", smaller);

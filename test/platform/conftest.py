@@ -12,8 +12,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Platforms whose every part renders; the others are decoded and checked, and render once their parts are there.
 EXAMPLES = (
     "webui-k3s",
-    "self-scaling",
+    "bare-metal",
+    "analytics-hub",
+    "otc-training",
     "saas-aws",
+    "self-scaling",
 )
 # The same with overlays of examples/variants.
 VARIANTS = (
