@@ -183,7 +183,11 @@ Section tools(const Context& context, const std::vector<Part>& parts) {
   if (context.use("mesh") == "istio")
     rows += fmt::format("| istioctl, to look into the mesh | {} | `istioctl version` |\n",
                         catalog::chart("istiod").version);
-  if (context.use("backup") == "velero") rows += "| velero | 1.18 | `velero version --client-only` |\n";
+  const bool velero = std::any_of(parts.begin(), parts.end(), [](const Part& p) {
+    return std::any_of(p.releases.begin(), p.releases.end(),
+                       [](const Release& r) { return r.chart == "velero"; });
+  });
+  if (velero) rows += "| velero | 1.18 | `velero version --client-only` |\n";
   return {Chapter::first_steps, "Tools on your machine",
           "| tool | version | shown by |\n|---|---|---|\n" + rows};
 }
