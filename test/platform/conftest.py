@@ -20,6 +20,7 @@ EXAMPLES = (
 )
 # The same with overlays of examples/variants.
 VARIANTS = (
+    "webui-k3s+existing",
     "self-scaling+apps-existing",
     "self-scaling+tidegate-serving",
     "saas-aws+karpenter",
