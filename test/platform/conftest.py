@@ -26,6 +26,7 @@ VARIANTS = (
     "analytics-hub+own-ca",
     "analytics-hub+self-signed",
     "analytics-hub+vertical",
+    "webui-k3s+existing",
     "self-scaling+apps-existing",
     "self-scaling+tidegate-serving",
     "saas-aws+karpenter",
