@@ -27,8 +27,8 @@ GOAL_MS = 100  # of CPU for 1,000 objects
 
 METHOD = """\
 `./dev bench render`, release build. The documents are made by `bench/render.py`: a Platform on a cluster that is there
-(`existing`), with all default components, and apps that call each other in chains of five, scaled by processor use, one
-Tenant for each {per_tenant} of them. *Objects* are the Kubernetes objects in the written tree, those of charts not
+(`existing`), with all default components, and apps that call each other in chains of five whose first is published,
+scaled by processor use, one Tenant for each {per_tenant} of them. *Objects* are the Kubernetes objects in the written tree, those of charts not
 counted. *In memory* is `render --only plan.json`: reading, every check, the whole tree with its digests, one file
 written. *Written* writes all files. Both are user and system time of the whole process, starting it included, the
 median of {rounds} runs that follow each other; *memory* is the largest resident size, also from `wait4`."""
@@ -42,13 +42,13 @@ def platform(apps: int) -> list[str]:
     for begin in range(0, max(apps, 1), 2_000):
         text = head.format("Platform", "big")
         if begin == 0:
-            text += "  infrastructure: {existing: {context: big}}\n  components: {gateway: none, certificates: none}\n"
+            text += "  domain: example.com\n  contacts: {email: ops@example.com}\n  infrastructure: {existing: {context: big}}\n"
         text += "  apps:\n" if apps else ""
         for n in range(begin, min(begin + 2_000, apps)):
-            uses = f", uses: [app-{n - 1}]" if n % 5 else ""
+            uses = f"uses: [app-{n - 1}]" if n % 5 else f"hosts: [app-{n}.example.com]"
             text += (
                 f"    app-{n}: {{image: registry.example.com/team/app-{n}:1.0.{n}, port: 8080, "
-                f"tenant: tenant-{n % tenants}, scale: {{cpu: 70%}}{uses}}}\n"
+                f"tenant: tenant-{n % tenants}, scale: {{cpu: 70%}}, {uses}}}\n"
             )
         files.append(text)
     roles = "roles: {dev: {groups: [dev], can: [view, logs]}}"
