@@ -53,11 +53,6 @@ constexpr ReasonEntry kReasons[] = {
      "Keep them in another region, or in a store outside."},
     {"bad_address", "The text is not an address with a port.",
      "Write ADDR:PORT, for example 127.0.0.1:4000 or [::1]:4000."},
-    {"bad_certificate_file",
-     "The file with trust anchors or certificates cannot be read or holds none. Upstream TLS is always "
-     "verified, so "
-     "without anchors no https URL can be used.",
-     "Install the package ca-certificates, or name a PEM file that can be read."},
     {"bad_count", "The text is not a count. Counts are whole numbers, with k or M for thousands or millions.",
      "Write for example 600, 4k or 1M."},
     {"bad_duration",
@@ -779,10 +774,10 @@ constexpr ReasonEntry kReasons[] = {
      "Ask without stream, or look at what listens at the Provider's URL."},
     {"upstream_tls_failed",
      "No trusted TLS session with the upstream: its certificate is wrong for that name, expired, or signed "
-     "by nobody "
-     "this machine trusts.",
-     "Check the Provider's URL and the machine's clock and trust anchors. There is no way to switch "
-     "verification off."},
+     "by nobody this machine trusts, or it does not speak TLS as we do. The message says which; the log "
+     "names the upstream and has OpenSSL's words.",
+     "Check the Provider's URL and the machine's clock and trust anchors (package ca-certificates). There is "
+     "no way to switch verification off."},
     {"upstream_unreachable", "No connection to the upstream.",
      "Check that it runs and that the Provider's URL is right."},
     {"usage", "The hidden word that runs the simulated engine was given wrong arguments.",

@@ -41,6 +41,7 @@ constexpr auto kCharts = std::to_array<Chart>({
     {"istiod", "1.30.3", "1.30.3", "https://istio-release.storage.googleapis.com/charts", "Apache-2.0"},
     {"jaeger", "4.11.1", "2.19.0", "https://jaegertracing.github.io/helm-charts", "Apache-2.0"},
     {"jobset", "0.12.0", "", "oci://registry.k8s.io/jobset/charts", "Apache-2.0"},
+    {"karpenter", "1.14.1", "1.14.1", "oci://public.ecr.aws/karpenter", "Apache-2.0"},
     {"keda", "2.20.2", "2.20.2", "https://kedacore.github.io/charts", "Apache-2.0"},
     {"keda-add-ons-http", "0.15.0", "0.15.0", "https://kedacore.github.io/charts", "Apache-2.0"},
     {"knative-operator", "v1.23.0", "", "https://knative.github.io/operator", "Apache-2.0"},

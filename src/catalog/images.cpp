@@ -24,6 +24,7 @@ constexpr auto kImages = std::to_array<Image>({
     {"snapshot-controller", "registry.k8s.io/sig-storage/snapshot-controller", "v8.6.0"},
     // The firewall's module fits one line of Envoy only: both move together.
     {"envoy-coraza", "ghcr.io/tetratelabs/built-on-envoy/composer", "0.6.0"},
+    {"oauth2-proxy", "quay.io/oauth2-proxy/oauth2-proxy", "v7.13.0"},
     {"rclone", "docker.io/rclone/rclone", "1.71.2"},
     {"velero-plugin-for-aws", "docker.io/velero/velero-plugin-for-aws", "v1.14.1"},
     {"velero-plugin-for-gcp", "docker.io/velero/velero-plugin-for-gcp", "v1.14.1"},
@@ -41,7 +42,8 @@ constexpr auto kImages = std::to_array<Image>({
     // 1.82.7 and 1.82.8 carried somebody else's code: a version is taken only after it was looked at.
     {"litellm", "ghcr.io/berriai/litellm", "v1.105.0"},
     {"ollama", "docker.io/ollama/ollama", "0.32.15"},
-    {"kubectl", "registry.k8s.io/kubectl", "v1.35.8"},
+    // Kubernetes' own image of it has no shell.
+    {"kubectl", "docker.io/alpine/kubectl", "1.35.4"},
 });
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "render/component/components.hpp"
 #include "render/component/continuous.hpp"
+#include "render/component/external_dns.hpp"
 #include "render/component/knative.hpp"
 #include "render/delivery/delivery.hpp"
 #include "render/infrastructure/cluster_api.hpp"
@@ -45,6 +46,7 @@ constexpr auto kEntries = std::to_array<Entry>({
     {.name = "training", .order = 54, .build = training},
     {.name = "upkeep", .order = 80, .build = upkeep},
     {.name = "gitops-controller", .order = 84, .build = gitops_controller},
+    {.name = "names", .order = 72, .build = external_dns},
     // workloads
     {.name = "data", .build = data},
     {.name = "tenants", .build = tenants},

@@ -10,14 +10,19 @@ namespace tg::render {
 
 namespace {
 
+Json to_json(const Step& s) {
+  Json step{{"kind", s.kind}, {"what", s.what}};
+  if (!s.where.empty()) step["where"] = s.where;
+  if (!s.timeout.empty()) step["timeout"] = s.timeout;
+  return step;
+}
+
+// What is waited for comes of the charts and manifests, so it stands behind them.
 Json steps_of(const Part& part) {
   const std::string folder = part.folder();
   Json steps = Json::array();
   for (const Step& s : part.steps) {
-    Json step{{"kind", s.kind}, {"what", s.what}};
-    if (!s.where.empty()) step["where"] = s.where;
-    if (!s.timeout.empty()) step["timeout"] = s.timeout;
-    steps.push_back(std::move(step));
+    if (s.kind != "wait") steps.push_back(to_json(s));
   }
   for (const Release& r : part.releases) {
     const catalog::Chart& c = catalog::chart(r.chart);
@@ -32,6 +37,9 @@ Json steps_of(const Part& part) {
   }
   for (const Manifest& m : part.manifests)
     steps.push_back({{"kind", "manifests"}, {"path", folder + "/" + m.file}});
+  for (const Step& s : part.steps) {
+    if (s.kind == "wait") steps.push_back(to_json(s));
+  }
   return steps;
 }
 

@@ -94,6 +94,26 @@ void order_parts(std::vector<Part>& parts) {
   }
 }
 
+// No pod has a network before there is a cluster, and no monitor a kind before it is defined: whatever stands
+// in the cluster comes after the ground that it stands on.
+void lay_ground(std::vector<Part>& parts) {
+  const auto precede = [](Part& part, const std::string& name) {
+    if (std::find(part.after.begin(), part.after.end(), name) == part.after.end())
+      part.after.insert(part.after.begin(), name);
+  };
+  for (Part& p : parts) {
+    const bool workload = p.where == Where::workload;
+    if (p.where != Where::component && !workload) continue;
+    for (const char* ground : {"monitoring-crds", "network", "namespaces"}) {
+      if (workload || p.order > component(ground).order) precede(p, ground);
+    }
+    if (p.name != "namespaces") continue;
+    for (const Part& i : parts) {
+      if (i.where == Where::infrastructure && !i.steps.empty()) precede(p, i.name);
+    }
+  }
+}
+
 Result<const spec::Document*> choose(const spec::Documents& documents, std::string_view platform) {
   const spec::Document* found = nullptr;
   std::string names;
@@ -203,13 +223,14 @@ Result<Rendered> render(const spec::Documents& documents, std::string_view platf
   const Context context(documents, **chosen, usage, out.findings);
   Builder builder(documents, **chosen, context, origins != nullptr);
   std::vector<Part> parts = builder.all();
+  lay_ground(parts);
   order_parts(parts);
   for (Part& p : parts) {
     Origin* origin = builder.origin(p);
     put_part(context, p, out.tree, origin == nullptr ? nullptr : &origin->files);
     if (origin != nullptr) origins->push_back(std::move(*origin));
   }
-  out.tree.add("RUNBOOK.md", runbook(context, parts));
+  out.tree.add("RUNBOOK.md", runbook(context, documents, parts));
   out.tree.add("plan.json", plan_json(context, parts, out.tree));
   if (origins != nullptr) {
     origins->push_back(

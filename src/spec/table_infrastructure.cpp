@@ -241,6 +241,16 @@ constexpr auto kInfrastructure = std::to_array<Row>({
         .as("context")
         .meets("S3-36"),
     row("spec.infrastructure.existing.context", T::text, "Its context in the kubeconfig.").must(),
+    row("spec.infrastructure.existing.dns", T::object,
+        "Who keeps the names of what is published; external-dns writes them there."),
+    row("spec.infrastructure.existing.dns.provider", T::choice, "Whose DNS it is.")
+        .must()
+        .words("aws|azure|cloudflare|google"),
+    row("spec.infrastructure.existing.dns.zone", T::host, "Only names of this zone are written.")
+        .else_("domain"),
+    row("spec.infrastructure.existing.dns.credentials", T::secret_ref,
+        "Where its credentials stand, as a file in the form that the provider gives out.")
+        .else_("the identity that the cluster gives to the pod"),
 });
 
 }  // namespace

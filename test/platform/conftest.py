@@ -10,10 +10,21 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Platforms whose every part renders; the others are decoded and checked, and render once their parts are there.
-EXAMPLES = ("webui-k3s",)
-
-
-TREES = EXAMPLES
+EXAMPLES = (
+    "webui-k3s",
+    "bare-metal",
+    "analytics-hub",
+    "otc-training",
+    "saas-aws",
+    "self-scaling",
+)
+# The same with overlays of examples/variants.
+VARIANTS = (
+    "self-scaling+apps-existing",
+    "self-scaling+tidegate-serving",
+    "saas-aws+karpenter",
+)
+TREES = EXAMPLES + VARIANTS
 
 
 def documents(tree: str) -> list[str]:

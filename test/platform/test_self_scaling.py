@@ -62,12 +62,16 @@ def test_fleet_gets_what_the_folders_hold(tree, rendered):
     for name, step in charts.items():
         assert operations[name]["helm"]["version"] == step["version"]
         assert operations[name]["namespace"] == step["namespace"]
-        assert operations[name]["helm"]["values"] == yaml.safe_load((folder / step["values"]).read_text(encoding="utf-8"))
+        assert operations[name]["helm"]["values"] == yaml.safe_load(
+            (folder / step["values"]).read_text(encoding="utf-8")
+        )
 
 
 @pytest.mark.parametrize("tree", [TREE, APPS])
 def test_bundles_wait_for_bundles_that_are_there(tree, rendered):
-    waits = {o["metadata"]["name"]: [d["name"] for d in o["spec"].get("dependsOn", [])] for o in delivered(rendered(tree))}
+    waits = {
+        o["metadata"]["name"]: [d["name"] for d in o["spec"].get("dependsOn", [])] for o in delivered(rendered(tree))
+    }
     done: set[str] = set()
     while ready := [n for n, before in waits.items() if n not in done and done.issuperset(before)]:
         done.update(ready)
@@ -90,7 +94,9 @@ def test_chart_has_both_branches(rendered, tmp_path):
         values = tmp_path / f"{provider}.yaml"
         values.write_text(f"provider: {provider}\n", encoding="utf-8")
         assert oracles.errors(oracles.helm_lint.check(chart, values=[values])) == []
-        kinds[provider] = {(o["kind"], o["metadata"]["name"]) for o in oracles.helm_template.objects(chart, values=[values])}
+        kinds[provider] = {
+            (o["kind"], o["metadata"]["name"]) for o in oracles.helm_template.objects(chart, values=[values])
+        }
     assert kinds["apps"] < kinds["docker"]
     assert {k for k, _ in kinds["apps"]} == {"Bundle", "HelmOp"}
     assert "ClusterClass" in {k for k, _ in kinds["docker"]}
@@ -230,4 +236,7 @@ def test_script_refuses_before_it_changes_anything(machine, variables, words):
 def test_script_takes_the_names_of_the_environment(machine):
     _, calls = machine(CLUSTER_NAME="other", RANCHER_VERSION="v2.15.3")
     assert any(c.startswith("kind create cluster --name other ") for c in calls)
-    assert any("--install rancher rancher" in c and "--version 2.15.3" in c and "hostname=rancher.example.com" in c for c in calls)
+    assert any(
+        "--install rancher rancher" in c and "--version 2.15.3" in c and "hostname=rancher.example.com" in c
+        for c in calls
+    )

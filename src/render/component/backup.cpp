@@ -9,6 +9,7 @@
 
 #include "catalog/images.hpp"
 #include "render/component/components.hpp"
+#include "text/emit.hpp"
 
 namespace tg::render {
 
@@ -91,6 +92,41 @@ std::string plugin(const std::string& provider) {
   return "velero-plugin-for-aws";
 }
 
+constexpr const char* kAgentConfig = "node-agent-config";
+constexpr const char* kVolumePolicies = "volume-policies";
+
+// A snapshot is read through a volume that is made of it for a while: it need not be of the fast class that
+// it was taken of. What no driver takes snapshots of is read file by file.
+void add_snapshot_rules(Part& part, const Context& context) {
+  const std::string inside = context.spec().text("backup.class");
+  Json volumes = Json::object(), by_files = Json::array();
+  for (const auto& [name, c] : context.spec().named("storage.classes")) {
+    const std::string kind = c.text("kind");
+    if (kind == "shared" || kind == "local") {
+      by_files.push_back(name);
+    } else if (!inside.empty() && name != inside) {
+      volumes[name] = {{"storageClass", inside}};
+    }
+  }
+  Json agent{{"loadConcurrency", {{"globalConfig", 1}}}};
+  if (!volumes.empty()) agent["backupPVC"] = std::move(volumes);
+  part.add("volumes.yaml",
+           config_map(kAgentConfig, kNamespace, {{"node-agent-config.json", agent.dump(2) + "\n"}}));
+  if (by_files.empty()) return;
+  Json rule{{"conditions", {{"storageClass", std::move(by_files)}}}, {"action", {{"type", "fs-backup"}}}};
+  const Json policies{{"version", "v1"}, {"volumePolicies", Json::array({std::move(rule)})}};
+  part.add("volumes.yaml",
+           config_map(kVolumePolicies, kNamespace, {{"policies.yaml", text::emit_yaml(policies)}}));
+}
+
+bool any_by_files(const Context& context) {
+  const auto all = context.spec().named("storage.classes");
+  return std::any_of(all.begin(), all.end(), [](const auto& c) {
+    const std::string kind = c.second.text("kind");
+    return kind == "shared" || kind == "local";
+  });
+}
+
 Json velero_values(const Context& context, const Store& s) {
   const spec::Reader spec = context.spec().sub("backup");
   const std::string volumes = spec.text("volumes");
@@ -117,6 +153,8 @@ Json velero_values(const Context& context, const Store& s) {
       s.own_keys ? Json{{"useSecret", true}, {"existingSecret", kStoreSecret}} : Json{{"useSecret", false}};
   out["deployNodeAgent"] = volumes != "none";
   out["nodeAgent"] = {{"resources", to_json(context.size("backup", "node-agent"))}};
+  if (volumes == "snapshots")
+    out["nodeAgent"]["extraArgs"] = Json::array({fmt::format("--node-agent-configmap={}", kAgentConfig)});
   // Data lies on tainted nodes too.
   out["nodeAgent"]["tolerations"] = Json::array({{{"operator", "Exists"}}});
   out["resources"] = to_json(context.size("backup", "velero"));
@@ -132,6 +170,9 @@ Json velero_values(const Context& context, const Store& s) {
                          {{"ttl", hours(spec.seconds("keep"))},
                           {"includedNamespaces", Json::array({"*"})},
                           {"storageLocation", "default"}}}}}};
+  if (volumes == "snapshots" && any_by_files(context))
+    out["schedules"]["daily"]["template"]["resourcePolicy"] = {{"kind", "configmap"},
+                                                               {"name", kVolumePolicies}};
   return out;
 }
 
@@ -241,6 +282,11 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
   part.namespaces.push_back(
       {.name = kNamespace, .level = Level::privileged, .reason = "the node agent reads volumes on the host"});
   if (s.own_keys) need_store_keys(part, context, kNamespace);
+  // Without one of its own velero locks every copy with a password that the whole world knows.
+  part.secrets.push_back({.name = "velero-repo-credentials",
+                          .ns = kNamespace,
+                          .keys = {"repository-password"},
+                          .why = "locks the copies of volumes; keep one outside the cluster"});
   if (!s.ca.empty()) {
     part.secrets.push_back({.name = s.ca,
                             .ns = kNamespace,
@@ -250,6 +296,7 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
                             .why = "trusts the certificate of the backup store"});
   }
   Json values = velero_values(context, s);
+  if (context.spec().text("backup.volumes") == "snapshots") add_snapshot_rules(part, context);
   if (!s.ca.empty()) {
     values["configuration"]["extraEnvVars"] = Json::array({env("AWS_CA_BUNDLE", "/etc/backup-ca/ca.crt")});
     values["extraVolumes"] = Json::array({volume_secret("backup-ca", s.ca)});
@@ -283,6 +330,13 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
   part.sections.push_back(
       {Section::Chapter::backup, "Now, of one namespace",
        fmt::format("velero backup create test-backup --include-namespaces {} --wait\n", ns)});
+  part.sections.push_back(
+      {Section::Chapter::restore, "The password of the copies",
+       fmt::format("Copies of volumes open only with the password that was made with this cluster. Keep it "
+                   "where the platform's other keys are kept, and put it there again before a restore into a "
+                   "new cluster:\n\n```sh\nkubectl -n {} get secret velero-repo-credentials -o "
+                   "go-template='{{{{index .data \"repository-password\" | base64decode}}}}'\n```\n",
+                   kNamespace)});
   part.sections.push_back(
       {Section::Chapter::restore, "By hand",
        fmt::format("velero backup get\nvelero restore create --from-backup test-backup --namespace-mappings "

@@ -32,7 +32,7 @@ Json values(const Context& context) {
   out["crds"] = {{"enabled", true}, {"keep", true}};
   out["config"] = {{"apiVersion", "controller.config.cert-manager.io/v1alpha1"},
                    {"kind", "ControllerConfiguration"},
-                   {"enableGatewayAPI", true}};
+                   {"enableGatewayAPI", context.use("gateway") != "ingress-nginx"}};
   // Its pod is the identity that changes the zone.
   if (context.site() == Site::azure) out["podLabels"] = {{"azure.workload.identity/use", "true"}};
   out["webhook"] = workload(context, "webhook");
@@ -84,6 +84,10 @@ Json solvers(const Context& context) {
       solver["dns01"] = std::move(provider);
       out.push_back(std::move(solver));
     } else {
+      if (context.use("gateway") == "ingress-nginx") {
+        out.push_back({{"http01", {{"ingress", {{"ingressClassName", "nginx"}}}}}});
+        continue;
+      }
       Json gateway{{"group", "gateway.networking.k8s.io"},
                    {"kind", "Gateway"},
                    {"name", kGatewayName},
@@ -142,7 +146,8 @@ void add_authority(Part& part, const Context& context) {
 }
 
 void add_edges(Part& part, const Context& context) {
-  for (const char* component : {"controller", "webhook", "cainjector"}) {
+  // The last one looks after the installation whether the webhook answers.
+  for (const char* component : {"controller", "webhook", "cainjector", "startupapicheck"}) {
     part.edges.push_back({.from = Peer::pods(kNamespace, pods(component)),
                           .to = Peer::api_server(),
                           .why = "reads and writes certificates"});
@@ -175,7 +180,8 @@ void add_alerts(Part& part) {
        .severity = "critical",
        .summary = "Certificate {{ $labels.namespace }}/{{ $labels.name }} expires in less than 7 days",
        .description = "It was due for renewal long before; the renewal fails.",
-       .action = "kubectl describe certificate -n NAMESPACE NAME, then the newest order and challenge of it.",
+       .action = "Look at `kubectl describe certificate -n NAMESPACE NAME`, then at its newest order and "
+                 "challenge.",
        .input = {{"certmanager_certificate_expiration_timestamp_seconds{namespace=\"gateway-system\",name="
                   "\"www\"}",
                   "500000x60"}},

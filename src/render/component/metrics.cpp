@@ -2,6 +2,7 @@
 // release of its own beside its dashboards.
 #include <fmt/format.h>
 
+#include "render/component/cluster_dns.hpp"
 #include "render/component/components.hpp"
 #include "render/component/observability.hpp"
 
@@ -24,9 +25,15 @@ constexpr auto kReplacedRules = std::to_array<std::string_view>(
 // The control plane can be measured only where it runs on machines of ours with a port that can be reached.
 bool own_control_plane(const Context& context) { return context.site() == Site::machines; }
 
-// CoreDNS with the label of kubeadm; GKE runs another program, CCE labels it otherwise.
-bool plain_dns(const Context& context) {
-  return context.site() != Site::google && context.site() != Site::open_telekom_cloud;
+// GKE runs another program.
+bool core_dns(const Context& context) { return context.site() != Site::google; }
+
+Json dns_values(const Context& context) {
+  Json out{{"enabled", core_dns(context)}};
+  // Without a word the Service of the chart looks for the label of kubeadm.
+  if (context.site() == Site::open_telekom_cloud)
+    out["service"]["selector"] = to_json(cluster_dns(context).pods);
+  return out;
 }
 
 Json reset_secret(const observability::Held& held, std::string_view key) {
@@ -169,7 +176,7 @@ Json values(const Context& context, Part& part) {
   out["kubeApiServer"] = {{"enabled", true}};
   out["kubelet"] = {{"enabled", true}};
   if (context.small()) out["kubelet"]["serviceMonitor"] = {{"cAdvisorInterval", "60s"}};
-  out["coreDns"] = {{"enabled", plain_dns(context)}};
+  out["coreDns"] = dns_values(context);
   out["kubeControllerManager"] = {{"enabled", own}};
   out["kubeScheduler"] = {{"enabled", own}};
   out["kubeEtcd"] = {{"enabled", own}};
@@ -225,9 +232,9 @@ void connect(const Context& context, Part& part) {
         .ports = {{"http", observability::kPrometheusPort}},
         .why = "asks whether it is ready"},
        {.from = state, .to = Peer::api_server(), .ports = {}, .why = "watches every object"}});
-  if (plain_dns(context))
+  if (core_dns(context))
     part.edges.push_back({.from = prometheus,
-                          .to = Peer::pods("kube-system", {{"k8s-app", "kube-dns"}}),
+                          .to = Peer::pods("kube-system", cluster_dns(context).pods),
                           .ports = {{"metrics", 9153}},
                           .why = scrapes});
   if (operator_port == 10250)

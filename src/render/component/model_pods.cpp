@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "catalog/images.hpp"
+#include "render/component/components.hpp"
 
 namespace tg::render {
 
@@ -163,7 +164,7 @@ void add_cache(const Context& context, const spec::Reader& model, ModelPod& plan
     plan.pod.volumes.push_back(volume_claim("models", kShared));
     plan.claims.push_back(
         persistent_volume_claim(kShared, kModelsNamespace, "500Gi", storage_class, "ReadWriteMany"));
-  } else if (plan.replicas == 1) {
+  } else if (plan.most == 1) {
     const std::string name = plan.name + "-cache";
     plan.pod.volumes.push_back(volume_claim("models", name));
     plan.claims.push_back(persistent_volume_claim(name, kModelsNamespace, size, storage_class));
@@ -180,12 +181,15 @@ std::optional<ModelPod> plan_of(const Context& context, const std::string& name,
   ModelPod plan{.name = dns(name), .model = name, .engine = engine_of(model)};
   if (plan.engine.empty() || plan.engine == "simulated" || plan.engine == "external") return std::nullopt;
   if (plan.engine == "ollama" && model.has("engine.ollama.url")) return std::nullopt;
-  plan.replicas = std::max(1, static_cast<int>(model.integer("replicas.min")));
-  plan.slots = model.integer("slots") * plan.replicas;
+  plan.least = static_cast<int>(model.integer("replicas.min"));
+  plan.replicas = std::max(1, plan.least);
+  plan.most = std::max(plan.replicas, static_cast<int>(model.integer("replicas.max")));
+  plan.slots = model.integer("slots");
   plan.metrics = plan.engine != "ollama";
   Container c{.name = "engine"};
   c.resources = sizes(context, model);
   const bool gpu = c.resources.requests.contains(kGpu);
+  plan.gpu = gpu;
   bool runs = true;
   if (plan.engine == "llamacpp") {
     runs = llama(plan, model, gpu, c);
@@ -226,6 +230,19 @@ std::optional<ModelPod> plan_of(const Context& context, const std::string& name,
 
 std::string ModelPod::url() const {
   return fmt::format("http://{}.{}.svc:{}/v1", name, kModelsNamespace, kModelPort);
+}
+
+bool models_follow_requests(const Context& context) {
+  if (!tidegate_serves(context) || context.use("metrics") != "prometheus") return false;
+  const auto models = context.all(spec::DocumentKind::model);
+  return std::any_of(models.begin(), models.end(), [](const auto& named) {
+    const spec::Reader& model = named.second;
+    const std::string engine = engine_of(model);
+    if (engine != "vllm" && engine != "llamacpp") return false;
+    const std::int64_t least = model.integer("replicas.min");
+    const bool gpu = model.quantities("resources.requests").contains(kGpu);
+    return least == 0 || (gpu && model.integer("replicas.max") > least);
+  });
 }
 
 std::vector<ModelPod> model_pods(const Context& context) {

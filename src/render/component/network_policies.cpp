@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <set>
 #include <tuple>
 
+#include "render/component/cluster_dns.hpp"
 #include "render/component/components.hpp"
 
 namespace tg::render {
@@ -44,7 +46,17 @@ Json blocks(const std::vector<std::string>& cidrs) {
   return out;
 }
 
-Json peer_json(const Context& context, const Peer& peer) {
+// Pods ask the API server by the first address of the services. Some networks judge a packet before that is
+// replaced by a machine's, others after.
+void add_api_service(const Context& context, std::vector<std::string>& cidrs) {
+  const std::string services = context.service_cidr();
+  const std::size_t slash = services.find('/'), dot = services.rfind('.', slash);
+  if (slash == std::string::npos || dot == std::string::npos || cidrs.front() == "0.0.0.0/0") return;
+  const int last = std::atoi(services.substr(dot + 1, slash - dot - 1).c_str());
+  cidrs.push_back(fmt::format("{}.{}/32", services.substr(0, dot), last + 1));
+}
+
+Json peer_json(const Context& context, const Peer& peer, bool egress = false) {
   switch (peer.kind) {
     case Peer::Kind::pods: {
       Json out{{"namespaceSelector", {{"matchLabels", {{"kubernetes.io/metadata.name", peer.ns}}}}}};
@@ -57,30 +69,43 @@ Json peer_json(const Context& context, const Peer& peer) {
       return blocks({peer.cidr});
     case Peer::Kind::everywhere:
       return blocks({"0.0.0.0/0"});
-    case Peer::Kind::api_server:
+    case Peer::Kind::api_server: {
+      std::vector<std::string> addresses = machine_addresses(context);
+      if (egress) add_api_service(context, addresses);
+      return blocks(addresses);
+    }
     case Peer::Kind::nodes:
       return blocks(machine_addresses(context));
   }
   return Json::array();
 }
 
-Json ports_json(const Edge& edge) {
+// An API server is asked at its own port or through its Service; policies see the former.
+std::vector<Port> api_ports(const Context& context) {
+  return {{"https", 443}, {"api", context.site() == Site::open_telekom_cloud ? 5443 : 6443}};
+}
+
+Json ports_json(const Context& context, const Edge& edge) {
   std::vector<Port> ports = edge.ports;
-  // An API server is asked at its own port or through its Service.
-  if (ports.empty() && edge.to.kind == Peer::Kind::api_server) ports = {{"https", 443}, {"api", 6443}};
+  if (ports.empty() && edge.to.kind == Peer::Kind::api_server) ports = api_ports(context);
   Json out = Json::array();
   for (const Port& p : ports) out.push_back({{"protocol", p.protocol}, {"port", p.number}});
   return out;
 }
 
-// Short and unique inside the namespace: the app's name, else all label values.
-std::string slug(const Labels& labels) {
-  if (labels.empty()) return "all";
-  if (const auto it = labels.find("app.kubernetes.io/name"); it != labels.end()) return it->second;
+// All label values.
+std::string long_slug(const Labels& labels) {
   std::string out;
   for (const auto& [key, value] : labels) out += (out.empty() ? "" : "-") + value;
   std::replace_if(out.begin(), out.end(), [](char c) { return c == '.' || c == '_' || c == '/'; }, '-');
   return out;
+}
+
+// Short: the app's name, else all label values.
+std::string slug(const Labels& labels) {
+  if (labels.empty()) return "all";
+  if (const auto it = labels.find("app.kubernetes.io/name"); it != labels.end()) return it->second;
+  return long_slug(labels);
 }
 
 // What pods may do in one direction; what two parts say alike stands once.
@@ -104,16 +129,25 @@ Json policy(const std::string& ns, const std::string& name, const Labels& labels
   return out;
 }
 
-void add_base(Part& part, const std::string& ns) {
+Json dns_ports(const ClusterDns& resolvers) {
+  Json out = Json::array();
+  for (const char* protocol : {"UDP", "TCP"}) {
+    out.push_back({{"protocol", protocol}, {"port", 53}});
+    if (resolvers.port != 53) out.push_back({{"protocol", protocol}, {"port", resolvers.port}});
+  }
+  return out;
+}
+
+void add_base(Part& part, const Context& context, const std::string& ns) {
   Json deny = object("networking.k8s.io/v1", "NetworkPolicy", "default-deny", ns);
   deny["spec"] = {{"podSelector", Json::object()}, {"policyTypes", {"Ingress", "Egress"}}};
   part.add(ns + ".yaml", std::move(deny));
   Json dns = policy(ns, "dns", {}, false);
-  Json system{{"namespaceSelector", {{"matchLabels", {{"kubernetes.io/metadata.name", "kube-system"}}}}},
-              {"podSelector", {{"matchLabels", {{"k8s-app", "kube-dns"}}}}}};
-  dns["spec"]["egress"] = Json::array(
-      {{{"to", Json::array({std::move(system)})},
-        {"ports", Json::array({{{"protocol", "UDP"}, {"port", 53}}, {{"protocol", "TCP"}, {"port", 53}}})}}});
+  const ClusterDns resolvers = cluster_dns(context);
+  Json rule;
+  rule["to"] = peer_json(context, Peer::pods("kube-system", resolvers.pods));
+  rule["ports"] = dns_ports(resolvers);
+  dns["spec"]["egress"] = Json::array({std::move(rule)});
   part.add(ns + ".yaml", std::move(dns));
 }
 
@@ -128,18 +162,18 @@ void add_system(const Context& context, Part& part) {
     Json o = policy(ns, name, to, true);
     o["metadata"]["annotations"] = {{"tidegate.dev/why", edge.why}};
     Json rule{{"from", peer_json(context, edge.from)}};
-    if (Json ports = ports_json(edge); !ports.empty()) rule["ports"] = std::move(ports);
+    if (Json ports = ports_json(context, edge); !ports.empty()) rule["ports"] = std::move(ports);
     o["spec"]["ingress"] = Json::array({std::move(rule)});
     part.add(ns + ".yaml", std::move(o));
   };
-  const Labels dns{{"k8s-app", "kube-dns"}};
+  const auto [dns, dns_port] = cluster_dns(context);
   allow("dns", dns,
         {.from = Peer::any_pod(),
-         .ports = {{"dns", 53, "UDP"}, {"dns-tcp", 53}},
+         .ports = {{"dns", dns_port, "UDP"}, {"dns-tcp", dns_port}},
          .why = "every pod looks names up; answers that are too long come over TCP"});
   allow("dns-nodes", dns,
         {.from = Peer::nodes(),
-         .ports = {{"dns", 53, "UDP"}, {"dns-tcp", 53}, {"health", 8080}, {"ready", 8181}},
+         .ports = {{"dns", dns_port, "UDP"}, {"dns-tcp", dns_port}, {"health", 8080}, {"ready", 8181}},
          .why = "kubelets probe, pods in the network of their host ask"});
   allow("metrics-server", {{"k8s-app", "metrics-server"}},
         {.from = Peer::nodes(),
@@ -189,8 +223,9 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
     const bool system = isolate && ingress && at.ns == "kube-system";
     if (at.kind != Peer::Kind::pods || (!ours.contains(at.ns) && !system)) return;
     Json rule = Json::object();
-    rule[ingress ? "from" : "to"] = peer_json(context, ingress ? edge.from : edge.to);
-    if (Json ports = ports_json(edge); !ports.empty()) rule["ports"] = std::move(ports);
+    rule[ingress ? "from" : "to"] =
+        ingress ? peer_json(context, edge.from) : peer_json(context, edge.to, true);
+    if (Json ports = ports_json(context, edge); !ports.empty()) rule["ports"] = std::move(ports);
     all[{at.ns, at.labels, ingress}].add(std::move(rule), edge.why);
   };
   for (const Part& p : parts) {
@@ -201,11 +236,16 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
   }
   Part part = component("network-policies");
   part.after = {"namespaces"};
-  for (const std::string& ns : ours) add_base(part, ns);
+  for (const std::string& ns : ours) add_base(part, context, ns);
   if (isolate) add_system(context, part);
+  std::set<std::pair<std::string, std::string>> names;
   for (auto& [key, direction] : all) {
     const auto& [ns, labels, ingress] = key;
-    Json o = policy(ns, fmt::format("{}-{}", slug(labels), ingress ? "from" : "to"), labels, ingress);
+    const char* way = ingress ? "from" : "to";
+    std::string name = fmt::format("{}-{}", slug(labels), way);
+    // A second choice among the pods of one app: under the same name it would replace the first.
+    if (!names.emplace(ns, name).second) name = fmt::format("{}-{}", long_slug(labels), way);
+    Json o = policy(ns, name, labels, ingress);
     o["metadata"]["annotations"] = {{"tidegate.dev/why", fmt::format("{}", fmt::join(direction.why, "; "))}};
     o["spec"][ingress ? "ingress" : "egress"] = direction.rules;
     part.add(ns + ".yaml", std::move(o));

@@ -2,18 +2,15 @@
 // program in the cluster, and so is what makes load balancers for Services.
 #include <fmt/format.h>
 
-#include "catalog/charts.hpp"
 #include "catalog/releases.hpp"
 #include "render/component/components.hpp"
 #include "render/infrastructure/aws.hpp"
-#include "text/emit.hpp"
 
 namespace tg::render {
 
 namespace {
 
 constexpr const char* kNamespace = "kube-system";
-constexpr const char* kKarpenter = "1.8.2";
 
 // cluster-autoscaler, karpenter, none.
 std::string chosen(const Context& context) {
@@ -101,103 +98,6 @@ Part cluster_autoscaler(const Context& context) {
        "kubectl -n kube-system get configmap cluster-autoscaler-status -o yaml\n"
        "kubectl -n kube-system logs -l app.kubernetes.io/instance=cluster-autoscaler --tail=100\n"
        "kubectl get events -A --field-selector=source=cluster-autoscaler\n"});
-  return part;
-}
-
-Json requirement(const char* key, Json values) {
-  return {{"key", key}, {"operator", "In"}, {"values", std::move(values)}};
-}
-
-Json taint(const std::string& text) {
-  const std::size_t colon = text.rfind(':');
-  const std::size_t equals = text.find('=');
-  const bool value = equals != std::string::npos && equals < colon;
-  Json out{{"key", text.substr(0, value ? equals : colon)}};
-  if (value) out["value"] = text.substr(equals + 1, colon - equals - 1);
-  out["effect"] = text.substr(colon + 1);
-  return out;
-}
-
-// Pools of the document as Karpenter says them. Its programs have no facts here, so nothing judges these.
-std::vector<Json> node_pools(const Context& context) {
-  std::vector<Json> out;
-  for (const Pool& pool : pools(context)) {
-    Json node_class = object("karpenter.k8s.aws/v1", "EC2NodeClass", pool.name);
-    node_class["spec"] = {{"amiSelectorTerms", Json::array({{{"alias", "al2023@latest"}}})},
-                          {"role", "output:node_role_name"},
-                          {"subnetSelectorTerms",
-                           Json::array({{{"tags", {{"karpenter.sh/discovery", context.cluster_name()}}}}})},
-                          {"securityGroupSelectorTerms",
-                           Json::array({{{"tags", {{"aws:eks:cluster-name", context.cluster_name()}}}}})},
-                          {"blockDeviceMappings",
-                           Json::array({{{"deviceName", "/dev/xvda"},
-                                         {"ebs",
-                                          {{"volumeSize", fmt::format("{}Gi", pool.disk_gib)},
-                                           {"volumeType", pool.disk_type.empty() ? "gp3" : pool.disk_type},
-                                           {"encrypted", true}}}}})},
-                          {"metadataOptions", {{"httpTokens", "required"}, {"httpPutResponseHopLimit", 1}}}};
-    if (!pool.local_disks.empty()) node_class["spec"]["instanceStorePolicy"] = "RAID0";
-    Json pool_object = object("karpenter.sh/v1", "NodePool", pool.name);
-    Json spec{
-        {"nodeClassRef", {{"group", "karpenter.k8s.aws"}, {"kind", "EC2NodeClass"}, {"name", pool.name}}},
-        {"expireAfter", "720h"},
-        {"requirements",
-         Json::array({requirement("node.kubernetes.io/instance-type", pool.types),
-                      requirement("karpenter.sh/capacity-type", pool.spot_share > 0
-                                                                    ? Json::array({"spot", "on-demand"})
-                                                                    : Json::array({"on-demand"})),
-                      requirement("topology.kubernetes.io/zone", context.infrastructure().list("zones"))})}};
-    if (!pool.taints.empty()) {
-      Json taints = Json::array();
-      for (const std::string& t : pool.taints) taints.push_back(taint(t));
-      spec["taints"] = std::move(taints);
-    }
-    pool_object["spec"] = {
-        {"template", {{"metadata", {{"labels", to_json(pool.labels)}}}, {"spec", std::move(spec)}}},
-        {"disruption", {{"consolidationPolicy", "WhenEmptyOrUnderutilized"}, {"consolidateAfter", "10m"}}},
-        {"limits", {{"nodes", std::to_string(pool.max)}}}};
-    out.push_back(std::move(node_class));
-    out.push_back(std::move(pool_object));
-  }
-  return out;
-}
-
-Part karpenter(const Context& context) {
-  Part part = component("node-autoscaling");
-  part.after = {"namespaces", "network-policies"};
-  Json values{
-      {"settings", {{"clusterName", context.cluster_name()}}},
-      {"serviceAccount", {{"name", "karpenter"}}},
-      {"controller", {{"resources", to_json(context.size("node-autoscaling", "cluster-autoscaler"))}}},
-      {"replicas", context.replicas("node-autoscaling", "cluster-autoscaler")}};
-  std::string pools_text;
-  for (const Json& o : node_pools(context))
-    pools_text += (pools_text.empty() ? "" : "---\n") + text::emit_yaml(o);
-  part.extras.push_back({"karpenter/values.yaml", text::emit_yaml(values), false});
-  part.extras.push_back({"karpenter/pools.yaml", std::move(pools_text), false});
-  part.extras.push_back(
-      {"karpenter.sh",
-       fmt::format(
-           "#!/bin/sh\n"
-           "# Installs Karpenter and its pools. Not verified: the program that rendered this has no facts of "
-           "its chart and kinds.\n"
-           "set -eu\n"
-           "here=$(dirname \"$0\")\n"
-           "role=$(tofu -chdir=\"$here/../../infrastructure/terraform\" output -raw node_role_name)\n"
-           "helm upgrade --install karpenter oci://public.ecr.aws/karpenter/karpenter --version {} \\\n"
-           "  --namespace {} --values \"$here/karpenter/values.yaml\" --wait --timeout 10m\n"
-           "sed \"s,output:node_role_name,$role,\" \"$here/karpenter/pools.yaml\" |\n"
-           "  kubectl apply --server-side --field-manager=tidegate --filename -\n",
-           kKarpenter, kNamespace),
-       true});
-  part.steps.push_back({.kind = "script", .what = "karpenter.sh", .timeout = "15m"});
-  part.sections.push_back(
-      {Section::Chapter::overview, "Karpenter: not verified",
-       "Its chart and its kinds were not at hand when this was rendered, so "
-       "`components/node-autoscaling/karpenter/` "
-       "is checked by nothing but you: read it, and try it beside the managed groups before you rely on it. "
-       "The "
-       "groups keep their minimum; set it to 0 by hand once Karpenter carries the load.\n"});
   return part;
 }
 

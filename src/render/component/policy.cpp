@@ -3,9 +3,11 @@
 // projects.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "render/component/components.hpp"
+#include "render/component/ingress.hpp"
 #include "text/emit.hpp"
 
 namespace tg::render {
@@ -227,7 +229,11 @@ std::vector<Part> policy(const Context& context, const std::vector<Part>& parts)
   if (judged.empty() && !context.spec().has("components.policy")) return {};
   const spec::Reader spec = context.component("policy");
   const std::vector<std::string> namespaces(judged.begin(), judged.end());
-  const std::vector<std::string> registries = spec.list("registries");
+  std::vector<std::string> registries = spec.list("registries");
+  // A pod is judged with the sidecar that was put into it.
+  const bool sidecars =
+      std::any_of(judged.begin(), judged.end(), [&](const auto& ns) { return sidecars_in(context, ns); });
+  if (!registries.empty() && sidecars) registries.emplace_back(kMeshImages);
   const bool enforce = spec.text("mode") == "enforce";
   Part part = component("policy");
   part.after = {"namespaces", "network-policies"};
@@ -242,8 +248,6 @@ std::vector<Part> policy(const Context& context, const std::vector<Part>& parts)
   add_cases(part, all, namespaces, registries);
   for (const char* what : {"controller-manager", "audit-controller"}) {
     const Labels pods{{"control-plane", what}};
-    part.edges.push_back(
-        {.from = Peer::pods(kNamespace, pods), .to = Peer::api_server(), .why = "reads rules and objects"});
     if (context.has("metrics")) {
       part.edges.push_back({.from = prometheus_peer(),
                             .to = Peer::pods(kNamespace, pods),
@@ -251,6 +255,9 @@ std::vector<Part> policy(const Context& context, const std::vector<Part>& parts)
                             .why = "scrapes metrics"});
     }
   }
+  // Its installation has jobs of its own beside the two.
+  part.edges.push_back(
+      {.from = Peer::pods(kNamespace), .to = Peer::api_server(), .why = "reads rules and objects"});
   part.edges.push_back({.from = Peer::api_server(),
                         .to = Peer::pods(kNamespace, {{"control-plane", "controller-manager"}}),
                         .ports = {{"webhook", 8443}},

@@ -53,16 +53,23 @@ Json provider(const Context& context) {
 
 Json external_secret(const Context& context, const SecretNeed& need) {
   Json out = object("external-secrets.io/v1", "ExternalSecret", need.name, need.ns);
+  out["spec"] = {{"refreshInterval", refresh(context.component("secrets"))},
+                 {"secretStoreRef", {{"kind", "ClusterSecretStore"}, {"name", kStore}}},
+                 {"target", {{"name", need.name}, {"creationPolicy", "Owner"}}}};
+  if (need.keys.empty()) {
+    // All that stands at the path, by the names that it has there.
+    const std::string path = need.reference.substr(need.reference.find(' ') + 1);
+    const Json extract{{"key", fmt::format("{}/{}", context.name(), path)}};
+    out["spec"]["dataFrom"] = Json::array({Json{{"extract", extract}}});
+    return out;
+  }
   Json data = Json::array();
   for (const std::string& key : need.keys)
     data.push_back(
         {{"secretKey", key},
          {"remoteRef",
           {{"key", fmt::format("{}/{}/{}", context.name(), need.ns, need.name)}, {"property", key}}}});
-  out["spec"] = {{"refreshInterval", refresh(context.component("secrets"))},
-                 {"secretStoreRef", {{"kind", "ClusterSecretStore"}, {"name", kStore}}},
-                 {"target", {{"name", need.name}, {"creationPolicy", "Owner"}}},
-                 {"data", std::move(data)}};
+  out["spec"]["data"] = std::move(data);
   return out;
 }
 

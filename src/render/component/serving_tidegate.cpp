@@ -16,6 +16,9 @@ namespace {
 
 constexpr const char* kGateway = "tidegate";
 constexpr int kPort = 4000;
+constexpr const char* kWhyOne =
+    "the journal of requests has one writer and lies in this pod's volume, with the keys: a second gateway "
+    "would know neither the keys nor the limits that are used up";
 
 Json from_node(const text::Node& node) {
   switch (node.kind) {
@@ -119,7 +122,11 @@ Documents documents(const Context& context, const std::vector<ModelPod>& pods) {
     for (const char* field : {"pool", "resources", "cache"}) model.erase(field);
     if (pod != pods.end()) {
       Json hold = model.value("hold", Json());
-      model = {{"engine", {{"external", {{"url", pod->url()}}}}}, {"slots", pod->slots}};
+      // What the replicas of now cannot take waits in front of the engine, where demand is counted.
+      const int replicas = grower(context, *pod) == Grower::nobody ? pod->replicas : pod->most;
+      Json external = Json::object();
+      external["external"]["url"] = pod->url();
+      model = {{"engine", std::move(external)}, {"slots", pod->slots * replicas}};
       if (!hold.is_null()) model["hold"] = std::move(hold);
     }
     out.all.push_back(document("Model", name, std::move(model)));
@@ -156,12 +163,14 @@ void add_models(const Context& context, Part& part, std::vector<ModelPod>& pods)
     plan.pod.labels = {{"tidegate.dev/engine", plan.engine}};
     if (plan.metrics) plan.pod.labels.emplace("tidegate.dev/metrics", "true");
     metrics = metrics || plan.metrics;
-    Json o = deployment(plan.name, kModelsNamespace, plan.replicas, plan.pod);
+    const bool grows = grower(context, plan) != Grower::nobody;
+    Json o = deployment(plan.name, kModelsNamespace, grows ? -1 : plan.replicas, plan.pod);
     if (plan.one_node) o["spec"]["strategy"] = {{"type", "Recreate"}};
     part.add(file, std::move(o));
     part.add(file, service(plan.name, kModelsNamespace, selector(plan.name), {{"http", kModelPort}}));
-    if (plan.replicas > 1)
+    if (plan.replicas > 1 || plan.most > 1)
       part.add(file, disruption_budget(plan.name, kModelsNamespace, selector(plan.name)));
+    add_model_scaling(context, part, plan);
     const Peer peer = Peer::pods(kModelsNamespace, selector(plan.name));
     part.edges.push_back({.from = Peer::pods(kModelsNamespace, selector(kGateway)),
                           .to = peer,
@@ -183,17 +192,19 @@ void add_models(const Context& context, Part& part, std::vector<ModelPod>& pods)
 
 Pod gateway_pod(const Context& context, Documents& docs) {
   Container c{.name = kGateway, .image = catalog::image("tidegate")};
-  // The console stays where only the pod itself reaches it.
+  // The console changes nothing, and gives others than the pod itself nothing but metrics.
   c.args = {"up",
             "-f",
             "/etc/tidegate/documents.yaml",
             "--listen",
             fmt::format("0.0.0.0:{}", kPort),
+            "--console",
+            fmt::format("0.0.0.0:{}", kGatewayConsole),
             "--data",
             "/var/lib/tidegate",
             "--log",
             "json"};
-  c.ports = {{"http", kPort}};
+  c.ports = {{"http", kPort}, {"console", kGatewayConsole}};
   c.env = std::move(docs.env);
   c.resources = context.size("serving", "tidegate");
   c.startup = http_probe("/healthz", "http", 2, 30);
@@ -220,11 +231,14 @@ void add_gateway(const Context& context, Part& part, Documents docs) {
            config_map("tidegate-documents", kModelsNamespace, {{"documents.yaml", text_of(docs.all)}}));
   const bool outside = docs.outside;
   for (SecretNeed& s : docs.secrets) part.secrets.push_back(std::move(s));
-  part.add("gateway.yaml", stateful_set(kGateway, kModelsNamespace, 1, gateway_pod(context, docs),
-                                        {claim("data", "10Gi", context.default_storage_class())}));
+  Json set = stateful_set(kGateway, kModelsNamespace, 1, gateway_pod(context, docs),
+                          {claim("data", "10Gi", context.default_storage_class())});
+  set["metadata"]["annotations"] = {{"tidegate.dev/one-replica-because", kWhyOne}};
+  part.add("gateway.yaml", std::move(set));
   part.add("gateway.yaml", service(kGateway, kModelsNamespace, selector(kGateway), {{"http", kPort}}));
   part.keeps.push_back({.ns = kModelsNamespace, .name = "data-tidegate-0"});
   const Peer peer = Peer::pods(kModelsNamespace, selector(kGateway));
+  watch_gateway(context, part, peer, selector(kGateway));
   if (outside) {
     part.edges.push_back(
         {.from = peer, .to = Peer::everywhere(), .ports = {{"https", 443}}, .why = "asks Providers"});
@@ -237,6 +251,26 @@ void add_gateway(const Context& context, Part& part, Documents docs) {
                               .pods = selector(kGateway),
                               .web_socket = true});
   }
+}
+
+}  // namespace
+
+namespace {
+
+std::string growth(const Context& context, const std::vector<ModelPod>& pods) {
+  std::string out = "| Model | replicas | follows |\n|---|---|---|\n";
+  for (const ModelPod& p : pods) {
+    const Grower by = grower(context, p);
+    const int least = by == Grower::requests ? p.least : p.replicas;
+    const std::string count =
+        by == Grower::nobody ? std::to_string(p.replicas) : fmt::format("{}–{}", least, p.most);
+    const char* what = by == Grower::requests    ? "requests that wait or run, also from nothing"
+                       : by == Grower::processor ? "the processor"
+                                                 : "nothing: nobody counts its requests";
+    out +=
+        fmt::format("| {} | {} | {} |\n", p.model, count, p.least == p.most ? "nothing: one number" : what);
+  }
+  return out;
 }
 
 }  // namespace
@@ -267,10 +301,12 @@ std::vector<Part> tidegate_serving(const Context& context) {
        "kubectl -n models exec tidegate-0 -- tidegate models --data /var/lib/tidegate\n"});
   part.sections.push_back(
       {Section::Chapter::overview, "How models run",
-       "Each Model is a Deployment of its engine, with `replicas.min` replicas and at least one. The gateway "
-       "`tidegate` holds requests, counts tokens and keeps tenants within their limits. Replicas that follow "
-       "demand down to zero need the operator, which this release does not bring: until then change "
-       "`replicas.min`.\n"});
+       "Each Model is a Deployment of its engine; the gateway `tidegate` holds requests while none of its "
+       "replicas is ready, counts tokens and keeps tenants within their limits.\n\n" +
+           growth(context, pods) +
+           "\nThe gateway itself runs once: its journal has one writer, and keys and limits that are used up "
+           "lie beside it. A new one is there in seconds, on another machine as soon as the volume is free; "
+           "streams that run at that moment break off, and a client tries again.\n"});
   return {std::move(part)};
 }
 

@@ -10,6 +10,7 @@ namespace tg::render {
 namespace {
 
 constexpr const char* kLocalPath = "local-path-storage";
+constexpr const char* kLocalPathProvisioner = "rancher.io/local-path";
 constexpr double kMi = 1024.0 * 1024.0;
 
 struct Provisioner {
@@ -74,7 +75,7 @@ Provisioner provisioner(const Context& context, const std::string& name, const s
   const std::string kind = c.text("kind");
   if (kind == "local")
     return {c.flag("dynamic") || context.site() == Site::k3s || context.site() == Site::cluster_api
-                ? "rancher.io/local-path"
+                ? kLocalPathProvisioner
                 : "kubernetes.io/no-provisioner",
             {}};
   switch (context.site()) {
@@ -101,8 +102,11 @@ Json storage_class(const Context& context, const std::string& name, const spec::
   const Provisioner p = provisioner(context, name, c);
   const std::string kind = c.text("kind");
   Json out = object("storage.k8s.io/v1", "StorageClass", name);
-  if (c.flag("default"))
-    out["metadata"]["annotations"] = {{"storageclass.kubernetes.io/is-default-class", "true"}};
+  Json notes = Json::object();
+  if (c.flag("default")) notes["storageclass.kubernetes.io/is-default-class"] = "true";
+  // The provisioner's other kind of volume, a path of the host, is one that backups cannot read.
+  if (p.name == kLocalPathProvisioner) notes["defaultVolumeType"] = "local";
+  if (!notes.empty()) out["metadata"]["annotations"] = std::move(notes);
   out["provisioner"] = p.name;
   if (!p.parameters.empty()) out["parameters"] = to_json(p.parameters);
   out["reclaimPolicy"] = c.text("reclaim");

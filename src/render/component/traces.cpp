@@ -124,10 +124,11 @@ void connect(const Context& context, Part& part) {
       {.from = Peer::any_pod(), .to = store, .ports = receiver_ports(), .why = "sends traces"});
   for (const auto& [name, app] : context.spec().named("apps")) {
     const std::string tenant = app.text("tenant");
-    part.edges.push_back({.from = Peer::pods(tenant.empty() ? context.name() : tenant, selector(name)),
-                          .to = store,
-                          .ports = receiver_ports(),
-                          .why = "sends traces"});
+    part.edges.push_back(
+        {.from = Peer::pods(tenant.empty() ? context.name() : tenant, {{"app.kubernetes.io/name", name}}),
+         .to = store,
+         .ports = receiver_ports(),
+         .why = "sends traces"});
   }
   const int port = context.use("traces") == "tempo" ? 3200 : 8888;
   if (observability::stack(context))

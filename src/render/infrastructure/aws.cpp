@@ -35,11 +35,10 @@ void variables(Terraform& tf, const Cloud& c) {
 void providers(Aws& a) {
   a.tf.require("aws", "hashicorp/aws", "~> 6.25");
   a.tf.require("local", "hashicorp/local", "~> 2.5");
-  a.tf.provider("aws", {{"region", "${var.region}"}, {"default_tags", {{"tags", "${var.tags}"}}}});
+  const Json tags = nested("tags", "${var.tags}");
+  a.tf.provider("aws", {{"region", "${var.region}"}, {"default_tags", tags}});
   if (!a.c.backup_bucket.empty())
-    a.tf.provider(
-        "aws",
-        {{"alias", "backup"}, {"region", a.c.backup_region}, {"default_tags", {{"tags", "${var.tags}"}}}});
+    a.tf.provider("aws", {{"alias", "backup"}, {"region", a.c.backup_region}, {"default_tags", tags}});
   if (!a.c.state_bucket.empty())
     a.tf.backend("s3", {{"bucket", a.c.state_bucket},
                         {"key", a.c.name + "/terraform.tfstate"},
@@ -48,7 +47,31 @@ void providers(Aws& a) {
                         {"use_lockfile", true}});
 }
 
-Json named(const std::string& name) { return {{"Name", name}}; }
+Json named(const std::string& name) { return nested("Name", name); }
+
+Block private_subnet(Aws& a, const Subnet& s, const std::string& shared) {
+  Json tags = named(fmt::format("{}-private-{}", a.c.cluster, s.name));
+  tags[shared] = "shared";
+  tags["kubernetes.io/role/internal-elb"] = "1";
+  tags["karpenter.sh/discovery"] = a.c.cluster;
+  return a.tf.resource("network", "aws_subnet", "private_" + identifier(s.name),
+                       {{"vpc_id", a.vpc.at("id")},
+                        {"availability_zone", s.zone},
+                        {"cidr_block", s.cidr},
+                        {"tags", std::move(tags)}});
+}
+
+Block public_subnet(Aws& a, const std::string& zone, const std::string& cidr, const std::string& shared) {
+  Json tags = named(fmt::format("{}-public-{}", a.c.cluster, zone));
+  tags[shared] = "shared";
+  tags["kubernetes.io/role/elb"] = "1";
+  return a.tf.resource("network", "aws_subnet", "public_" + identifier(zone),
+                       {{"vpc_id", a.vpc.at("id")},
+                        {"availability_zone", zone},
+                        {"cidr_block", cidr},
+                        {"map_public_ip_on_launch", false},
+                        {"tags", std::move(tags)}});
+}
 
 // A private and a public network in each zone: nodes and databases here, load balancers and NAT there.
 void subnets(Aws& a) {
@@ -61,17 +84,7 @@ void subnets(Aws& a) {
                        a.c.zones[i]});
   }
   const std::string shared = fmt::format("kubernetes.io/cluster/{}", a.c.cluster);
-  for (const Subnet& s : inner) {
-    a.private_subnets.push_back(a.tf.resource("network", "aws_subnet", "private_" + identifier(s.name),
-                                              {{"vpc_id", a.vpc.at("id")},
-                                               {"availability_zone", s.zone},
-                                               {"cidr_block", s.cidr},
-                                               {"tags",
-                                                {{"Name", fmt::format("{}-private-{}", a.c.cluster, s.name)},
-                                                 {shared, "shared"},
-                                                 {"kubernetes.io/role/internal-elb", "1"},
-                                                 {"karpenter.sh/discovery", a.c.cluster}}}}));
-  }
+  for (const Subnet& s : inner) a.private_subnets.push_back(private_subnet(a, s, shared));
   // From the end of the network, so that both can grow.
   const int small = std::min(length + 8, 28);
   std::uint32_t index = (1U << (small - length)) - 1;
@@ -80,15 +93,7 @@ void subnets(Aws& a) {
     const auto taken = [&](const Subnet& s) { return overlap(s.cidr, cidr); };
     while (index > 0 && std::any_of(inner.begin(), inner.end(), taken))
       cidr = subnet(a.c.cidr, small, index--);
-    a.public_subnets.push_back(a.tf.resource("network", "aws_subnet", "public_" + identifier(zone),
-                                             {{"vpc_id", a.vpc.at("id")},
-                                              {"availability_zone", zone},
-                                              {"cidr_block", cidr},
-                                              {"map_public_ip_on_launch", false},
-                                              {"tags",
-                                               {{"Name", fmt::format("{}-public-{}", a.c.cluster, zone)},
-                                                {shared, "shared"},
-                                                {"kubernetes.io/role/elb", "1"}}}}));
+    a.public_subnets.push_back(public_subnet(a, zone, cidr, shared));
   }
 }
 
@@ -134,6 +139,27 @@ void routes(Aws& a) {
   }
 }
 
+// What the network refused, for a month.
+void flow_log(Aws& a) {
+  Terraform& tf = a.tf;
+  const Block logs = tf.resource("network", "aws_cloudwatch_log_group", "flows",
+                                 {{"name", "/aws/vpc/${var.cluster_name}/flows"}, {"retention_in_days", 30}});
+  const Block trust = service_trust(a, "network", "flows_trust", "vpc-flow-logs.amazonaws.com");
+  const Block role =
+      tf.resource("network", "aws_iam_role", "flows",
+                  {{"name", "${var.cluster_name}-flows"}, {"assume_role_policy", trust.at("json")}});
+  const Block rights = policy_document(
+      a, "flows",
+      {{{"logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"}, {logs.at("arn") + ":*"}}});
+  tf.resource("network", "aws_iam_role_policy", "flows",
+              {{"name", "flows"}, {"role", role.at("id")}, {"policy", rights.at("json")}});
+  tf.resource("network", "aws_flow_log", "rejected",
+              {{"vpc_id", a.vpc.at("id")},
+               {"traffic_type", "REJECT"},
+               {"iam_role_arn", role.at("arn")},
+               {"log_destination", logs.at("arn")}});
+}
+
 void network(Aws& a) {
   Terraform& tf = a.tf;
   a.vpc = tf.resource("network", "aws_vpc", "main",
@@ -160,36 +186,12 @@ void network(Aws& a) {
     tf.resource("network", "aws_vpc_dhcp_options_association", "main",
                 {{"vpc_id", a.vpc.at("id")}, {"dhcp_options_id", options.at("id")}});
   }
-  const Block logs = tf.resource("network", "aws_cloudwatch_log_group", "flows",
-                                 {{"name", "/aws/vpc/${var.cluster_name}/flows"}, {"retention_in_days", 30}});
-  const Block trust =
-      tf.data("network", "aws_iam_policy_document", "flows_trust",
-              {{"statement",
-                {{"actions", Json::array({"sts:AssumeRole"})},
-                 {"principals",
-                  {{"type", "Service"}, {"identifiers", Json::array({"vpc-flow-logs.amazonaws.com"})}}}}}});
-  const Block role =
-      tf.resource("network", "aws_iam_role", "flows",
-                  {{"name", "${var.cluster_name}-flows"}, {"assume_role_policy", trust.at("json")}});
-  const Block rights = policy_document(
-      a, "flows",
-      {{{"logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"}, {logs.at("arn") + ":*"}}});
-  tf.resource("network", "aws_iam_role_policy", "flows",
-              {{"name", "flows"}, {"role", role.at("id")}, {"policy", rights.at("json")}});
-  tf.resource("network", "aws_flow_log", "rejected",
-              {{"vpc_id", a.vpc.at("id")},
-               {"traffic_type", "REJECT"},
-               {"iam_role_arn", role.at("arn")},
-               {"log_destination", logs.at("arn")}});
+  flow_log(a);
 }
 
 Block service_role(Aws& a, const char* file, const std::string& name, const char* service,
                    const std::vector<std::string>& policies) {
-  const Block trust =
-      a.tf.data(file, "aws_iam_policy_document", name + "_trust",
-                {{"statement",
-                  {{"actions", Json::array({"sts:AssumeRole", "sts:TagSession"})},
-                   {"principals", {{"type", "Service"}, {"identifiers", Json::array({service})}}}}}});
+  const Block trust = service_trust(a, file, name + "_trust", service, true);
   const Block role =
       a.tf.resource(file, "aws_iam_role", name,
                     {{"name", "${var.cluster_name}-" + name}, {"assume_role_policy", trust.at("json")}});
@@ -199,28 +201,34 @@ Block service_role(Aws& a, const char* file, const std::string& name, const char
   return role;
 }
 
-// A local file that asks the cloud's program for a short-lived token: nothing in it is secret for long.
+// Asks the cloud's program for a short-lived token.
+Json login() {
+  Json exec{{"apiVersion", "client.authentication.k8s.io/v1"},
+            {"interactiveMode", "Never"},
+            {"command", "aws"},
+            {"args", Json::array({"eks", "get-token", "--region", "${var.region}", "--cluster-name",
+                                  "${var.cluster_name}"})}};
+  return nested("exec", std::move(exec));
+}
+
+// One entry of a list of the kubeconfig: all of them bear the cluster's name.
+Json entry(std::string_view key, Json value) {
+  Json out = nested("name", "${var.cluster_name}");
+  out[std::string(key)] = std::move(value);
+  return Json::array({std::move(out)});
+}
+
+// A local file: nothing in it is secret for long.
 void kubeconfig(Aws& a) {
-  const Json config{
-      {"apiVersion", "v1"},
-      {"kind", "Config"},
-      {"current-context", "${var.cluster_name}"},
-      {"clusters",
-       Json::array({{{"name", "${var.cluster_name}"},
-                     {"cluster",
-                      {{"server", a.cluster.at("endpoint")},
-                       {"certificate-authority-data", a.cluster.at("certificate_authority[0].data")}}}}})},
-      {"contexts",
-       Json::array({{{"name", "${var.cluster_name}"},
-                     {"context", {{"cluster", "${var.cluster_name}"}, {"user", "${var.cluster_name}"}}}}})},
-      {"users", Json::array({{{"name", "${var.cluster_name}"},
-                              {"user",
-                               {{"exec",
-                                 {{"apiVersion", "client.authentication.k8s.io/v1"},
-                                  {"interactiveMode", "Never"},
-                                  {"command", "aws"},
-                                  {"args", Json::array({"eks", "get-token", "--region", "${var.region}",
-                                                        "--cluster-name", "${var.cluster_name}"})}}}}}}})}};
+  Json server{{"server", a.cluster.at("endpoint")},
+              {"certificate-authority-data", a.cluster.at("certificate_authority[0].data")}};
+  Json both{{"cluster", "${var.cluster_name}"}, {"user", "${var.cluster_name}"}};
+  const Json config{{"apiVersion", "v1"},
+                    {"kind", "Config"},
+                    {"current-context", "${var.cluster_name}"},
+                    {"clusters", entry("cluster", std::move(server))},
+                    {"contexts", entry("context", std::move(both))},
+                    {"users", entry("user", login())}};
   const Block local = a.tf.local("kubeconfig", config);
   const Block file = a.tf.resource("cluster", "local_sensitive_file", "kubeconfig",
                                    {{"content", expression(fmt::format("yamlencode({})", local.address))},
@@ -230,14 +238,21 @@ void kubeconfig(Aws& a) {
   a.tf.output("kubeconfig", "Path of the kubeconfig", file.at("filename"));
 }
 
-void cluster(Aws& a) {
+// Secrets of etcd are encrypted with a key of the platform's own.
+Json encryption(const Aws& a) {
+  return {{"resources", Json::array({"secrets"})}, {"provider", nested("key_arn", a.key.at("arn"))}};
+}
+
+Json reach(const Aws& a) {
+  Json out{{"subnet_ids", a.private_ids()},
+           {"endpoint_private_access", true},
+           {"endpoint_public_access", a.c.public_api}};
+  if (a.c.public_api) out["public_access_cidrs"] = a.c.api_from;
+  return out;
+}
+
+void control_plane(Aws& a) {
   Terraform& tf = a.tf;
-  a.key = tf.resource("cluster", "aws_kms_key", "main",
-                      {{"description", "Encrypts the Secrets of the cluster, its databases and files"},
-                       {"enable_key_rotation", true},
-                       {"deletion_window_in_days", 30}});
-  tf.resource("cluster", "aws_kms_alias", "main",
-              {{"name", "alias/${var.cluster_name}"}, {"target_key_id", a.key.at("key_id")}});
   const Block role = service_role(a, "cluster", "cluster", "eks.amazonaws.com", {"AmazonEKSClusterPolicy"});
   Json logs = Json::array();
   Json before = Json::array({"aws_iam_role_policy_attachment.cluster_AmazonEKSClusterPolicy"});
@@ -249,54 +264,67 @@ void cluster(Aws& a) {
                     {{"name", "/aws/eks/${var.cluster_name}/cluster"}, {"retention_in_days", 90}})
             .address);
   }
-  Json reach{{"subnet_ids", a.private_ids()},
-             {"endpoint_private_access", true},
-             {"endpoint_public_access", a.c.public_api}};
-  if (a.c.public_api) reach["public_access_cidrs"] = a.c.api_from;
+  Json access{{"authentication_mode", "API"}, {"bootstrap_cluster_creator_admin_permissions", true}};
   Json body{{"name", "${var.cluster_name}"},
             {"version", a.context.kubernetes()},
             {"role_arn", role.at("arn")},
             {"bootstrap_self_managed_addons", false},
             {"enabled_cluster_log_types", std::move(logs)},
-            {"vpc_config", std::move(reach)},
-            {"access_config",
-             {{"authentication_mode", "API"}, {"bootstrap_cluster_creator_admin_permissions", true}}},
-            {"kubernetes_network_config", {{"service_ipv4_cidr", a.context.service_cidr()}}},
-            {"encryption_config",
-             {{"resources", Json::array({"secrets"})}, {"provider", {{"key_arn", a.key.at("arn")}}}}},
-            {"upgrade_policy", {{"support_type", "STANDARD"}}},
-            {"zonal_shift_config", {{"enabled", true}}},
+            {"vpc_config", reach(a)},
+            {"access_config", std::move(access)},
+            {"kubernetes_network_config", nested("service_ipv4_cidr", a.context.service_cidr())},
+            {"encryption_config", encryption(a)},
+            {"upgrade_policy", nested("support_type", "STANDARD")},
+            {"zonal_shift_config", nested("enabled", true)},
             {"deletion_protection", true},
             {"depends_on", std::move(before)}};
   a.cluster = tf.resource("cluster", "aws_eks_cluster", "main", std::move(body));
+}
+
+// Who may do everything, beside the identity that makes the cluster.
+void administrators(Aws& a) {
+  const Block entries = a.tf.resource("identity", "aws_eks_access_entry", "administrators",
+                                      {{"for_each", "${var.administrators}"},
+                                       {"cluster_name", a.cluster.at("name")},
+                                       {"principal_arn", "${each.value}"}});
+  a.tf.resource("identity", "aws_eks_access_policy_association", "administrators",
+                {{"for_each", "${var.administrators}"},
+                 {"cluster_name", a.cluster.at("name")},
+                 {"principal_arn", expression(entries.address + "[each.key].principal_arn")},
+                 {"policy_arn", "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"},
+                 {"access_scope", nested("type", "cluster")}});
+}
+
+// The API server takes the tokens of jobs; the repository is the group to which a Role is bound.
+void pipeline_login(Aws& a) {
+  const spec::Reader ci = a.context.spec().sub("delivery.ci");
+  if (ci.text("use") != "github-actions" || ci.text("login") != "oidc") return;
+  Json oidc{{"identity_provider_config_name", "pipeline"},
+            {"issuer_url", "https://token.actions.githubusercontent.com"},
+            {"client_id", "kubernetes"},
+            {"username_claim", "sub"},
+            {"username_prefix", "pipeline:"},
+            {"groups_claim", "repository"},
+            {"groups_prefix", "pipeline:"},
+            {"required_claims", nested("repository", ci.text("repository"))}};
+  a.tf.resource("identity", "aws_eks_identity_provider_config", "pipeline",
+                {{"cluster_name", a.cluster.at("name")}, {"oidc", std::move(oidc)}});
+}
+
+void cluster(Aws& a) {
+  Terraform& tf = a.tf;
+  a.key = tf.resource("cluster", "aws_kms_key", "main",
+                      {{"description", "Encrypts the Secrets of the cluster, its databases and files"},
+                       {"enable_key_rotation", true},
+                       {"deletion_window_in_days", 30}});
+  tf.resource("cluster", "aws_kms_alias", "main",
+              {{"name", "alias/${var.cluster_name}"}, {"target_key_id", a.key.at("key_id")}});
+  control_plane(a);
   a.oidc = tf.resource("identity", "aws_iam_openid_connect_provider", "cluster",
                        {{"url", a.cluster.at("identity[0].oidc[0].issuer")},
                         {"client_id_list", Json::array({"sts.amazonaws.com"})}});
-  const Block entry = tf.resource("identity", "aws_eks_access_entry", "administrators",
-                                  {{"for_each", "${var.administrators}"},
-                                   {"cluster_name", a.cluster.at("name")},
-                                   {"principal_arn", "${each.value}"}});
-  tf.resource("identity", "aws_eks_access_policy_association", "administrators",
-              {{"for_each", "${var.administrators}"},
-               {"cluster_name", a.cluster.at("name")},
-               {"principal_arn", expression(entry.address + "[each.key].principal_arn")},
-               {"policy_arn", "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"},
-               {"access_scope", {{"type", "cluster"}}}});
-  const spec::Reader ci = a.context.spec().sub("delivery.ci");
-  if (ci.text("use") == "github-actions" && ci.text("login") == "oidc") {
-    // The API server takes the tokens of jobs; the repository is the group to which a Role is bound.
-    tf.resource("identity", "aws_eks_identity_provider_config", "pipeline",
-                {{"cluster_name", a.cluster.at("name")},
-                 {"oidc",
-                  {{"identity_provider_config_name", "pipeline"},
-                   {"issuer_url", "https://token.actions.githubusercontent.com"},
-                   {"client_id", "kubernetes"},
-                   {"username_claim", "sub"},
-                   {"username_prefix", "pipeline:"},
-                   {"groups_claim", "repository"},
-                   {"groups_prefix", "pipeline:"},
-                   {"required_claims", {{"repository", ci.text("repository")}}}}}});
-  }
+  administrators(a);
+  pipeline_login(a);
   kubeconfig(a);
   tf.output("cluster_endpoint", "API server", a.cluster.at("endpoint"));
   tf.output("cluster_name", "Name of the cluster", a.cluster.at("name"));
@@ -345,30 +373,31 @@ void dns(Aws& a) {
          {"records", Json::array({"0 issue \"letsencrypt.org\"", "0 issuewild \"letsencrypt.org\""})}});
 }
 
+// Refuses what comes without TLS.
+Block tls_only(Aws& a, const char* file, const std::string& name, const Block& bucket) {
+  Json anybody{{"type", "*"}, {"identifiers", Json::array({"*"})}};
+  Json statement{{"sid", "TlsOnly"},
+                 {"effect", "Deny"},
+                 {"actions", Json::array({"s3:*"})},
+                 {"resources", Json::array({bucket.at("arn"), bucket.at("arn") + "/*"})},
+                 {"principals", std::move(anybody)},
+                 {"condition", condition("Bool", "aws:SecureTransport", Json::array({"false"}))}};
+  return a.tf.data(file, "aws_iam_policy_document", name + "_tls", nested("statement", std::move(statement)));
+}
+
 void bucket_settings(Aws& a, const char* file, const std::string& name, const Block& bucket, Json more,
                      Json rules) {
   Json base = std::move(more);
   base["bucket"] = bucket.at("id");
   Json closed = base, versions = base, encryption = base, life = base, policy = base;
-  closed.update(Json{{"block_public_acls", true},
-                     {"block_public_policy", true},
-                     {"ignore_public_acls", true},
-                     {"restrict_public_buckets", true}});
-  versions["versioning_configuration"] = {{"status", "Enabled"}};
+  for (const char* door :
+       {"block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets"})
+    closed[door] = true;
+  versions["versioning_configuration"] = nested("status", "Enabled");
   encryption["rule"] = {{"bucket_key_enabled", true},
-                        {"apply_server_side_encryption_by_default", {{"sse_algorithm", "aws:kms"}}}};
+                        {"apply_server_side_encryption_by_default", nested("sse_algorithm", "aws:kms")}};
   life["rule"] = std::move(rules);
-  const Block document = a.tf.data(
-      file, "aws_iam_policy_document", name + "_tls",
-      {{"statement",
-        {{"sid", "TlsOnly"},
-         {"effect", "Deny"},
-         {"actions", Json::array({"s3:*"})},
-         {"resources", Json::array({bucket.at("arn"), bucket.at("arn") + "/*"})},
-         {"principals", {{"type", "*"}, {"identifiers", Json::array({"*"})}}},
-         {"condition",
-          {{"test", "Bool"}, {"variable", "aws:SecureTransport"}, {"values", Json::array({"false"})}}}}}});
-  policy["policy"] = document.at("json");
+  policy["policy"] = tls_only(a, file, name, bucket).at("json");
   a.tf.resource(file, "aws_s3_bucket_public_access_block", name, std::move(closed));
   a.tf.resource(file, "aws_s3_bucket_versioning", name, std::move(versions));
   a.tf.resource(file, "aws_s3_bucket_server_side_encryption_configuration", name, std::move(encryption));
@@ -379,31 +408,30 @@ void bucket_settings(Aws& a, const char* file, const std::string& name, const Bl
 Json expiry(const char* id, int days) {
   return {{"id", id},
           {"status", "Enabled"},
-          {"filter", {{"prefix", ""}}},
-          {"noncurrent_version_expiration", {{"noncurrent_days", days}}},
-          {"abort_incomplete_multipart_upload", {{"days_after_initiation", 7}}}};
+          {"filter", nested("prefix", "")},
+          {"noncurrent_version_expiration", nested("noncurrent_days", days)},
+          {"abort_incomplete_multipart_upload", nested("days_after_initiation", 7)}};
 }
 
-void buckets(Aws& a) {
-  Terraform& tf = a.tf;
-  if (!a.c.backup_bucket.empty()) {
-    const Block bucket = tf.resource("backup", "aws_s3_bucket", "backup",
+void backup_bucket(Aws& a) {
+  const Block bucket = a.tf.resource("backup", "aws_s3_bucket", "backup",
                                      {{"provider", "aws.backup"},
                                       {"bucket", a.c.backup_bucket},
-                                      {"lifecycle", {{"prevent_destroy", true}}}});
-    bucket_settings(a, "backup", "backup", bucket, {{"provider", "aws.backup"}},
-                    Json::array({expiry("old-versions", a.c.keep_days)}));
-    tf.output("backup_bucket", "Bucket of the backups, in another region", bucket.at("id"));
-    pod_role(a, {.name = "velero",
-                 .ns = "backup",
-                 .account = "velero-server",
-                 .statements = {{{"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:PutObjectTagging",
-                                  "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"},
-                                 {bucket.at("arn") + "/*"}},
-                                {{"s3:ListBucket", "s3:GetBucketLocation"}, {bucket.at("arn")}}}});
-  }
-  if (a.c.logs_bucket.empty()) return;
-  const Block bucket = tf.resource("storage", "aws_s3_bucket", "logs", {{"bucket", a.c.logs_bucket}});
+                                      {"lifecycle", nested("prevent_destroy", true)}});
+  bucket_settings(a, "backup", "backup", bucket, nested("provider", "aws.backup"),
+                  Json::array({expiry("old-versions", a.c.keep_days)}));
+  a.tf.output("backup_bucket", "Bucket of the backups, in another region", bucket.at("id"));
+  pod_role(a, {.name = "velero",
+               .ns = "backup",
+               .account = "velero-server",
+               .statements = {{{"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:PutObjectTagging",
+                                "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"},
+                               {bucket.at("arn") + "/*"}},
+                              {{"s3:ListBucket", "s3:GetBucketLocation"}, {bucket.at("arn")}}}});
+}
+
+void logs_bucket(Aws& a) {
+  const Block bucket = a.tf.resource("storage", "aws_s3_bucket", "logs", {{"bucket", a.c.logs_bucket}});
   bucket_settings(a, "storage", "logs", bucket, Json::object(), Json::array({expiry("old-versions", 7)}));
   pod_role(a,
            {.name = "loki",
@@ -484,7 +512,8 @@ std::vector<Part> aws(const Context& context, const std::vector<Part>& parts) {
   aws_identities(a);
   aws_data(a);
   dns(a);
-  buckets(a);
+  if (!c.backup_bucket.empty()) backup_bucket(a);
+  if (!c.logs_bucket.empty()) logs_bucket(a);
   aws_access(a);
   Part part = terraform_part(context, c, tf, "aws");
   sections(part, a);

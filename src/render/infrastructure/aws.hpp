@@ -30,9 +30,25 @@ struct PodRole {
 Block pod_role(Aws& a, const PodRole& role);
 // "{actions, resources, condition}" blocks as a document.
 Block policy_document(Aws& a, const std::string& name, const std::vector<Statement>& statements);
+// {key: value}. Literals that nest deeply cost the compiler minutes, so inner blocks are made by name.
+Json nested(std::string_view key, Json value);
+// {test, variable, values}: under what a statement holds.
+Json condition(std::string_view test, std::string_view variable, Json values);
+// Who may take a role on: programs of the cloud itself ("ec2.amazonaws.com"). `session` lets them name tags.
+Block service_trust(Aws& a, std::string_view file, std::string_view name, std::string_view service,
+                    bool session = false);
+// A door of a security group for one port; `from` names the other end: {"cidr_ipv4", "10.0.0.0/16"}.
+void open_port(Aws& a, std::string_view file, std::string_view name, std::string_view why, const Json& group,
+               int port, const std::pair<const char*, Json>& from);
 
 // A pool as groups of one purchase option and one shape each.
 std::vector<Group> aws_groups(const Pool& pool);
+// Those of them that Terraform makes: all, or what Karpenter does not start.
+std::vector<Group> aws_managed_groups(const Context& context, const Pool& pool);
+bool by_karpenter(const Context& context);
+std::string karpenter_queue(const Context& context);  // of the cloud's announcements
+void aws_karpenter(Aws& a);
+Part karpenter(const Context& context);
 void aws_addons(Aws& a);
 void aws_identities(Aws& a);
 void aws_pools(Aws& a);

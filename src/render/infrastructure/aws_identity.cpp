@@ -12,8 +12,9 @@ namespace {
 std::vector<Statement> load_balancer_rights() {
   const std::string made = "aws:ResourceTag/elbv2.k8s.aws/cluster";
   const std::string asked = "aws:RequestTag/elbv2.k8s.aws/cluster";
-  const auto exists = [](const std::string& tag) {
-    return Json{{"test", "Null"}, {"variable", tag}, {"values", Json::array({"false"})}};
+  const auto exists = [](const std::string& tag) { return condition("Null", tag, Json::array({"false"})); };
+  const auto creates = [](const char* service, Json actions) {
+    return condition("StringEquals", fmt::format("{}:CreateAction", service), std::move(actions));
   };
   const std::vector<std::string> groups{"arn:aws:elasticloadbalancing:*:*:targetgroup/*/*",
                                         "arn:aws:elasticloadbalancing:*:*:loadbalancer/net/*/*",
@@ -45,10 +46,7 @@ std::vector<Statement> load_balancer_rights() {
        {"*"}},
       {{"ec2:CreateTags"},
        {"arn:aws:ec2:*:*:security-group/*"},
-       Json::array({Json{{"test", "StringEquals"},
-                         {"variable", "ec2:CreateAction"},
-                         {"values", Json::array({"CreateSecurityGroup"})}},
-                    exists(asked)})},
+       Json::array({creates("ec2", Json::array({"CreateSecurityGroup"})), exists(asked)})},
       {{"ec2:CreateTags", "ec2:DeleteTags"},
        {"arn:aws:ec2:*:*:security-group/*"},
        Json::array({exists(made)})},
@@ -64,9 +62,7 @@ std::vector<Statement> load_balancer_rights() {
        Json::array({exists(made)})},
       {{"elasticloadbalancing:AddTags"},
        groups,
-       Json::array({Json{{"test", "StringEquals"},
-                         {"variable", "elasticloadbalancing:CreateAction"},
-                         {"values", Json::array({"CreateTargetGroup", "CreateLoadBalancer"})}},
+       Json::array({creates("elasticloadbalancing", Json::array({"CreateTargetGroup", "CreateLoadBalancer"})),
                     exists(asked)})},
       {{"elasticloadbalancing:ModifyLoadBalancerAttributes", "elasticloadbalancing:SetIpAddressType",
         "elasticloadbalancing:SetSecurityGroups", "elasticloadbalancing:SetSubnets",
@@ -86,50 +82,19 @@ std::vector<Statement> load_balancer_rights() {
 
 void autoscaler(Aws& a) {
   const std::string owned = fmt::format("aws:ResourceTag/k8s.io/cluster-autoscaler/{}", a.c.cluster);
-  pod_role(
-      a, {.name = "cluster-autoscaler",
-          .ns = "kube-system",
-          .account = "cluster-autoscaler",
-          .statements = {
-              {{"autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeAutoScalingInstances",
-                "autoscaling:DescribeLaunchConfigurations", "autoscaling:DescribeScalingActivities",
-                "autoscaling:DescribeTags", "ec2:DescribeImages", "ec2:DescribeInstanceTypes",
-                "ec2:DescribeLaunchTemplateVersions", "ec2:GetInstanceTypesFromInstanceRequirements",
-                "eks:DescribeNodegroup"},
-               {"*"}},
-              {{"autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"},
-               {"*"},
-               Json::array(
-                   {{{"test", "StringEquals"}, {"variable", owned}, {"values", Json::array({"owned"})}}})}}});
-}
-
-void karpenter(Aws& a) {
-  const std::string owned = fmt::format("aws:ResourceTag/kubernetes.io/cluster/{}", a.c.cluster);
-  const Json mine =
-      Json::array({{{"test", "StringEquals"}, {"variable", owned}, {"values", Json::array({"owned"})}}});
-  pod_role(
-      a, {.name = "karpenter",
-          .ns = "kube-system",
-          .account = "karpenter",
-          .statements = {
-              {{"ec2:DescribeAvailabilityZones", "ec2:DescribeImages", "ec2:DescribeInstances",
-                "ec2:DescribeInstanceStatus", "ec2:DescribeInstanceTypeOfferings",
-                "ec2:DescribeInstanceTypes", "ec2:DescribeLaunchTemplates", "ec2:DescribeSecurityGroups",
-                "ec2:DescribeSpotPriceHistory", "ec2:DescribeSubnets", "pricing:GetProducts",
-                "ssm:GetParameter", "iam:GetInstanceProfile", "iam:ListInstanceProfiles"},
-               {"*"}},
-              {{"ec2:CreateFleet", "ec2:CreateLaunchTemplate", "ec2:RunInstances", "ec2:CreateTags"}, {"*"}},
-              {{"ec2:TerminateInstances", "ec2:DeleteLaunchTemplate"}, {"*"}, mine},
-              {{"iam:CreateInstanceProfile", "iam:TagInstanceProfile", "iam:AddRoleToInstanceProfile",
-                "iam:RemoveRoleFromInstanceProfile", "iam:DeleteInstanceProfile"},
-               {"*"}},
-              {{"iam:PassRole"}, {a.node_role.at("arn")}},
-              {{"eks:DescribeCluster"}, {a.cluster.at("arn")}}}});
-  a.tf.resource("identity", "aws_eks_access_entry", "karpenter_nodes",
-                {{"cluster_name", a.cluster.at("name")},
-                 {"principal_arn", a.node_role.at("arn")},
-                 {"type", "EC2_LINUX"}});
-  a.tf.output("node_role_name", "Role of the nodes that Karpenter starts", a.node_role.at("name"));
+  pod_role(a, {.name = "cluster-autoscaler",
+               .ns = "kube-system",
+               .account = "cluster-autoscaler",
+               .statements = {
+                   {{"autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeAutoScalingInstances",
+                     "autoscaling:DescribeLaunchConfigurations", "autoscaling:DescribeScalingActivities",
+                     "autoscaling:DescribeTags", "ec2:DescribeImages", "ec2:DescribeInstanceTypes",
+                     "ec2:DescribeLaunchTemplateVersions", "ec2:GetInstanceTypesFromInstanceRequirements",
+                     "eks:DescribeNodegroup"},
+                    {"*"}},
+                   {{"autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"},
+                    {"*"},
+                    Json::array({condition("StringEquals", owned, Json::array({"owned"}))})}}});
 }
 
 }  // namespace
@@ -144,25 +109,52 @@ Block policy_document(Aws& a, const std::string& name, const std::vector<Stateme
   return a.tf.data("identity", "aws_iam_policy_document", identifier(name), {{"statement", std::move(all)}});
 }
 
-Block pod_role(Aws& a, const PodRole& r) {
-  Json statements = Json::array();
-  statements.push_back(
-      {{"sid", "PodIdentity"},
-       {"actions", Json::array({"sts:AssumeRole", "sts:TagSession"})},
-       {"principals", {{"type", "Service"}, {"identifiers", Json::array({"pods.eks.amazonaws.com"})}}}});
-  const auto equals = [&](const char* what, const std::string& value) {
-    return Json{{"test", "StringEquals"},
-                {"variable", fmt::format("{}:{}", expression(a.issuer()), what)},
-                {"values", Json::array({value})}};
+Json condition(std::string_view test, std::string_view variable, Json values) {
+  return {{"test", test}, {"variable", variable}, {"values", std::move(values)}};
+}
+
+Json nested(std::string_view key, Json value) {
+  Json out = Json::object();
+  out[std::string(key)] = std::move(value);
+  return out;
+}
+
+namespace {
+
+Json principal(const char* kind, Json who) {
+  return {{"type", kind}, {"identifiers", Json::array({std::move(who)})}};
+}
+
+// Who may take the role on: the agent on the node for its pod, or whoever shows the account's token.
+Json pod_trust(Aws& a, const PodRole& r) {
+  Json agent{{"sid", "PodIdentity"},
+             {"actions", Json::array({"sts:AssumeRole", "sts:TagSession"})},
+             {"principals", principal("Service", "pods.eks.amazonaws.com")}};
+  const auto equals = [&](const char* what, std::string value) {
+    return condition("StringEquals", fmt::format("{}:{}", expression(a.issuer()), what),
+                     Json::array({std::move(value)}));
   };
-  statements.push_back(
-      {{"sid", "ServiceAccount"},
-       {"actions", Json::array({"sts:AssumeRoleWithWebIdentity"})},
-       {"principals", {{"type", "Federated"}, {"identifiers", Json::array({a.oidc.at("arn")})}}},
-       {"condition", Json::array({equals("sub", fmt::format("system:serviceaccount:{}:{}", r.ns, r.account)),
-                                  equals("aud", "sts.amazonaws.com")})}});
-  const Block trust = a.tf.data("identity", "aws_iam_policy_document", identifier(r.name) + "_trust",
-                                {{"statement", std::move(statements)}});
+  const std::string account = fmt::format("system:serviceaccount:{}:{}", r.ns, r.account);
+  Json token{{"sid", "ServiceAccount"},
+             {"actions", Json::array({"sts:AssumeRoleWithWebIdentity"})},
+             {"principals", principal("Federated", a.oidc.at("arn"))},
+             {"condition", Json::array({equals("sub", account), equals("aud", "sts.amazonaws.com")})}};
+  return nested("statement", Json::array({std::move(agent), std::move(token)}));
+}
+
+}  // namespace
+
+Block service_trust(Aws& a, std::string_view file, std::string_view name, std::string_view service,
+                    bool session) {
+  Json actions = Json::array({"sts:AssumeRole"});
+  if (session) actions.push_back("sts:TagSession");
+  Json statement{{"actions", std::move(actions)}, {"principals", principal("Service", service)}};
+  return a.tf.data(file, "aws_iam_policy_document", name, nested("statement", std::move(statement)));
+}
+
+Block pod_role(Aws& a, const PodRole& r) {
+  const Block trust =
+      a.tf.data("identity", "aws_iam_policy_document", identifier(r.name) + "_trust", pod_trust(a, r));
   const Block role = a.tf.resource("identity", "aws_iam_role", identifier(r.name),
                                    {{"name", fmt::format("${{var.cluster_name}}-{}", r.name)},
                                     {"description", fmt::format("Pods of {} in {}", r.account, r.ns)},
@@ -184,6 +176,40 @@ Block pod_role(Aws& a, const PodRole& r) {
   return role;
 }
 
+namespace {
+
+// Only texts below names of the zone: what DNS-01 writes.
+void certificates(Aws& a) {
+  const std::string zone = "${aws_route53_zone.main.arn}";
+  Json texts = Json::array({condition("ForAllValues:StringEquals",
+                                      "route53:ChangeResourceRecordSetsRecordTypes", Json::array({"TXT"}))});
+  pod_role(a, {.name = "cert-manager",
+               .ns = "cert-manager",
+               .account = "cert-manager",
+               .statements = {{{"route53:GetChange"}, {"arn:aws:route53:::change/*"}},
+                              {{"route53:ListHostedZonesByName"}, {"*"}},
+                              {{"route53:ListResourceRecordSets"}, {zone}},
+                              {{"route53:ChangeResourceRecordSets"}, {zone}, std::move(texts)}}});
+}
+
+void external_secrets(Aws& a) {
+  const Block account = a.tf.data("identity", "aws_caller_identity", "here", Json::object());
+  const auto kept = [&](const std::string& path) {
+    return fmt::format("arn:aws:secretsmanager:${{var.region}}:{}:secret:{}", account.at("account_id"), path);
+  };
+  const Block role =
+      pod_role(a, {.name = "external-secrets",
+                   .ns = "secrets",
+                   .account = "external-secrets",
+                   // The second are the database's own secrets, made by the cloud.
+                   .statements = {{{"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"},
+                                   {kept(a.c.name + "/*"), kept("rds!cluster-*")}},
+                                  {{"kms:Decrypt"}, {a.key.at("arn")}}}});
+  a.tf.output("external_secrets_role_arn", "Role of External Secrets", role.at("arn"));
+}
+
+}  // namespace
+
 void aws_identities(Aws& a) {
   const Context& context = a.context;
   if (a.c.gateway)
@@ -194,37 +220,12 @@ void aws_identities(Aws& a) {
   const std::string nodes = context.spec().text("components.autoscaling.nodes");
   bool scales = false;
   for (const Pool& p : a.c.pools) scales = scales || p.scales();
-  if (nodes == "karpenter")
-    karpenter(a);
+  if (by_karpenter(context))
+    aws_karpenter(a);
   else if (nodes == "cluster-autoscaler" || (nodes.empty() && scales))
     autoscaler(a);
-  if (!a.c.zone.empty() && a.c.gateway)
-    pod_role(a, {.name = "cert-manager",
-                 .ns = "cert-manager",
-                 .account = "cert-manager",
-                 .statements = {{{"route53:GetChange"}, {"arn:aws:route53:::change/*"}},
-                                {{"route53:ListHostedZonesByName"}, {"*"}},
-                                {{"route53:ListResourceRecordSets"}, {"${aws_route53_zone.main.arn}"}},
-                                {{"route53:ChangeResourceRecordSets"},
-                                 {"${aws_route53_zone.main.arn}"},
-                                 Json::array({{{"test", "ForAllValues:StringEquals"},
-                                               {"variable", "route53:ChangeResourceRecordSetsRecordTypes"},
-                                               {"values", Json::array({"TXT"})}}})}}});
-  if (context.use("secrets") == "external-secrets") {
-    const Block account = a.tf.data("identity", "aws_caller_identity", "here", Json::object());
-    const Block role = pod_role(
-        a, {.name = "external-secrets",
-            .ns = "secrets",
-            .account = "external-secrets",
-            .statements = {{{"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"},
-                            {fmt::format("arn:aws:secretsmanager:${{var.region}}:{}:secret:{}/*",
-                                         account.at("account_id"), a.c.name),
-                             // The database's own secrets, made by the cloud.
-                             fmt::format("arn:aws:secretsmanager:${{var.region}}:{}:secret:rds!cluster-*",
-                                         account.at("account_id"))}},
-                           {{"kms:Decrypt"}, {a.key.at("arn")}}}});
-    a.tf.output("external_secrets_role_arn", "Role of External Secrets", role.at("arn"));
-  }
+  if (!a.c.zone.empty() && a.c.gateway) certificates(a);
+  if (context.use("secrets") == "external-secrets") external_secrets(a);
   if (context.use("logs") == "cloudwatch")
     pod_role(a, {.name = "logs",
                  .ns = "logging",

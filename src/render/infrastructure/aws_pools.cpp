@@ -101,88 +101,108 @@ constexpr const char* kLocalDisks =
     "\n"
     "--node--\n";
 
-Block launch_template(Aws& a, const Pool& pool, const Json& key_name) {
+Json disk_of(const Pool& pool) {
   Json disk{{"volume_size", pool.disk_gib},
             {"volume_type", pool.disk_type.empty() ? "gp3" : pool.disk_type},
             {"encrypted", true},
             {"delete_on_termination", true}};
+  // Bottlerocket keeps its system apart: images and volumes of pods are on the second disk.
+  return Json::array({Json{{"device_name", pool.os.starts_with("Bottlerocket") ? "/dev/xvdb" : "/dev/xvda"},
+                           {"ebs", std::move(disk)}}});
+}
+
+Block launch_template(Aws& a, const Pool& pool, const Json& key_name) {
   const std::string name = fmt::format("${{var.cluster_name}}-{}", pool.name);
   Json tags = Json::array();
   for (const char* kind : {"instance", "volume", "network-interface"})
-    tags.push_back({{"resource_type", kind},
-                    {"tags", expression(fmt::format("merge(var.tags, {{ Name = \"{}\" }})", name))}});
+    tags.push_back(Json{{"resource_type", kind},
+                        {"tags", expression(fmt::format("merge(var.tags, {{ Name = \"{}\" }})", name))}});
+  // Pods do not reach the node's own identity: one hop, and only with a session.
+  Json metadata{
+      {"http_endpoint", "enabled"}, {"http_tokens", "required"}, {"http_put_response_hop_limit", 1}};
   Json body{{"name", name},
             {"update_default_version", true},
-            {"block_device_mappings",
-             // Bottlerocket keeps its system apart: images and volumes of pods are on the second disk.
-             Json::array({{{"device_name", pool.os.starts_with("Bottlerocket") ? "/dev/xvdb" : "/dev/xvda"},
-                           {"ebs", std::move(disk)}}})},
-            // Pods do not reach the node's own identity: one hop, and only with a session.
-            {"metadata_options",
-             {{"http_endpoint", "enabled"}, {"http_tokens", "required"}, {"http_put_response_hop_limit", 1}}},
-            {"monitoring", {{"enabled", true}}},
+            {"block_device_mappings", disk_of(pool)},
+            {"metadata_options", std::move(metadata)},
+            {"monitoring", nested("enabled", true)},
             {"tag_specifications", std::move(tags)}};
   if (!key_name.is_null()) body["key_name"] = key_name;
   if (!pool.local_disks.empty()) body["user_data"] = expression("base64encode(local.local_disks)");
   return a.tf.resource("pools", "aws_launch_template", identifier(pool.name), std::move(body));
 }
 
+// What must be there before a node can join: its rights, and the network's own plugin.
+Json node_rights(Aws& a) {
+  const Block trust = service_trust(a, "pools", "nodes_trust", "ec2.amazonaws.com");
+  a.node_role =
+      a.tf.resource("pools", "aws_iam_role", "nodes",
+                    {{"name", "${var.cluster_name}-nodes"}, {"assume_role_policy", trust.at("json")}});
+  Json before = Json::array();
+  for (const char* policy :
+       {"AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore"}) {
+    const Block right =
+        a.tf.resource("pools", "aws_iam_role_policy_attachment", fmt::format("nodes_{}", policy),
+                      {{"role", a.node_role.at("name")},
+                       {"policy_arn", fmt::format("arn:aws:iam::aws:policy/{}", policy)}});
+    before.push_back(right.address);
+  }
+  before.push_back("aws_eks_addon.vpc-cni");
+  return before;
+}
+
+void node_group(Aws& a, const Pool& pool, const Group& g, const Block& launch, const Json& before) {
+  Json scale{{"min_size", g.min}, {"desired_size", g.min}, {"max_size", g.max}};
+  Json from{{"id", launch.at("id")}, {"version", launch.at("latest_version")}};
+  Json body{{"cluster_name", a.cluster.at("name")},
+            {"node_group_name", fmt::format("${{var.cluster_name}}-{}", g.name)},
+            {"node_role_arn", a.node_role.at("arn")},
+            {"subnet_ids", a.private_ids()},
+            {"capacity_type", g.spot ? "SPOT" : "ON_DEMAND"},
+            {"ami_type", image(pool, g.types.front())},
+            {"instance_types", g.types},
+            {"labels", to_json(pool.labels)},
+            {"scaling_config", std::move(scale)},
+            {"update_config", nested("max_unavailable_percentage", 33)},
+            {"node_repair_config", nested("enabled", true)},
+            {"launch_template", std::move(from)},
+            {"depends_on", before},
+            {"lifecycle", nested("ignore_changes", Json::array({"scaling_config[0].desired_size"}))}};
+  if (!pool.taints.empty()) body["taint"] = taints(pool);
+  const Block group = a.tf.resource("pools", "aws_eks_node_group", identifier(g.name), std::move(body));
+  if (by_karpenter(a.context)) return;
+  // Tags of a managed group do not reach the group of machines behind it, which the autoscaler reads.
+  Json tag{{"key", "${each.key}"}, {"value", "${each.value}"}, {"propagate_at_launch", true}};
+  a.tf.resource("pools", "aws_autoscaling_group_tag", identifier(g.name),
+                {{"for_each", to_json(node_template(a.c, pool))},
+                 {"autoscaling_group_name", group.at("resources[0].autoscaling_groups[0].name")},
+                 {"tag", std::move(tag)}});
+}
+
 }  // namespace
 
 std::vector<Group> aws_groups(const Pool& pool) { return groups(pool, shapes(pool)); }
 
+std::vector<Group> aws_managed_groups(const Context& context, const Pool& pool) {
+  if (!by_karpenter(context) || !pool.scales()) return aws_groups(pool);
+  if (pool.min == 0) return {};
+  return {
+      {.name = pool.name, .types = shapes(pool).front(), .spot = false, .min = pool.min, .max = pool.min}};
+}
+
 void aws_pools(Aws& a) {
-  Terraform& tf = a.tf;
-  const Block trust = tf.data(
-      "pools", "aws_iam_policy_document", "nodes_trust",
-      {{"statement",
-        {{"actions", Json::array({"sts:AssumeRole"})},
-         {"principals", {{"type", "Service"}, {"identifiers", Json::array({"ec2.amazonaws.com"})}}}}}});
-  a.node_role =
-      tf.resource("pools", "aws_iam_role", "nodes",
-                  {{"name", "${var.cluster_name}-nodes"}, {"assume_role_policy", trust.at("json")}});
-  Json before = Json::array();
-  for (const char* policy :
-       {"AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore"})
-    before.push_back(tf.resource("pools", "aws_iam_role_policy_attachment", fmt::format("nodes_{}", policy),
-                                 {{"role", a.node_role.at("name")},
-                                  {"policy_arn", fmt::format("arn:aws:iam::aws:policy/{}", policy)}})
-                         .address);
-  // Pods get addresses from the network's own plugin, which is there before the nodes.
-  before.push_back("aws_eks_addon.vpc-cni");
+  const Json before = node_rights(a);
   Json key_name = nullptr;
-  if (Json half = public_key(tf, a.context); !half.is_null())
-    key_name = tf.resource("pools", "aws_key_pair", "nodes",
-                           {{"key_name", "${var.cluster_name}-nodes"}, {"public_key", std::move(half)}})
+  if (Json half = public_key(a.tf, a.context); !half.is_null())
+    key_name = a.tf.resource("pools", "aws_key_pair", "nodes",
+                             {{"key_name", "${var.cluster_name}-nodes"}, {"public_key", std::move(half)}})
                    .at("key_name");
   if (std::any_of(a.c.pools.begin(), a.c.pools.end(), [](const Pool& p) { return !p.local_disks.empty(); }))
-    tf.local("local_disks", kLocalDisks);
+    a.tf.local("local_disks", kLocalDisks);
   for (const Pool& pool : a.c.pools) {
+    const std::vector<Group> managed = aws_managed_groups(a.context, pool);
+    if (managed.empty()) continue;
     const Block launch = launch_template(a, pool, key_name);
-    for (const Group& g : aws_groups(pool)) {
-      Json body{{"cluster_name", a.cluster.at("name")},
-                {"node_group_name", fmt::format("${{var.cluster_name}}-{}", g.name)},
-                {"node_role_arn", a.node_role.at("arn")},
-                {"subnet_ids", a.private_ids()},
-                {"capacity_type", g.spot ? "SPOT" : "ON_DEMAND"},
-                {"ami_type", image(pool, g.types.front())},
-                {"instance_types", g.types},
-                {"labels", to_json(pool.labels)},
-                {"scaling_config", {{"min_size", g.min}, {"desired_size", g.min}, {"max_size", g.max}}},
-                {"update_config", {{"max_unavailable_percentage", 33}}},
-                {"node_repair_config", {{"enabled", true}}},
-                {"launch_template", {{"id", launch.at("id")}, {"version", launch.at("latest_version")}}},
-                {"depends_on", before},
-                {"lifecycle", {{"ignore_changes", Json::array({"scaling_config[0].desired_size"})}}}};
-      if (!pool.taints.empty()) body["taint"] = taints(pool);
-      const Block group = tf.resource("pools", "aws_eks_node_group", identifier(g.name), std::move(body));
-      // Tags of a managed group do not reach the group of machines behind it, which the autoscaler reads.
-      tf.resource(
-          "pools", "aws_autoscaling_group_tag", identifier(g.name),
-          {{"for_each", to_json(node_template(a.c, pool))},
-           {"autoscaling_group_name", group.at("resources[0].autoscaling_groups[0].name")},
-           {"tag", {{"key", "${each.key}"}, {"value", "${each.value}"}, {"propagate_at_launch", true}}}});
-    }
+    for (const Group& g : managed) node_group(a, pool, g, launch, before);
   }
 }
 

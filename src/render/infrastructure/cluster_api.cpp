@@ -65,6 +65,8 @@ void add_charts(const Context& context, Part& part) {
       {"agentTLSMode", "system-store"},
       {"ingress", {{"enabled", !tunnel(context)}}},
       {"service", {{"type", "ClusterIP"}}},
+      // The first start fetches its own charts and may take longer than the two minutes of the default.
+      {"startupProbe", {{"failureThreshold", 60}}},
       {"resources", resources_of(context, "management", "rancher")}};
   if (const std::string name = context.infrastructure().given("management.rancher.hostname").text;
       !name.empty())

@@ -37,18 +37,16 @@ release=https://github.com/k3s-io/k3s/releases/download/${INSTALL_K3S_VERSION/+/
 have=
 if [[ -x /usr/local/bin/k3s ]]; then have=$(/usr/local/bin/k3s --version | awk 'NR == 1 {print $3}'); fi
 if [[ $have != "$INSTALL_K3S_VERSION" ]]; then
-  scratch=$(mktemp -d)
   want=$INSTALL_K3S_SHA256
   if [[ -z $want ]]; then
-    fetch "$release/$sums" "$scratch/sums"
-    want=$(awk -v name="$asset" '$2 == name {print $1}' "$scratch/sums")
+    fetch "$release/$sums" "$work/sums"
+    want=$(awk -v name="$asset" '$2 == name {print $1}' "$work/sums")
   fi
   [[ $want =~ ^[0-9a-f]{64}$ ]] || die "no SHA-256 of $asset $INSTALL_K3S_VERSION"
-  fetch "$release/$asset" "$scratch/k3s"
-  printf '%s  %s\n' "$want" "$scratch/k3s" | sha256sum --check --quiet - ||
+  fetch "$release/$asset" "$work/k3s"
+  printf '%s  %s\n' "$want" "$work/k3s" | sha256sum --check --quiet - ||
     die "$asset $INSTALL_K3S_VERSION is not what its release says: nothing was installed"
-  put "$scratch/k3s" /usr/local/bin/k3s 0755
-  rm -rf "$scratch"
+  put "$work/k3s" /usr/local/bin/k3s 0755
 fi
 for name in kubectl crictl ctr; do
   if [[ $(readlink "/usr/local/bin/$name" || true) != k3s ]]; then ln -sfn k3s "/usr/local/bin/$name"; fi

@@ -20,11 +20,9 @@ else
   export KUBECONFIG=/etc/rancher/k3s/k3s.yaml
 fi
 umask 077
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 request=operator-$name-$(date +%s)
-openssl ecparam -name prime256v1 -genkey -noout -out "$scratch/key"
-openssl req -new -key "$scratch/key" -subj "/O=tidegate:operators/CN=$name" -out "$scratch/csr"
+openssl ecparam -name prime256v1 -genkey -noout -out "$work/key"
+openssl req -new -key "$work/key" -subj "/O=tidegate:operators/CN=$name" -out "$work/csr"
 kubectl create --filename - >/dev/null <<REQUEST
 apiVersion: certificates.k8s.io/v1
 kind: CertificateSigningRequest
@@ -34,20 +32,20 @@ spec:
   signerName: kubernetes.io/kube-apiserver-client
   expirationSeconds: $(( kubeconfig_hours * 3600 ))
   usages: ["client auth"]
-  request: $(base64 --wrap 0 <"$scratch/csr")
+  request: $(base64 --wrap 0 <"$work/csr")
 REQUEST
 kubectl certificate approve "$request" >/dev/null
 kubectl wait --for=jsonpath='{.status.certificate}' --timeout=60s "csr/$request" >/dev/null
-kubectl get csr "$request" --output 'jsonpath={.status.certificate}' | base64 --decode >"$scratch/crt"
+kubectl get csr "$request" --output 'jsonpath={.status.certificate}' | base64 --decode >"$work/crt"
 kubectl delete csr "$request" >/dev/null
 kubectl config view --raw --minify --output 'jsonpath={.clusters[0].cluster.certificate-authority-data}' |
-  base64 --decode >"$scratch/ca"
-export KUBECONFIG=$scratch/config
-kubectl config set-cluster "$platform" --server="https://$endpoint" --certificate-authority="$scratch/ca" --embed-certs >/dev/null
-kubectl config set-credentials "$name" --client-certificate="$scratch/crt" --client-key="$scratch/key" --embed-certs >/dev/null
+  base64 --decode >"$work/ca"
+export KUBECONFIG=$work/config
+kubectl config set-cluster "$platform" --server="https://$endpoint" --certificate-authority="$work/ca" --embed-certs >/dev/null
+kubectl config set-credentials "$name" --client-certificate="$work/crt" --client-key="$work/key" --embed-certs >/dev/null
 kubectl config set-context "$platform" --cluster="$platform" --user="$name" >/dev/null
 kubectl config use-context "$platform" >/dev/null
-cat "$scratch/config"
+cat "$work/config"
 )sh";
 
 std::string table(const std::vector<Host>& all) {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "render/component/components.hpp"
+#include "render/component/model_pods.hpp"
 #include "render/workload/app.hpp"
 
 namespace tg::render {
@@ -252,7 +253,8 @@ Scaling scale(const Context& context, const App& app) {
 
 bool needs_keda(const Context& context) {
   const auto all = context.spec().named("apps");
-  return std::any_of(all.begin(), all.end(), [](const auto& a) { return by_events(a.second); });
+  if (std::any_of(all.begin(), all.end(), [](const auto& a) { return by_events(a.second); })) return true;
+  return models_follow_requests(context);
 }
 
 Vertical needs_vpa(const Context& context) {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "render/component/components.hpp"
+#include "render/component/ingress.hpp"
 #include "render/workload/app.hpp"
 
 namespace tg::render {
@@ -246,6 +247,20 @@ Dashboard dashboard(const Context& context, const App& app) {
   return out;
 }
 
+// A sidecar takes only what is encrypted, so it hands the program's measurements on beside its own.
+void add_sidecar_monitor(Part& part, const App& app) {
+  Json o = object("monitoring.coreos.com/v1", "PodMonitor", app.name, app.ns);
+  o["spec"] = {
+      {"selector", {{"matchLabels", to_json(app.pods())}}},
+      {"podMetricsEndpoints",
+       Json::array({{{"portNumber", kSidecarMetrics}, {"path", "/stats/prometheus"}, {"interval", "30s"}}})}};
+  part.add("monitor.yaml", std::move(o));
+  part.edges.push_back({.from = prometheus_peer(),
+                        .to = app.peer(),
+                        .ports = {{"metrics", kSidecarMetrics}},
+                        .why = "scrapes metrics"});
+}
+
 void add_monitor(Part& part, const App& app) {
   Json o = object("monitoring.coreos.com/v1", "ServiceMonitor", app.name, app.ns);
   o["spec"] = {{"selector", {{"matchLabels", {{"tidegate.dev/app", app.name}}}}},
@@ -286,6 +301,12 @@ Part app_part(const Context& context, const std::vector<App>& apps, const App& a
   if (const std::string pool = app.spec.text("pool"); !pool.empty())
     pod.placement = context.pool_placement(pool);
 
+  const bool meshed = sidecars_in(context, app.ns);
+  if (meshed && app.port != 0 && context.use("metrics") == "prometheus") {
+    pod.annotations = {{"prometheus.io/scrape", "true"},
+                       {"prometheus.io/port", std::to_string(app.port)},
+                       {"prometheus.io/path", "/metrics"}};
+  }
   Scaling scaling = scale(context, app);
   part.add("deployment.yaml", service_account(app.name, app.ns));
   const int replicas = scaling.replicas_fixed ? app.min : -1;
@@ -308,7 +329,7 @@ Part app_part(const Context& context, const std::vector<App>& apps, const App& a
   for (SecretNeed& s : scaling.secrets) part.secrets.push_back(std::move(s));
   add_published(context, part, app);
   if (context.use("metrics") == "prometheus") {
-    if (app.port != 0) add_monitor(part, app);
+    if (app.port != 0) meshed ? add_sidecar_monitor(part, app) : add_monitor(part, app);
     part.dashboards.push_back(dashboard(context, app));
   }
   part.sections.push_back({Section::Chapter::troubleshooting, app.name,

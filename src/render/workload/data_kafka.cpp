@@ -119,6 +119,7 @@ void add_alerts(Part& part, const std::string& name, std::int64_t instances) {
       {fmt::format("kafka_brokers{{{}}}", pod), fmt::format("{}x10 {}x30", instances, instances - 1)}};
   down.quiet = "10m";
   down.fires = "20m";
+  down.value = std::to_string(instances - 1);
   part.alerts.push_back(std::move(down));
 }
 

@@ -74,6 +74,7 @@ void add_alerts(Part& part, const std::string& name, std::int64_t instances) {
        "1000x60"}};
   full.quiet = "10m";
   full.fires = "30m";
+  full.value = "90%";
   full.expected = {{"pod", name + "-0"}};
   part.alerts.push_back(std::move(full));
   if (instances == 1) return;
@@ -88,6 +89,7 @@ void add_alerts(Part& part, const std::string& name, std::int64_t instances) {
   lost.input = {{"redis_connected_slaves" + pod, fmt::format("{}x10 0x50", instances - 1)}};
   lost.quiet = "10m";
   lost.fires = "20m";
+  lost.value = "0";
   part.alerts.push_back(std::move(lost));
 }
 

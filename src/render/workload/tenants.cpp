@@ -161,6 +161,19 @@ void add_role(const Context& context, Part& part, const std::string& ns, const s
   if (!subjects.empty()) part.add("roles.yaml", role_binding(name, ns, "Role", name, subjects));
 }
 
+// What each role comes to, asked of the cluster itself, and that nothing was bound beside the document.
+std::string audit(const std::string& ns, const spec::Reader& spec) {
+  std::string lines;
+  for (const auto& [role_name, r] : spec.named("roles")) {
+    for (const std::string& group : r.list("groups"))
+      lines += fmt::format("kubectl auth can-i --list --namespace {} --as anyone --as-group {}\n", ns, group);
+    for (const std::string& user : r.list("users"))
+      lines += fmt::format("kubectl auth can-i --list --namespace {} --as {}\n", ns, user);
+  }
+  if (lines.empty()) return {};
+  return lines + fmt::format("kubectl get rolebindings --namespace {} --output wide\n", ns);
+}
+
 std::string secret_name(std::string path) {
   std::replace_if(path.begin(), path.end(), [](char c) { return c == '/' || c == '_' || c == '.'; }, '-');
   return path;
@@ -223,9 +236,10 @@ Part tenant_part(const Context& context, const std::string& name, const spec::Re
   }
   part.sections.push_back({Section::Chapter::access, "Tenant " + name,
                            fmt::format("kubectl -n {0} get pods\n"
-                                       "kubectl -n {0} describe resourcequota\n"
-                                       "kubectl auth can-i --list -n {0} --as=someone --as-group=GROUP\n",
+                                       "kubectl -n {0} describe resourcequota\n",
                                        name)});
+  if (const std::string review = audit(name, spec); !review.empty())
+    part.sections.push_back({Section::Chapter::monthly, "Who may do what in " + name, review});
   return part;
 }
 
