@@ -3,6 +3,7 @@
 
 #include "render/component/cert_manager.hpp"
 #include "render/component/components.hpp"
+#include "render/component/identity.hpp"
 
 namespace tg::render {
 
@@ -204,6 +205,7 @@ void add_edges(Part& part, const Context& context) {
          .to = Peer::pods(kGatewayNamespace, {{"acme.cert-manager.io/http01-solver", "true"}}),
          .ports = {{"http", kSolver}},
          .why = "answers the challenges of the certificate authority"});
+  add_identity_edge(part, context, Peer::pods(kNamespace, pods("controller")));
   if (context.has("metrics")) {
     part.edges.push_back({.from = prometheus_peer(),
                           .to = Peer::pods(kNamespace, pods("controller")),
