@@ -14,10 +14,11 @@ PROMETHEUS = {"app.kubernetes.io/name": "prometheus"}
 MONITORING = {"kubernetes.io/metadata.name": "monitoring"}
 
 
-def objects(folder) -> list[dict]:
+def objects(folder, without: str = "-") -> list[dict]:
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     paths = [s["path"] for p in plan["phases"] for s in p["steps"] if s["kind"] == "manifests"]
-    return [o for path in paths for o in kube_facts.parse((folder / path).read_text(encoding="utf-8"))]
+    kept = [path for path in paths if not path.startswith(without)]
+    return [o for path in kept for o in kube_facts.parse((folder / path).read_text(encoding="utf-8"))]
 
 
 def policies(everything: list[dict]) -> list[dict]:
