@@ -117,10 +117,13 @@ Json ports_json(const Context& context, const Edge& edge) {
   return out;
 }
 
-// All label values.
+// All label values; of a mark that only says "true", its name.
 std::string long_slug(const Labels& labels) {
   std::string out;
-  for (const auto& [key, value] : labels) out += (out.empty() ? "" : "-") + value;
+  for (const auto& [key, value] : labels) {
+    const std::string mark = key.substr(key.rfind('/') + 1);
+    out += (out.empty() ? "" : "-") + (value == "true" ? mark : value);
+  }
   std::replace_if(out.begin(), out.end(), [](char c) { return c == '.' || c == '_' || c == '/'; }, '-');
   return out;
 }
