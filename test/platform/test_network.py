@@ -127,6 +127,6 @@ def test_prometheus_may_leave_where_pods_let_it_in(tree, rendered):
             target = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": o["metadata"]["namespace"]}}}
             if selector := o["spec"]["podSelector"].get("matchLabels"):
                 target["podSelector"] = {"matchLabels": selector}
-            assert any(target in way["to"] and wanted <= {p["port"] for p in way.get("ports", [])} for way in ways), (
-                f"{o['metadata']['namespace']}/{o['metadata']['name']}: Prometheus has no way to {wanted}"
-            )
+            assert any(
+                target in way.get("to", []) and wanted <= {p["port"] for p in way.get("ports", [])} for way in ways
+            ), f"{o['metadata']['namespace']}/{o['metadata']['name']}: Prometheus has no way to {wanted}"
