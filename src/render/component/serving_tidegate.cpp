@@ -69,7 +69,8 @@ Json route(const Context& context, const std::string& name, const spec::Reader& 
   Json out = from_node(spec.node());
   if (spec.has("balance") && spec.text("balance") != "leastBusy") {
     context.warn("not_served_yet", spec.at("balance"), spec.where("balance"),
-                 fmt::format("{}: the gateway in the cluster chooses the least busy replica", name));
+                 fmt::format("{}: the gateway in the cluster chooses the least busy replica", name),
+                 "take balance out");
   }
   out.erase("balance");
   if (!out.contains("fallback")) return out;
@@ -79,7 +80,8 @@ Json route(const Context& context, const std::string& name, const spec::Reader& 
       if (!f["when"].contains(field)) continue;
       f["when"].erase(field);
       context.warn("not_served_yet", spec.at("fallback"), spec.where("fallback"),
-                   fmt::format("{}: the gateway in the cluster does not fall back by {} yet", name, field));
+                   fmt::format("{}: the gateway in the cluster does not fall back by {} yet", name, field),
+                   fmt::format("take {} out", field));
     }
     if (f["when"].empty()) f.erase("when");
   }
