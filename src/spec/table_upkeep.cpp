@@ -135,13 +135,10 @@ constexpr auto kUpkeep = std::to_array<Row>({
     row("spec.backup.volumes", T::choice, "How volumes are copied: file by file, by snapshots, or not.")
         .of("fileSystem")
         .why("it works with every class")
-        .words("fileSystem|snapshots|none"),
-    row("spec.backup.class", T::label, "Storage class of the volumes through which snapshots are read.")
-        .else_("the class of the snapshot"),
         .words("fileSystem|snapshots|none")
         .meets("F-27"),
-    row("spec.backup.class", T::label, "Storage class of what is kept inside for a while.")
-        .else_("the default class")
+    row("spec.backup.class", T::label, "Storage class of the volumes through which snapshots are read.")
+        .else_("the class of the snapshot")
         .meets("S1-169"),
     row("spec.backup.drill", T::choice, "How often a restore is tried.")
         .of("monthly")
