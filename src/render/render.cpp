@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "catalog/charts.hpp"
+#include "render/component/continuous.hpp"
 #include "render/context.hpp"
 #include "render/label.hpp"
 #include "render/parts.hpp"
@@ -95,22 +96,30 @@ void order_parts(std::vector<Part>& parts) {
 }
 
 // No pod has a network before there is a cluster, and no monitor a kind before it is defined: whatever stands
-// in the cluster comes after the ground that it stands on.
-void lay_ground(std::vector<Part>& parts) {
+// in the cluster comes after the ground that it stands on. What hands others on cannot wait for what it hands
+// on.
+void lay_ground(const Context& context, std::vector<Part>& parts) {
   const auto precede = [](Part& part, const std::string& name) {
     if (std::find(part.after.begin(), part.after.end(), name) == part.after.end())
       part.after.insert(part.after.begin(), name);
   };
+  std::vector<std::string> infrastructure;
+  std::set<std::string> handed_on;
+  for (const Part& p : parts) {
+    if (p.where == Where::infrastructure && !p.steps.empty()) infrastructure.push_back(p.name);
+    if (!delivered_by(context, p).empty()) handed_on.insert(p.name);
+  }
   for (Part& p : parts) {
-    const bool workload = p.where == Where::workload;
-    if (p.where != Where::component && !workload) continue;
+    const bool last = p.where == Where::workload || p.where == Where::delivery;
+    const bool hands_on = p.name == "gitops";
+    if (p.where != Where::component && !last) continue;
+    if (p.releases.empty() && p.manifests.empty() && p.steps.empty()) continue;
     for (const char* ground : {"monitoring-crds", "network", "namespaces"}) {
-      if (workload || p.order > component(ground).order) precede(p, ground);
+      if (hands_on && handed_on.contains(ground)) continue;
+      if (last || p.order > component(ground).order) precede(p, ground);
     }
-    if (p.name != "namespaces") continue;
-    for (const Part& i : parts) {
-      if (i.where == Where::infrastructure && !i.steps.empty()) precede(p, i.name);
-    }
+    if (p.name != "namespaces" && !hands_on) continue;
+    for (const std::string& name : infrastructure) precede(p, name);
   }
 }
 
@@ -223,7 +232,7 @@ Result<Rendered> render(const spec::Documents& documents, std::string_view platf
   const Context context(documents, **chosen, usage, out.findings);
   Builder builder(documents, **chosen, context, origins != nullptr);
   std::vector<Part> parts = builder.all();
-  lay_ground(parts);
+  lay_ground(context, parts);
   order_parts(parts);
   for (Part& p : parts) {
     Origin* origin = builder.origin(p);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "render/component/components.hpp"
+#include "render/component/identity.hpp"
 
 namespace tg::render {
 
@@ -160,6 +161,7 @@ void add_edges(Part& part, const Context& context) {
                         .to = Peer::everywhere(),
                         .ports = {{"https", 443}, {"http", 80}, {"dns", 53, "UDP"}, {"dns-tcp", 53}},
                         .why = "asks the certificate authority and tries its challenges first"});
+  add_identity_edge(part, context, Peer::pods(kNamespace, pods("controller")));
   part.edges.push_back({.from = gateway_peer(context),
                         .to = Peer::pods(kGatewayNamespace, {{"acme.cert-manager.io/http01-solver", "true"}}),
                         .ports = {{"http", kSolver}},

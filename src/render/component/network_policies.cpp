@@ -56,6 +56,33 @@ void add_api_service(const Context& context, std::vector<std::string>& cidrs) {
   cidrs.push_back(fmt::format("{}.{}/32", services.substr(0, dot), last + 1));
 }
 
+// GKE and AKS enforce policies with Cilium, which knows nodes by what they are: a range of addresses never
+// means a node. There the port alone says what is open.
+bool nodes_have_addresses(const Context& context) {
+  return context.site() != Site::google && context.site() != Site::azure;
+}
+
+// Calls of their API servers come out of a tunnel that ends in these pods.
+Json tunnel(const Context& context) {
+  const char* key = context.site() == Site::google ? "k8s-app" : "app";
+  Json out{{"namespaceSelector", {{"matchLabels", {{"kubernetes.io/metadata.name", "kube-system"}}}}}};
+  out["podSelector"]["matchLabels"] = {{key, "konnectivity-agent"}};
+  return out;
+}
+
+// Where an API server is asked and where its calls come from.
+Json api_server(const Context& context, bool egress) {
+  std::vector<std::string> addresses = machine_addresses(context);
+  // A public API server of AKS has a public address inside too.
+  if (context.site() == Site::azure && context.spec().text("access.api") == "public")
+    addresses = {"0.0.0.0/0"};
+  if (egress) add_api_service(context, addresses);
+  Json out = blocks(addresses);
+  if (!egress && !nodes_have_addresses(context)) out.push_back(tunnel(context));
+  return out;
+}
+
+// No peers: everybody.
 Json peer_json(const Context& context, const Peer& peer, bool egress = false) {
   switch (peer.kind) {
     case Peer::Kind::pods: {
@@ -69,13 +96,10 @@ Json peer_json(const Context& context, const Peer& peer, bool egress = false) {
       return blocks({peer.cidr});
     case Peer::Kind::everywhere:
       return blocks({"0.0.0.0/0"});
-    case Peer::Kind::api_server: {
-      std::vector<std::string> addresses = machine_addresses(context);
-      if (egress) add_api_service(context, addresses);
-      return blocks(addresses);
-    }
+    case Peer::Kind::api_server:
+      return api_server(context, egress);
     case Peer::Kind::nodes:
-      return blocks(machine_addresses(context));
+      return nodes_have_addresses(context) ? blocks(machine_addresses(context)) : Json::array();
   }
   return Json::array();
 }
@@ -129,6 +153,13 @@ Json policy(const std::string& ns, const std::string& name, const Labels& labels
   return out;
 }
 
+// Google's nodes answer names themselves, by pods of their own.
+std::vector<Labels> name_servers(const Context& context) {
+  std::vector<Labels> out{cluster_dns(context).pods};
+  if (context.site() == Site::google) out.push_back({{"k8s-app", "node-local-dns"}});
+  return out;
+}
+
 Json dns_ports(const ClusterDns& resolvers) {
   Json out = Json::array();
   for (const char* protocol : {"UDP", "TCP"}) {
@@ -144,8 +175,11 @@ void add_base(Part& part, const Context& context, const std::string& ns) {
   part.add(ns + ".yaml", std::move(deny));
   Json dns = policy(ns, "dns", {}, false);
   const ClusterDns resolvers = cluster_dns(context);
+  Json to = Json::array();
+  for (const Labels& pods : name_servers(context))
+    to.push_back(peer_json(context, Peer::pods("kube-system", pods)).front());
   Json rule;
-  rule["to"] = peer_json(context, Peer::pods("kube-system", resolvers.pods));
+  rule["to"] = std::move(to);
   rule["ports"] = dns_ports(resolvers);
   dns["spec"]["egress"] = Json::array({std::move(rule)});
   part.add(ns + ".yaml", std::move(dns));
@@ -161,16 +195,18 @@ void add_system(const Context& context, Part& part) {
   const auto allow = [&](const std::string& name, const Labels& to, const Edge& edge) {
     Json o = policy(ns, name, to, true);
     o["metadata"]["annotations"] = {{"tidegate.dev/why", edge.why}};
-    Json rule{{"from", peer_json(context, edge.from)}};
+    Json rule = Json::object();
+    if (Json peers = peer_json(context, edge.from); !peers.empty()) rule["from"] = std::move(peers);
     if (Json ports = ports_json(context, edge); !ports.empty()) rule["ports"] = std::move(ports);
     o["spec"]["ingress"] = Json::array({std::move(rule)});
     part.add(ns + ".yaml", std::move(o));
   };
   const auto [dns, dns_port] = cluster_dns(context);
-  allow("dns", dns,
-        {.from = Peer::any_pod(),
-         .ports = {{"dns", dns_port, "UDP"}, {"dns-tcp", dns_port}},
-         .why = "every pod looks names up; answers that are too long come over TCP"});
+  for (const Labels& pods : name_servers(context))
+    allow(pods == dns ? "dns" : "dns-of-nodes", pods,
+          {.from = Peer::any_pod(),
+           .ports = {{"dns", dns_port, "UDP"}, {"dns-tcp", dns_port}},
+           .why = "every pod looks names up; answers that are too long come over TCP"});
   allow("dns-nodes", dns,
         {.from = Peer::nodes(),
          .ports = {{"dns", dns_port, "UDP"}, {"dns-tcp", dns_port}, {"health", 8080}, {"ready", 8181}},
@@ -223,8 +259,9 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
     const bool system = isolate && ingress && at.ns == "kube-system";
     if (at.kind != Peer::Kind::pods || (!ours.contains(at.ns) && !system)) return;
     Json rule = Json::object();
-    rule[ingress ? "from" : "to"] =
-        ingress ? peer_json(context, edge.from) : peer_json(context, edge.to, true);
+    if (Json peers = ingress ? peer_json(context, edge.from) : peer_json(context, edge.to, true);
+        !peers.empty())
+      rule[ingress ? "from" : "to"] = std::move(peers);
     if (Json ports = ports_json(context, edge); !ports.empty()) rule["ports"] = std::move(ports);
     all[{at.ns, at.labels, ingress}].add(std::move(rule), edge.why);
   };
@@ -238,13 +275,20 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
   part.after = {"namespaces"};
   for (const std::string& ns : ours) add_base(part, context, ns);
   if (isolate) add_system(context, part);
-  std::set<std::pair<std::string, std::string>> names;
+  std::map<std::pair<std::string, std::string>, int> alike;
+  const auto short_name = [](const Labels& labels, bool ingress) {
+    return fmt::format("{}-{}", slug(labels), ingress ? "from" : "to");
+  };
+  for (const auto& [key, direction] : all) {
+    const auto& [ns, labels, ingress] = key;
+    ++alike[{ns, short_name(labels, ingress)}];
+  }
   for (auto& [key, direction] : all) {
     const auto& [ns, labels, ingress] = key;
-    const char* way = ingress ? "from" : "to";
-    std::string name = fmt::format("{}-{}", slug(labels), way);
-    // A second choice among the pods of one app: under the same name it would replace the first.
-    if (!names.emplace(ns, name).second) name = fmt::format("{}-{}", long_slug(labels), way);
+    std::string name = short_name(labels, ingress);
+    // A narrower choice among the pods of one app: under the same name one would replace the other.
+    if (alike[{ns, name}] > 1 && labels.size() > 1)
+      name = fmt::format("{}-{}", long_slug(labels), ingress ? "from" : "to");
     Json o = policy(ns, name, labels, ingress);
     o["metadata"]["annotations"] = {{"tidegate.dev/why", fmt::format("{}", fmt::join(direction.why, "; "))}};
     o["spec"][ingress ? "ingress" : "egress"] = direction.rules;

@@ -2,7 +2,10 @@
 // that a part needs and the document refers to. A collector. What is generated at apply is not in here.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "render/component/components.hpp"
+#include "render/component/identity.hpp"
 
 namespace tg::render {
 
@@ -29,11 +32,14 @@ Json provider(const Context& context) {
     if (project.empty() && context.site() == Site::google) project = context.infrastructure().text("project");
     return {{"gcpsm", {{"projectID", project}}}};
   }
-  if (chosen == "azureKeyVault")
+  if (chosen == "azureKeyVault") {
+    std::string url = from.text("azureKeyVault.url");
+    if (url.empty()) url = "output:key_vault_url";
     return {{"azurekv",
-             {{"vaultUrl", from.text("azureKeyVault.url")},
+             {{"vaultUrl", url},
               {"authType", "WorkloadIdentity"},
               {"serviceAccountRef", account["serviceAccountRef"]}}}};
+  }
   std::string url = from.text("vault.url");
   const bool installed = from.text("vault.install") == "openbao";
   if (url.empty() && installed) url = fmt::format("https://openbao-active.{}.svc:8200", kNamespace);
@@ -51,6 +57,15 @@ Json provider(const Context& context) {
   return {{"vault", std::move(vault)}};
 }
 
+// Under which name the store has it. Google and Azure take no '/' in names.
+std::string stored_name(const Context& context, const std::string& path) {
+  std::string out = fmt::format("{}/{}", context.name(), path);
+  const std::string_view chosen = context.component("secrets").chosen("from");
+  if (chosen == "googleSecretManager" || chosen == "azureKeyVault")
+    std::replace(out.begin(), out.end(), '/', '-');
+  return out;
+}
+
 Json external_secret(const Context& context, const SecretNeed& need) {
   Json out = object("external-secrets.io/v1", "ExternalSecret", need.name, need.ns);
   out["spec"] = {{"refreshInterval", refresh(context.component("secrets"))},
@@ -59,16 +74,14 @@ Json external_secret(const Context& context, const SecretNeed& need) {
   if (need.keys.empty()) {
     // All that stands at the path, by the names that it has there.
     const std::string path = need.reference.substr(need.reference.find(' ') + 1);
-    const Json extract{{"key", fmt::format("{}/{}", context.name(), path)}};
+    const Json extract{{"key", stored_name(context, path)}};
     out["spec"]["dataFrom"] = Json::array({Json{{"extract", extract}}});
     return out;
   }
+  const std::string name = stored_name(context, fmt::format("{}/{}", need.ns, need.name));
   Json data = Json::array();
   for (const std::string& key : need.keys)
-    data.push_back(
-        {{"secretKey", key},
-         {"remoteRef",
-          {{"key", fmt::format("{}/{}/{}", context.name(), need.ns, need.name)}, {"property", key}}}});
+    data.push_back({{"secretKey", key}, {"remoteRef", {{"key", name}, {"property", key}}}});
   out["spec"]["data"] = std::move(data);
   return out;
 }
@@ -187,6 +200,7 @@ std::vector<Part> secrets(const Context& context, const std::vector<Part>& parts
                         .to = Peer::everywhere(),
                         .ports = {{"https", 443}},
                         .why = "asks the store and the cloud's identity service"});
+  add_identity_edge(part, context, Peer::pods(kNamespace, pods));
   part.edges.push_back({.from = Peer::api_server(),
                         .to = Peer::pods(kNamespace, pods),
                         .ports = {{"webhook", 10250}},

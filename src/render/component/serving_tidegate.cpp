@@ -178,12 +178,12 @@ void add_models(const Context& context, Part& part, std::vector<ModelPod>& pods)
                           .why = "asks model " + plan.model});
     part.edges.push_back(
         {.from = peer, .to = Peer::everywhere(), .ports = {{"https", 443}}, .why = "fetches weights"});
-    if (plan.metrics && context.use("metrics") == "prometheus") {
-      part.edges.push_back(
-          {.from = prometheus_peer(), .to = peer, .ports = {{"http", kModelPort}}, .why = "scrapes metrics"});
-    }
   }
   if (!metrics || context.use("metrics") != "prometheus") return;
+  part.edges.push_back({.from = prometheus_peer(),
+                        .to = Peer::pods(kModelsNamespace, {{"tidegate.dev/metrics", "true"}}),
+                        .ports = {{"http", kModelPort}},
+                        .why = "scrapes metrics"});
   Json monitor = object("monitoring.coreos.com/v1", "PodMonitor", "models", kModelsNamespace);
   monitor["spec"] = {{"selector", {{"matchLabels", {{"tidegate.dev/metrics", "true"}}}}},
                      {"podMetricsEndpoints", Json::array({{{"port", "http"}, {"interval", "30s"}}})}};
