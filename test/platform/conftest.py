@@ -26,9 +26,12 @@ VARIANTS = (
     "analytics-hub+own-ca",
     "analytics-hub+self-signed",
     "analytics-hub+vertical",
+    "webui-k3s+existing",
     "self-scaling+apps-existing",
     "self-scaling+tidegate-serving",
     "saas-aws+karpenter",
+    "bare-metal+kubeflow",
+    "bare-metal+two-load-balancers",
 )
 TREES = EXAMPLES + VARIANTS
 

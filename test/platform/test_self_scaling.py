@@ -140,7 +140,7 @@ case "$name $*" in
   "docker port "*) echo 0.0.0.0:34567 ;;
   "helm template "*) printf 'apiVersion: v1\nkind: List\nitems: []\n' ;;
   *"create secret generic "*) for a; do [[ $a != --from-file=* ]] || folder=${a#*=}; done
-    tail -n +1 "$folder"/* >>"$STATE/secrets"; set -- "$@"; echo "$*" | sed -E 's/.*--namespace ([^ ]+) create secret generic ([^ ]+).*/\1 \2/' >>"$STATE/made" ;;
+    for f in "$folder"/*; do printf '%s=%s\n' "${f##*/}" "$(<"$f")"; done >>"$STATE/secrets"; set -- "$@"; echo "$*" | sed -E 's/.*--namespace ([^ ]+) create secret generic ([^ ]+).*/\1 \2/' >>"$STATE/made" ;;
   *"get secret"*"-kubeconfig --output"*) printf 'apiVersion: v1\n' | base64 ;;
   *"get secret"*"--output"*) printf sk-copied | base64 ;;
   *"get secret "*-kubeconfig*) ;;
@@ -205,7 +205,7 @@ def test_script_runs_its_phases_in_order_and_again(machine):
     assert -1 not in places
     assert places == sorted(places)
     first = (machine.state / "secrets").read_text(encoding="utf-8")
-    assert "\nsk-" in first
+    assert "\nkey=sk-" in first
     again, calls = machine()
     assert again.returncode == 0, again.stderr
     assert not [c for c in calls if c.startswith("kind create")]

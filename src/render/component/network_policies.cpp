@@ -117,10 +117,13 @@ Json ports_json(const Context& context, const Edge& edge) {
   return out;
 }
 
-// All label values.
+// All label values; of a mark that only says "true", its name.
 std::string long_slug(const Labels& labels) {
   std::string out;
-  for (const auto& [key, value] : labels) out += (out.empty() ? "" : "-") + value;
+  for (const auto& [key, value] : labels) {
+    const std::string mark = key.substr(key.rfind('/') + 1);
+    out += (out.empty() ? "" : "-") + (value == "true" ? mark : value);
+  }
   std::replace_if(out.begin(), out.end(), [](char c) { return c == '.' || c == '_' || c == '/'; }, '-');
   return out;
 }
@@ -132,9 +135,17 @@ std::string slug(const Labels& labels) {
   return long_slug(labels);
 }
 
+// What pods may do in one direction; what two parts say alike stands once.
 struct Direction {
   std::vector<Json> rules;
   std::vector<std::string> why;
+  std::set<std::string> known;  // the rules and the reasons, as text
+
+  void add(Json rule, const std::string& reason) {
+    if (!known.insert(rule.dump()).second) return;
+    rules.push_back(std::move(rule));
+    if (!reason.empty() && known.insert("why " + reason).second) why.push_back(reason);
+  }
 };
 
 Json policy(const std::string& ns, const std::string& name, const Labels& labels, bool ingress) {
@@ -254,11 +265,7 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
         !peers.empty())
       rule[ingress ? "from" : "to"] = std::move(peers);
     if (Json ports = ports_json(context, edge); !ports.empty()) rule["ports"] = std::move(ports);
-    Direction& d = all[{at.ns, at.labels, ingress}];
-    if (std::find(d.rules.begin(), d.rules.end(), rule) != d.rules.end()) return;
-    d.rules.push_back(std::move(rule));
-    if (!edge.why.empty() && std::find(d.why.begin(), d.why.end(), edge.why) == d.why.end())
-      d.why.push_back(edge.why);
+    all[{at.ns, at.labels, ingress}].add(std::move(rule), edge.why);
   };
   for (const Part& p : parts) {
     for (const Edge& edge : p.edges) {
