@@ -179,7 +179,7 @@ Section tools(const Context& context, const std::vector<Part>& parts) {
       "| kubectl | {} or one minor beside it | `kubectl version --client` |\n"
       "| helm | 3.18 or newer | `helm version --short` |\n",
       context.kubernetes());
-  if (terraform) rows += "| tofu or terraform | 1.8 or newer | `tofu version` |\n";
+  if (terraform) rows += "| tofu or terraform | 1.10 or newer | `tofu version` |\n";
   if (context.use("mesh") == "istio")
     rows += fmt::format("| istioctl, to look into the mesh | {} | `istioctl version` |\n",
                         catalog::chart("istiod").version);

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from lib import oracles
 from lib.oracles import helm_lint, helm_template
+from test_trees import OTHERWISE
 
 TREE = "otc-training"
 FOLDER = "workloads/llm-application/helm/llm-application"
@@ -81,6 +82,15 @@ def test_api_server_takes_it(form, make, api_server):
     api = api_server
     refused = [str(r) for r in api.dry_run(objects, namespaces=("default", "kube-system", "training")) if not r.warning]
     assert refused == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_kube_score(form, make, tmp_path):
+    oracle = oracles.KubeScore()
+    oracles.need(oracle)
+    path = tmp_path / "everything.yaml"
+    path.write_text(yaml.safe_dump_all(make(FORMS[form]), sort_keys=False), encoding="utf-8")
+    assert oracles.errors(oracle.check(path, ignore=OTHERWISE)) == []
 
 
 @pytest.mark.parametrize("mistake", WRONG)

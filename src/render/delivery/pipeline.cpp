@@ -99,9 +99,9 @@ Environment environment(const std::string& name, const spec::Reader& e) {
 Json approval_step(const std::string& name) {
   Json step{{"name", "Refuse an environment that nobody guards"}};
   step["run"] = fmt::format(
-      "test \"$(gh api \"repos/$GITHUB_REPOSITORY/environments/{}\" --jq '[.protection_rules[] | "
-      "select(.type "
-      "== \"required_reviewers\")] | length')\" -gt 0",
+      "curl --fail --silent --show-error --header \"Authorization: Bearer $GH_TOKEN\" "
+      "\"$GITHUB_API_URL/repos/$GITHUB_REPOSITORY/environments/{}\" | jq --exit-status "
+      "'[.protection_rules[] | select(.type == \"required_reviewers\")] | length > 0'",
       name);
   step["env"] = {{"GH_TOKEN", "${{ github.token }}"}};
   return step;

@@ -126,10 +126,6 @@ void otc_pools(Otc& o) {
     Json body = node_pool(o, p, sized);
     if (p.scales()) scale(body, p, priority++);
     o.tf.resource("pools", "opentelekomcloud_cce_node_pool_v3", identifier(p.name), std::move(body));
-    if (p.types.size() > 1)
-      o.context.warn("one_size_per_pool", o.context.spec().at("pools"), fmt::format("spec.pools.{}", p.name),
-                     fmt::format("a pool of CCE has one size of machine; {} is taken", p.types.front()),
-                     "make a pool of each size");
   }
 }
 

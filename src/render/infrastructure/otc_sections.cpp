@@ -24,7 +24,9 @@ std::string credentials(const Otc& o) {
       key_place(site, "credentials.secretKey", "TF_VAR_otc_secret_key"));
   if (!o.c.vpn_peer.empty())
     text += fmt::format("export TF_VAR_vpn_pre_shared_key=...   # {}\n", o.c.vpn_key);
-  text += "tofu -chdir=infrastructure/terraform init\n```\n";
+  text +=
+      "tofu -chdir=infrastructure/terraform init\n```\n\n`init` writes `.terraform.lock.hcl`, which pins the "
+      "providers with their digests: it belongs into the repository.\n";
   if (!o.c.state_bucket.empty())
     text += fmt::format(
         "\nThe bucket `{}` must be there before the first `init`: make it once in the console, with "

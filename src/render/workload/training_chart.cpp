@@ -104,8 +104,14 @@ containers:
       periodSeconds: 10
       failureThreshold: 60
     readinessProbe:
+      {{- if .Values.metrics.enabled }}
+      httpGet:
+        path: {{ .Values.metrics.path }}
+        port: http
+      {{- else }}
       tcpSocket:
         port: http
+      {{- end }}
       periodSeconds: 10
     livenessProbe:
       tcpSocket:
