@@ -32,14 +32,11 @@ def serve(binary, folder, *models: str) -> Program:
 def test_order_is_the_order_of_arrival(binary, tmp_path):
     """Ten requests that arrive one after the other wait for one slot, and are answered in that order."""
     with serve(binary, tmp_path, documents.simulated("m", {"load": "1500ms"}, slots=1)) as program:
-        ends: list[int] = []
+        answers: list[client.Answer] = []
 
         def one(number: int) -> None:
-            answer = client.post(
-                program.address(), program.key, client.chat("m", f"{number}", max_tokens=20, ignore_eos=True)
-            )
-            ends.append(number)
-            assert answer.status == 200
+            request = client.chat("m", "in turn", max_tokens=20 + number, ignore_eos=True)
+            answers.append(client.post(program.address(), program.key, request))
 
         threads = []
         for n in range(10):
@@ -48,10 +45,9 @@ def test_order_is_the_order_of_arrival(binary, tmp_path):
             until(f"{n + 1} wait", lambda n=n: held(program, n + 1))
         for t in threads:
             t.join(30)
-        times = {r["id"]: r for r in rows(program)}
-        assert len(times) == 10
-        assert sorted(ends) == list(range(10))
-        assert ends == list(range(10))
+        assert [a.status for a in answers] == [200] * 10
+        # The ledger lists by time of the end; when each thread of this test woke says nothing. Tokens tell who is who.
+        assert [row["tokensOut"] - 20 for row in rows(program)] == list(range(10))
 
 
 @pytest.mark.parametrize("phase", ["held", "before the answer", "in the answer"])
