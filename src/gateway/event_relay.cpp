@@ -91,8 +91,11 @@ void EventRelay::send(http::ServerStream& stream, bool last) {
       stream.write_chunks(framed_);
     }
   } else {
-    if (!out_.empty()) stream.write(out_.data(), out_.size());
-    if (last) stream.finish();
+    if (last) {
+      stream.finish_with(out_.data(), out_.size());
+    } else if (!out_.empty()) {
+      stream.write(out_.data(), out_.size());
+    }
   }
   out_.clear();
   whole_ = false;

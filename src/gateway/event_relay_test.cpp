@@ -14,18 +14,28 @@ class Sink final : public http::ServerStream {
  public:
   std::string payload;
   int framed_writes = 0;
+  int calls = 0;  // that send something
   bool finished = false;
   void respond(int, std::string_view, std::string_view) override {}
   void start(int, std::string_view, http::Framing, std::uint64_t) override {}
   using ServerStream::write;
   void write(const std::string_view* parts, std::size_t count) override {
+    ++calls;
     for (std::size_t i = 0; i < count; ++i) payload += parts[i];
   }
-  void write_chunks(std::string_view framed) override { decode(framed); }
+  void write_chunks(std::string_view framed) override {
+    ++calls;
+    decode(framed);
+  }
   bool takes_chunks() const override { return true; }
   void flush() override {}
   void finish(std::string_view framed) override {
+    ++calls;
     decode(framed);
+    finished = true;
+  }
+  void finish_with(const std::string_view* parts, std::size_t count) override {
+    write(parts, count);
     finished = true;
   }
   void abort() override {}
@@ -101,6 +111,14 @@ TEST(EventRelay, WholeReadsPassWithTheirFraming) {
   Relayed run;
   relay({kContent, kContent + kContent, kDone}, true, run);
   EXPECT_EQ(run.sink.framed_writes, 3);
+}
+
+TEST(EventRelay, TheEndIsOneSendAlsoWhereAnEventIsCutOut) {
+  Relayed run;
+  relay({kContent, kContent + kUsage + kDone}, true, run);
+  EXPECT_EQ(run.sink.payload, kContent + kContent + kDone);
+  EXPECT_TRUE(run.sink.finished);
+  EXPECT_EQ(run.sink.calls, 2);
 }
 
 TEST(EventRelay, HalfAnEventWaitsAndPassesAtACleanEnd) {

@@ -39,6 +39,7 @@ Worker::Worker(net::Loop& loop, WorkerOptions options, ledger::KeyRegistry& keys
       metrics.counter("tidegate_refused_requests_total", help, {{"reason", "model_not_found"}});
   metrics_.client_gone_before_dispatch =
       metrics.counter("tidegate_refused_requests_total", help, {{"reason", "client_gone_before_dispatch"}});
+  journal_.hold_wakes();
   uses_.push_back(std::make_unique<SnapshotUse>(SnapshotUse{std::make_shared<Snapshot>(), 0}));
 }
 
@@ -148,6 +149,17 @@ std::int64_t Worker::utc_now() {
     utc_ = utc_now_ns();
   }
   return utc_;
+}
+
+ledger::JournalWriter& Worker::journal() {
+  if (!announces_) {
+    announces_ = true;
+    loop_.defer([this] {
+      announces_ = false;
+      journal_.announce();
+    });
+  }
+  return journal_;
 }
 
 void Worker::warn_tls(const std::string& upstream, const http::FailureDetail& detail) {

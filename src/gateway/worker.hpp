@@ -79,7 +79,9 @@ class Worker final : public http::Service {
   http::Upstreams& upstreams() { return upstreams_; }
   BodyScanner& body_scanner() { return body_scanner_; }
   AnswerScanner& answer_scanner() { return answer_scanner_; }
-  ledger::JournalWriter& journal() { return journal_; }
+  // For one call: what is stored in it is announced to the ledger's thread at the end of this turn, behind
+  // the bytes that go to upstreams and clients.
+  ledger::JournalWriter& journal();
   ControlPort& control() { return control_; }
   std::size_t index() const { return options_.index; }
   SnapshotUse& use_snapshot();
@@ -143,6 +145,7 @@ class Worker final : public http::Service {
     std::int64_t failures = 0;  // since then
   };
   StringMap<TlsWarning> tls_warnings_;  // by upstream
+  bool announces_ = false;              // at the end of this turn
   bool ready_ = false;
   bool cutting_ = false;
 
