@@ -8,6 +8,8 @@ import statistics
 
 NOTES_BEGIN = "<!-- written by hand, kept by ./dev bench: begin -->"
 NOTES_END = "<!-- written by hand, kept by ./dev bench: end -->"
+RENDER_BEGIN = "<!-- written by ./dev bench render: begin -->"
+RENDER_END = "<!-- written by ./dev bench render: end -->"
 NO_NOTES = "Nothing is written here yet."
 PEERS = ("tidegate", "nginx", "nginx+log", "haproxy", "envoy", "litellm", "direct")
 
@@ -314,6 +316,27 @@ CONFIGURATION = """
 """
 
 
+def kept_render(path: pathlib.Path) -> list[str]:
+    """The section that ./dev bench render writes, as it stands."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if RENDER_BEGIN not in text or RENDER_END not in text:
+        return []
+    section = text.split(RENDER_BEGIN, 1)[1].split(RENDER_END, 1)[0]
+    return ["## Render\n", RENDER_BEGIN + section + RENDER_END + "\n"]
+
+
+def write_render(section: str, path: pathlib.Path) -> None:
+    """Puts the section into the page, in place of the one before; all else stays."""
+    text = path.read_text(encoding="utf-8") if path.exists() else "# Benchmarks\n"
+    whole = f"{RENDER_BEGIN}\n{section}\n{RENDER_END}"
+    if RENDER_BEGIN in text and RENDER_END in text:
+        text = text.split(RENDER_BEGIN, 1)[0] + whole + text.split(RENDER_END, 1)[1]
+    else:
+        before, figures, after = text.partition("## Figures\n")
+        text = f"{before.rstrip()}\n\n## Render\n\n{whole}\n" + (f"\n{figures}{after}" if figures else "")
+    path.write_text(text, encoding="utf-8")
+
+
 def kept_notes(path: pathlib.Path) -> str:
     if not path.exists():
         return NO_NOTES
@@ -333,7 +356,7 @@ def write(lines: list[dict], path: pathlib.Path) -> None:
     )
     parts = [
         "# Benchmarks\n",
-        "Written by `./dev bench`, all but the section *Where the time goes*. Ratios inside one run move little between\n"
+        "Written by `./dev bench`, all but the sections *Where the time goes* and *Render*. Ratios inside one run move little between\n"
         "machines, absolute figures move a lot.\n",
         f"{machine['date']} · {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB · "
         f"{machine['system']}, kernel {machine['kernel']} · {versions}\n",
@@ -342,6 +365,7 @@ def write(lines: list[dict], path: pathlib.Path) -> None:
         parts.append("**A quick run: it shows that everything works; its numbers say little.**\n")
     parts += ["## Bars\n", bars_table(lines), AWAKE_NOTE]
     parts += ["## Where the time goes\n", NOTES_BEGIN, kept_notes(path), NOTES_END + "\n"]
+    parts += kept_render(path)
     parts += ["## Figures\n"]
     for cell, title, render in SECTIONS:
         if present(lines, cell):

@@ -3,14 +3,12 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <tuple>
 
+#include "app/platform_documents.hpp"
 #include "app/stdin_text.hpp"
 #include "app/view.hpp"
 #include "app/words.hpp"
-#include "base/clock.hpp"
 #include "spec/load.hpp"
-#include "verify/verify.hpp"
 
 namespace tg::app {
 
@@ -22,8 +20,6 @@ struct CheckFlags {
   std::vector<std::string> paths, files;
 };
 
-bool is_error(const spec::Finding& f) { return f.severity == spec::Severity::error; }
-
 bool has_platform(const spec::DecodeResult& result) {
   return !result.documents.platforms.empty() || !result.documents.training_runs.empty();
 }
@@ -34,13 +30,8 @@ spec::DecodeResult read(const std::vector<std::string>& paths, const std::string
   spec::DecodeResult served = spec::load(paths, input);
   if (!has_platform(served)) return served;
   spec::DecodeResult result = spec::load(paths, input, spec::Purpose::platform);
-  if (!result.ok()) return result;
-  for (spec::Finding& f : verify::check(result.documents, format_utc(utc_now_ns()).substr(0, 10)))
-    result.findings.push_back(std::move(f));
-  std::stable_sort(
-      result.findings.begin(), result.findings.end(), [](const spec::Finding& a, const spec::Finding& b) {
-        return std::tie(a.at.file, a.at.line, a.at.column) < std::tie(b.at.file, b.at.line, b.at.column);
-      });
+  judge(result);
+  judge_rendering(result);
   return result;
 }
 
@@ -89,15 +80,7 @@ Result<int> check(Terminal& terminal, const CheckFlags& flags, Format format) {
                     return Result<std::string>(
                         object_of(result).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
                   },
-                  [&](Terminal& t, const Json&, bool) {
-                    for (const spec::Finding& f : result.findings) {
-                      const std::string word = is_error(f) ? "error" : "warning";
-                      t.out(printable(fmt::format("{}: ", f.at.str())) +
-                            t.out_paint(is_error(f) ? Style::bad : Style::warn, word) +
-                            printable(fmt::format("[{}] {}\n", f.code, f.message)));
-                      if (!f.hint.empty()) t.out(printable(fmt::format("  hint: {}\n", f.hint)));
-                    }
-                  },
+                  [&](Terminal& t, const Json&, bool) { print_findings(t, result.findings, Stream::out); },
                   [&](const Json&) {
                     std::vector<std::string> names;
                     names.reserve(result.findings.size());

@@ -66,6 +66,7 @@ constexpr auto kWorkloads = std::to_array<Workload>({
     {"mesh", "ztunnel", {-1, -1}, {{"100m", "128Mi", "", "512Mi"}, {"20m", "48Mi", "", "128Mi"}}},
     {"mesh", "cni", {-1, -1}, {{"50m", "64Mi", "", "256Mi"}, {"10m", "32Mi", "", "128Mi"}}},
     {"mesh", "sidecar", {0, 0}, {{"50m", "96Mi", "", "512Mi"}, {"10m", "48Mi", "", "128Mi"}}},
+    {"chat", "sockets", {1, 1}, {{"20m", "32Mi", "", "128Mi"}, {"10m", "16Mi", "", "64Mi"}}},
     {"chat", "open-webui", {1, 1}, {{"250m", "768Mi", "", "1536Mi"}, {"200m", "448Mi", "", "704Mi"}}},
     {"storage", "local-path", {1, 1}, {{"20m", "32Mi", "", "128Mi"}, {"5m", "24Mi", "", "64Mi"}}},
     {"storage", "local-disks", {-1, -1}, {{"10m", "32Mi", "", "128Mi"}, {"10m", "32Mi", "", "128Mi"}}},

@@ -10,6 +10,7 @@
 #include "catalog/releases.hpp"
 #include "render/architecture.hpp"
 #include "render/by_hand.hpp"
+#include "render/care.hpp"
 #include "text/emit.hpp"
 
 namespace tg::render {
@@ -136,7 +137,6 @@ std::vector<Section> general(const Context& context, const std::vector<Part>& pa
   out.push_back(
       {Chapter::weekly, "Space on volumes",
        "kubectl get --raw /api/v1/nodes/NODE/proxy/metrics | grep kubelet_volume_stats_available_bytes\n"});
-  out.push_back({Chapter::first_steps, "Put everything in place", in_order(context, parts)});
   out.push_back({Chapter::monthly, "Requests against use", "kubectl top pods -A --sort-by=memory\n"});
   out.push_back(
       {Chapter::monthly, "What was learned",
@@ -248,12 +248,19 @@ std::string diagram(const Context&, const std::vector<Part>& parts) {
 std::string runbook(const Context& context, const spec::Documents& documents,
                     const std::vector<Part>& parts) {
   std::map<Chapter, std::vector<Section>> chapters;
+  const auto cluster = std::find_if(parts.begin(), parts.end(),
+                                    [](const Part& p) { return p.where != Where::infrastructure; });
   for (const Part& p : parts) {
+    // Behind the infrastructure, before the first use of what stands on it.
+    if (cluster != parts.end() && &p == &*cluster)
+      chapters[Chapter::first_steps].push_back(
+          {Chapter::first_steps, "Put everything in place", in_order(context, parts)});
     for (const Section& s : p.sections) chapters[s.chapter].push_back(s);
   }
   auto& first = chapters[Chapter::first_steps];
   first.insert(first.begin(), tools(context, parts));
   for (Section& s : general(context, parts)) chapters[s.chapter].push_back(std::move(s));
+  for (Section& s : care(context, parts)) chapters[s.chapter].push_back(std::move(s));
   // A collector repeats what it took over, and a part may know better than all do.
   for (auto& [chapter, sections] : chapters) {
     std::set<std::string> titles;

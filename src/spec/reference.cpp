@@ -134,6 +134,16 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+std::vector<std::string_view> split(std::string_view text, char at) {
+  std::vector<std::string_view> out;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(at), text.size());
+    out.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
+}
+
 std::string describe_field(DocumentKind kind, const Field& f) {
   std::string out = fmt::format("{}.{}\n  {}\n", kind_name(kind), f.path, f.meaning);
   const auto line = [&out](std::string_view name, std::string_view value) {
@@ -149,6 +159,10 @@ std::string describe_field(DocumentKind kind, const Field& f) {
   line("default", default_of(f));
   line("why", f.reason);
   line("rows", meets(kind, f));
+  for (const std::string_view row : split(meets(kind, f), ' ')) {
+    if (const std::string_view text = outdated_text(row); !text.empty())
+      out += fmt::format("  {:<9}{}: {}\n", "", row, text);
+  }
   if (f.shorthand == "[]")
     line("short", "one value in place of the list");
   else
@@ -200,8 +214,8 @@ std::string reference_markdown() {
       "document, "
       "null removes.\n"
       "- *Decides S1-51* names rows of the requirements, which `docs/coverage.md` lists with their proofs; "
-      "*F-44* is\n  a row that judges one of them outdated. Fields below decide the same unless they say "
-      "otherwise.\n";
+      "*F-44* is\n  a row at the end of this page, of what is outdated in them. Fields below decide the same "
+      "unless they say otherwise.\n";
   for (const DocumentKind kind : decoded_kinds()) {
     out += fmt::format("\n## {}\n\n", kind_name(kind));
     const bool for_render = kind == DocumentKind::platform || kind == DocumentKind::training_run;
@@ -209,6 +223,11 @@ std::string reference_markdown() {
       out += "For `render` and `apply`; serving accepts and names it and does not look into it.\n\n";
     add_table(out, kind, kind == DocumentKind::platform);
   }
+  out +=
+      "\n## Outdated\n\nWhat the guides behind the requirements say that does not hold today, and what "
+      "stands "
+      "in its place.\n\n| row | what |\n|---|---|\n";
+  for (const Outdated& o : outdated()) out += fmt::format("| {} | {} |\n", o.row, escaped(o.text));
   return out;
 }
 

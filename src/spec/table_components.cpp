@@ -167,7 +167,8 @@ constexpr auto kComponents = std::to_array<Row>({
         .else_("that of the platform"),
     row("spec.components.secrets.from.azureKeyVault", T::object,
         "Azure Key Vault, by the identity of the pod."),
-    row("spec.components.secrets.from.azureKeyVault.url", T::url, "Its address.").must(),
+    row("spec.components.secrets.from.azureKeyVault.url", T::url, "Its address.")
+        .else_("the vault that is made with the cluster"),
     row("spec.components.secrets.refresh", T::duration, "How often they are read again.")
         .of("1h")
         .from(10 * kSeconds, 30 * kDays)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "verify/facts.hpp"
 
@@ -107,25 +108,32 @@ void check_itself(const spec::Reader& tenant, Report& report) {
                  "write isolation: namespace, or remove quota");
 }
 
-void check_counts(const std::string& name, const spec::Reader& tenant, const Subject& s,
-                  const std::vector<Pods>& programs, Report& report) {
-  double pods = 0;
-  for (const Pods& p : programs) {
-    if (p.tenant == name) pods += p.max;
+// What the apps of a Tenant come to.
+struct Counts {
+  double pods = 0, volumes = 0, bytes = 0;
+};
+
+// By Tenant, in one pass over all programs.
+std::map<std::string, Counts> counts_of(const Subject& s, const std::vector<Pods>& programs) {
+  std::map<std::string, Counts> out;
+  for (const Pods& p : programs) out[p.tenant].pods += p.max;
+  for (const auto& [name, app] : s.spec.named("apps")) {
+    Counts& c = out[app.text("tenant")];
+    for (const auto& [volume, v] : app.named("volumes")) {
+      ++c.volumes;
+      c.bytes += v.number("size");
+    }
   }
+  return out;
+}
+
+void check_counts(const spec::Reader& tenant, const Counts& counts, Report& report) {
+  const auto [pods, volumes, bytes] = counts;
   if (tenant.has("quota.pods") && pods > static_cast<double>(tenant.integer("quota.pods")))
     report.error(tenant, "quota.pods", "quota_exceeded",
                  fmt::format("its apps can have {:.0f} replicas, and the quota is {} pods", pods,
                              tenant.integer("quota.pods")),
                  fmt::format("set it to {:.0f} or more", pods));
-  double volumes = 0, bytes = 0;
-  for (const auto& [app_name, app] : s.spec.named("apps")) {
-    if (app.text("tenant") != name) continue;
-    for (const auto& [volume, v] : app.named("volumes")) {
-      ++volumes;
-      bytes += v.number("size");
-    }
-  }
   if (tenant.has("quota.volumes") && volumes > static_cast<double>(tenant.integer("quota.volumes")))
     report.error(tenant, "quota.volumes", "quota_exceeded",
                  fmt::format("its apps claim {:.0f} volumes, and the quota is {}", volumes,
@@ -142,6 +150,7 @@ void check_counts(const std::string& name, const spec::Reader& tenant, const Sub
 
 void check_quotas(const Subject& s, Report& report) {
   const std::vector<Pods> every = programs(s);
+  std::map<std::string, Counts> counts = counts_of(s, every);
   const std::vector<Nodes> all = nodes(s);
   std::map<std::string, std::pair<std::string, std::int64_t>> priorities;
   for (const auto& [name, tenant] : s.all(spec::DocumentKind::tenant)) {
@@ -149,7 +158,7 @@ void check_quotas(const Subject& s, Report& report) {
     check_apps(name, tenant, every, "quota.requests", false, report);
     check_apps(name, tenant, every, "quota.limits", true, report);
     check_against_nodes(s, tenant, all, report);
-    check_counts(name, tenant, s, every, report);
+    check_counts(tenant, counts[name], report);
     for (const auto& [role, r] : tenant.named("roles")) {
       if (r.list("groups").empty() && r.list("users").empty())
         report.error(r, "can", "empty_role", fmt::format("nobody has the role {}", role),

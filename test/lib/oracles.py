@@ -111,6 +111,10 @@ class Oracle:
         with as_file(what, self.file_name) as path:
             return self.judge(path, **options)
 
+    def check_all(self, paths: Iterable[pathlib.Path], **options) -> list[Problem]:
+        """Many files: one start of the program for all where it takes several."""
+        return [problem for path in paths for problem in self.check(path, **options)]
+
     def judge(self, path: pathlib.Path, **options) -> list[Problem]:
         raise NotImplementedError
 
@@ -189,15 +193,19 @@ class Kubeconform(Oracle):
     programs = ("kubeconform",)
 
     def judge(self, path: pathlib.Path, skip: Iterable[str] = ()) -> list[Problem]:
+        return self.check_all([path], skip=skip)
+
+    def check_all(self, paths: Iterable[pathlib.Path], skip: Iterable[str] = ()) -> list[Problem]:
+        paths = list(paths)
         location = f"{json_schemas()}/{{{{.Group}}}}/{{{{.ResourceKind}}}}_{{{{.ResourceAPIVersion}}}}.json"
         command = [program("kubeconform"), "-output", "json", "-schema-location", location]
         if skip:
             command += ["-skip", ",".join(skip)]
-        ended = run(*command, path)
+        ended = run(*command, *paths)
         try:
             resources = json.loads(ended.stdout)["resources"]
         except (ValueError, KeyError):
-            return [self.problem(path, ended.stderr or ended.stdout)]
+            return [self.problem(paths, ended.stderr or ended.stdout)]
         return [
             self.problem(f"{r['filename']} {r['version']} {r['kind']} {r['name']}", f"{r['msg']}".replace("\n", " "))
             for r in resources
@@ -459,7 +467,9 @@ class Actionlint(Oracle):
     file_name = "workflow.yaml"
 
     def judge(self, path: pathlib.Path) -> list[Problem]:
-        ended = run(program("actionlint"), "-format", "{{json .}}", path)
+        beside = path.parent.parent / "actionlint.yaml"
+        known = ["-config-file", beside] if beside.exists() else []
+        ended = run(program("actionlint"), *known, "-format", "{{json .}}", path)
         try:
             found = json.loads(ended.stdout)
         except ValueError:
@@ -480,10 +490,14 @@ class Yamllint(Oracle):
     LINE = re.compile(r"^(?P<where>.*?:\d+:\d+): \[(?P<level>error|warning)\] (?P<text>.*)$")
 
     def judge(self, path: pathlib.Path) -> list[Problem]:
-        ended = run(program("yamllint"), "--format", "parsable", "--config-data", self.RULES, path)
+        return self.check_all([path])
+
+    def check_all(self, paths: Iterable[pathlib.Path]) -> list[Problem]:
+        paths = list(paths)
+        ended = run(program("yamllint"), "--format", "parsable", "--config-data", self.RULES, *paths)
         lines = [self.LINE.match(line) for line in ended.stdout.splitlines()]
         found = [self.problem(m["where"], m["text"], m["level"] == "warning") for m in lines if m]
-        return found or self.by_status(path, ended)
+        return found or self.by_status(paths, ended)
 
 
 # --- Helm ------------------------------------------------------------------------------------------------------------

@@ -20,9 +20,21 @@ EXAMPLES = (
 )
 # The same with overlays of examples/variants.
 VARIANTS = (
+    "analytics-hub+google",
+    "analytics-hub+azure",
+    "analytics-hub+ingress-nginx",
+    "analytics-hub+own-ca",
+    "analytics-hub+self-signed",
+    "analytics-hub+vertical",
+    "webui-k3s+existing",
     "self-scaling+apps-existing",
     "self-scaling+tidegate-serving",
     "saas-aws+karpenter",
+    "otc-training+elasticsearch",
+    "otc-training+cce-monitoring",
+    "otc-training+training-deployment",
+    "bare-metal+kubeflow",
+    "bare-metal+two-load-balancers",
 )
 TREES = EXAMPLES + VARIANTS
 

@@ -18,7 +18,7 @@ HELD_BACK = [
     "/?q=<script>alert(1)</script>",
     "/?file=../../../../etc/passwd",
     ("POST", "/login", b"user=ada%27%20UNION%20SELECT%20password%20FROM%20users--"),
-    ("TRACE", "/", b""),
+    ("PROPFIND", "/", b""),
 ]
 
 

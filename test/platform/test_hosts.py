@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import ssl
 import stat
@@ -23,7 +24,7 @@ import urllib.request
 
 import pytest
 import yaml
-from lib import kube
+from lib import kube, oracles
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 EXAMPLES = {"webui-k3s": ROOT / "examples/webui-k3s.yaml", "bare-metal": ROOT / "examples/bare-metal.yaml"}
@@ -69,7 +70,7 @@ def run(*command: object, check: bool = True, **options) -> subprocess.Completed
 
 
 def need(program: str) -> str:
-    found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:{ROOT}/.tidegate/oracles/bin")
+    found = oracles.program(program) or shutil.which(program, path="/usr/sbin:/sbin")
     if not found:
         pytest.skip(f"not run: {program} is not here")
     return found
@@ -124,6 +125,23 @@ def test_nothing_is_piped_from_the_network_into_a_shell(tree):
         for line in path.read_text().splitlines():
             code = line.split("#")[0]
             assert not (("curl" in code or "fetch " in code) and "| sh" in code.replace("| bash", "| sh")), line
+
+
+def test_every_step_has_its_hosts_and_every_program_its_step(tree):
+    """run.sh knows each step of the plan, each program of the folder is run by one of them, no host is left out."""
+    plan = json.loads((tree.parent / "plan.json").read_text())
+    (phase,) = [p for p in plan["phases"] if p["folder"] == "infrastructure"]
+    run_sh = (tree / "run.sh").read_text()
+    targets = {s["what"]: s["where"].split(",") for s in phase["steps"] if s.get("what", "").startswith("run.sh ")}
+    for what in targets:
+        name = what.removeprefix("run.sh ")
+        assert re.search(rf"(?m)^\s*(?:step {name} |if asked {name};|.*\*\" {name} \"\*)", run_sh), name
+    hosts = {h["name"] for h in yaml.safe_load((tree / "inventory.yaml").read_text())["hosts"]}
+    assert set(targets["run.sh prepare"]) == hosts
+    assert {h for where in targets.values() for h in where} == hosts
+    for path in tree.glob("*.sh"):
+        if path.name not in ("run.sh", "lib.sh", "inventory.sh"):
+            assert path.name in run_sh, f"nothing runs {path.name}"
 
 
 def test_haproxy_takes_its_settings(trees, tmp_path):
@@ -456,7 +474,7 @@ def test_load_balancer_twice(trees, box):
 
 
 APT_GET = 'case "$*" in *install*) for a in "$@"; do case $a in *=*) echo "$a" >>/installed;; esac; done;; esac\n'
-DPKG_QUERY = 'v=$(grep "^$4=" /installed 2>/dev/null | tail -1 | cut -d= -f2)\n[ -n "$v" ] && echo "installed $v"\n'
+DPKG_QUERY = 'v=$(grep "^$3=" /installed 2>/dev/null | tail -1 | cut -d= -f2)\n[ -n "$v" ] && echo "installed $v"\n'
 APT_CACHE = 'case $2 in containerd.io) v=2.2.1-1;; kube*) v=1.35.8-1.1;; *) v=1.0-1;; esac\necho "  Candidate: $v"\n'
 APT_MARK = 'case $1 in showhold) grep -x "$2" /held 2>/dev/null;; hold) shift; for a in "$@"; do echo "$a" >>/held; done;; esac\ntrue\n'
 
@@ -519,7 +537,7 @@ def test_first_control_plane_is_made_once(trees, box):
     (box.place / "etc/kubernetes").mkdir(parents=True)
     shutil.copy(settings, box.place / "etc/kubernetes/kubeadm.yaml")
     box.recorder("kubeadm", KUBEADM)
-    box.recorder("kubectl", "true\n")
+    box.recorder("kubectl", """echo '{"gitVersion": "v1.35.8"}'\n""")
     box.recorder("systemctl", "true\n")
     box.run("/scripts/first-control-plane.sh", host)
     assert "kubeadm init --config /etc/kubernetes/kubeadm.yaml --upload-certs --skip-token-print" in box.recorded()
@@ -536,6 +554,100 @@ def test_first_control_plane_is_made_once(trees, box):
     changed.write_text(changed.read_text() + "# changed\n")
     box.run("/scripts/first-control-plane.sh", host)
     assert any(line.startswith("kubeadm init phase control-plane all") for line in box.recorded())
+    # Another release does not come this way.
+    box.recorder("kubectl", """echo '{"gitVersion": "v1.34.1"}'\n""")
+    changed.write_text(changed.read_text() + "# again\n")
+    refused = box.run("/scripts/first-control-plane.sh", host, check=False)
+    assert refused.returncode != 0 and "run.sh upgrade" in refused.stderr
+    assert [line for line in box.recorded() if line.startswith("kubeadm")] == []
+
+
+CLUSTER_INFO = """apiVersion: v1
+kind: Config
+clusters:
+- name: ""
+  cluster: {server: "https://lb.telkom.be:6443", certificate-authority-data: AAAA}
+"""
+# The first control plane: what it knows is made up, files are written and judged by the real programs.
+KUBECTL_OF_JOIN = """case "$*" in
+  *cluster-info*) cat /cluster-info ;;
+  config*) exec /oracles/kubectl "$@" ;;
+esac
+"""
+KUBEADM_OF_JOIN = """case "$1 $2 $3" in
+  "config validate "*) exec /oracles/kubeadm "$@" ;;
+  "token create "*) echo abcdef.0123456789abcdef ;;
+  "init phase upload-certs") echo '[upload-certs] Using certificate key:'; printf '%064d\\n' 7 ;;
+  join*) cp "$3" /joined.yaml; mkdir -p /etc/kubernetes; echo kubelet >/etc/kubernetes/kubelet.conf; echo admin >/etc/kubernetes/admin.conf ;;
+esac
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("host", "script"), [("kube2.telkom.be", "control-plane"), ("jarvis.telkom.be", "worker")])
+def test_machines_join_with_what_the_first_one_gives(trees, box, tmp_path, host, script):
+    programs = {name: oracles.program(name) for name in ("kubeadm", "kubectl")}
+    if not all(programs.values()):
+        pytest.skip(f"not run: {programs}")
+    (box.place / "oracles").mkdir()
+    for name, path in programs.items():
+        shutil.copy(path, box.place / "oracles" / name)
+    put_scripts(box, trees["bare-metal"])
+    settings = box.place / "etc/kubernetes/kubeadm.yaml"
+    settings.parent.mkdir(parents=True)
+    shutil.copy(trees["bare-metal"] / f"files/hosts/{host}/etc/kubernetes/kubeadm.yaml", settings)
+    (box.place / "cluster-info").write_text(CLUSTER_INFO)
+    box.recorder("kubectl", KUBECTL_OF_JOIN)
+    box.recorder("kubeadm", KUBEADM_OF_JOIN)
+    box.recorder("systemctl", "true\n")
+    without = box.run(f"/scripts/{script}.sh", host, check=False)
+    assert without.returncode != 0 and "no way in" in without.stderr
+    way_in = tmp_path / "way-in.tar"
+    command = ["chroot", str(box.place), "/scripts/join-material.sh", script]
+    path = {"PATH": "/recorders:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
+    with way_in.open("wb") as out:
+        subprocess.run(command, stdout=out, env=path, timeout=BOUND_S, check=True)
+    assert list((box.place / "tmp").iterdir()) == [], "a secret was left behind"
+    join = box.place / "run/tidegate/join"
+    join.mkdir(parents=True)
+    run("tar", "--extract", f"--file={way_in}", f"--directory={join}")
+    kubeconfig = yaml.safe_load((join / "discovery.conf").read_text())
+    assert kubeconfig["current-context"] == "join"
+    assert kubeconfig["users"] == [{"name": "join", "user": {"token": "abcdef.0123456789abcdef"}}]
+    box.recorded()
+    box.run(f"/scripts/{script}.sh", host)
+    asked = box.recorded()
+    judged = next(i for i, line in enumerate(asked) if line.startswith("kubeadm config validate"))
+    assert asked[judged + 1].startswith("kubeadm join --config"), "what was judged is what is used"
+    joined = documents(box.place / "joined.yaml")["JoinConfiguration"]
+    assert joined["nodeRegistration"]["name"] == host
+    assert joined["discovery"] == {"file": {"kubeConfigPath": "/run/tidegate/join/discovery.conf"}}
+    if script == "control-plane":
+        assert joined["controlPlane"]["certificateKey"] == f"{7:064d}"
+        assert joined["controlPlane"]["localAPIEndpoint"]["advertiseAddress"] == "192.168.1.32"
+    assert not join.exists(), "the way in is gone"
+    once = box.state()
+    box.run(f"/scripts/{script}.sh", host)
+    assert box.state() == once
+    assert [line for line in box.recorded() if line.startswith("kubeadm join")] == []
+
+
+@pytest.mark.slow
+def test_failed_scripts_leave_nothing_behind(trees, box):
+    put_scripts(box, trees["bare-metal"])
+    call_itself(box, "ubuntu", "22.04")
+    box.recorder("curl", 'while [ "$1" != --output ]; do shift; done\necho no key >"$2"\n')
+    assert box.run("/scripts/kubernetes.sh", "kube1.telkom.be", check=False).returncode != 0
+    assert list((box.place / "tmp").iterdir()) == []
+    # The file beside the one that is replaced, when the disk is full or the target cannot be moved to.
+    target = box.place / "etc/haproxy/haproxy.cfg"
+    target.unlink()
+    target.mkdir()
+    (target / "in-the-way").write_text("")
+    before = sorted(target.parent.iterdir())
+    box.run("/scripts/load-balancer.sh", "lb.telkom.be", check=False)
+    assert sorted(target.parent.iterdir()) == before
+    assert list((box.place / "tmp").iterdir()) == []
 
 
 @pytest.mark.slow
@@ -610,15 +722,17 @@ def test_snapshots_of_a_real_etcd_are_good_and_few(trees, box):
     (box.place / "etc/kubernetes/encryption/config.yaml").write_text("k\n")
     inside = pathlib.Path("/etc/kubernetes/pki/etcd")
     flags = [f"--{a}={inside / b}" for a, b in (("cert-file", "server.crt"), ("key-file", "server.key"))]
+    peer = "http://127.0.0.1:2380"
     # In a network of its own the usual ports are free.
     command = ["unshare", "--net", "--fork", "--kill-child", "chroot", box.place, "/bin/bash", "-c"]
     text = f"""
         ip link set lo up
         etcd --data-dir /var/lib/etcd --log-level error --listen-client-urls https://127.0.0.1:2379 \\
-          --advertise-client-urls https://127.0.0.1:2379 --trusted-ca-file {inside}/ca.crt --client-cert-auth {" ".join(flags)} &
+          --advertise-client-urls https://127.0.0.1:2379 --listen-peer-urls {peer} \\
+          --initial-advertise-peer-urls {peer} --initial-cluster default={peer} --trusted-ca-file {inside}/ca.crt --client-cert-auth {" ".join(flags)} &
         export ETCDCTL_API=3 PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
         ask() {{ etcdctl --endpoints=https://127.0.0.1:2379 --cacert={inside}/ca.crt --cert={inside}/server.crt --key={inside}/server.key "$@"; }}
-        for i in $(seq 60); do ask endpoint health >/dev/null 2>&1 && break; sleep 0.5; done
+        for i in $(seq 60); do ask --command-timeout=1s endpoint health >/dev/null 2>&1 && break; sleep 0.5; done
         ask put a 7 && etcd-snapshot && etcd-snapshot && etcd-defragment; result=$?
         kill %1; wait; exit $result
     """

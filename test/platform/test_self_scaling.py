@@ -140,7 +140,7 @@ case "$name $*" in
   "docker port "*) echo 0.0.0.0:34567 ;;
   "helm template "*) printf 'apiVersion: v1\nkind: List\nitems: []\n' ;;
   *"create secret generic "*) for a; do [[ $a != --from-file=* ]] || folder=${a#*=}; done
-    tail -n +1 "$folder"/* >>"$STATE/secrets"; set -- "$@"; echo "$*" | sed -E 's/.*--namespace ([^ ]+) create secret generic ([^ ]+).*/\1 \2/' >>"$STATE/made" ;;
+    for f in "$folder"/*; do printf '%s=%s\n' "${f##*/}" "$(<"$f")"; done >>"$STATE/secrets"; set -- "$@"; echo "$*" | sed -E 's/.*--namespace ([^ ]+) create secret generic ([^ ]+).*/\1 \2/' >>"$STATE/made" ;;
   *"get secret"*"-kubeconfig --output"*) printf 'apiVersion: v1\n' | base64 ;;
   *"get secret"*"--output"*) printf sk-copied | base64 ;;
   *"get secret "*-kubeconfig*) ;;
@@ -154,6 +154,8 @@ esac
 def machine(tmp_path, rendered):
     """Runs deploy_infra.sh of a copy of the tree with programs that only pretend."""
     tree, tools, state = tmp_path / "tree", tmp_path / "bin", tmp_path / "state"
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     subprocess.run(["cp", "-r", rendered(TREE), tree], check=True)
     tools.mkdir()
     state.mkdir()
@@ -166,6 +168,7 @@ def machine(tmp_path, rendered):
         env = {
             "PATH": f"{tools}:{os.environ['PATH']}",
             "STATE": str(state),
+            "TMPDIR": str(scratch),
             "NGROK_API_KEY": "ngrok-key-of-the-test",
             "NGROK_AUTHTOKEN": "ngrok-token-of-the-test",
             "RANCHER_HOSTNAME": "rancher.example.com",
@@ -174,6 +177,7 @@ def machine(tmp_path, rendered):
             [tree / "infrastructure/deploy_infra.sh", *phases],
             env={k: v for k, v in env.items() if v}, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
+        assert list(scratch.iterdir()) == [], "however it ended, no secret is left behind"
         return done, (state / "calls").read_text(encoding="utf-8").splitlines()
 
     deploy.state = state
@@ -205,7 +209,7 @@ def test_script_runs_its_phases_in_order_and_again(machine):
     assert -1 not in places
     assert places == sorted(places)
     first = (machine.state / "secrets").read_text(encoding="utf-8")
-    assert "\nsk-" in first
+    assert "\nkey=sk-" in first
     again, calls = machine()
     assert again.returncode == 0, again.stderr
     assert not [c for c in calls if c.startswith("kind create")]
@@ -216,6 +220,19 @@ def test_script_shows_no_secret_to_other_users(machine):
     _, calls = machine()
     assert [c for c in calls if "of-the-test" in c or "sk-" in c] == []
     assert "ngrok-token-of-the-test" in (machine.state / "secrets").read_text(encoding="utf-8")
+
+
+def test_script_that_fails_in_the_middle_leaves_no_secret(machine):
+    for program in ("kubectl", "helm"):
+        fake = machine.state.parent / "bin" / program
+        fake.write_text(
+            fake.read_text(encoding="utf-8").replace(
+                'case "$name $*" in', 'case "$name $*" in\n  *"create secret generic"*|"helm template "*) exit 1 ;;', 1
+            ),
+            encoding="utf-8",
+        )
+    done, _ = machine()
+    assert done.returncode != 0
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 // velero: objects of the cluster and volumes, on any cluster. copies: on one small machine an own CronJob for
 // each database and volume costs no memory while it sleeps.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
 
 #include "catalog/images.hpp"
 #include "render/component/components.hpp"
+#include "render/component/identity.hpp"
 #include "text/emit.hpp"
 
 namespace tg::render {
@@ -71,9 +73,23 @@ void need_store_keys(Part& part, const Context& context, const std::string& ns) 
 // --- velero
 // ----------------------------------------------------------------------------------------------------------
 
-Json location(const Store& s) {
+// Where a store of the cloud is, and as whom it is asked: by identity, never by a key.
+Json store_config(const Context& context, const Store& s) {
+  const spec::Reader site = context.infrastructure();
+  if (s.provider == "gcp") return {{"serviceAccount", "output:backup_account"}};
+  Json out = Json::object();
+  if (s.provider != "azure") return out;
+  std::string group = site.text("resourceGroup");
+  out["resourceGroup"] = group.empty() ? context.name() : group;
+  out["storageAccount"] = "output:backup_bucket";
+  out["storageAccountURI"] = "output:backup_url";
+  out["useAAD"] = "true";
+  return out;
+}
+
+Json location(const Context& context, const Store& s) {
   Json out{{"name", "default"}, {"provider", s.provider}, {"bucket", s.bucket}, {"default", true}};
-  Json config = Json::object();
+  Json config = store_config(context, s);
   if (!s.region.empty() && s.provider == "aws") config["region"] = s.region;
   if (!s.endpoint.empty()) {
     config["s3Url"] = s.endpoint;
@@ -90,6 +106,17 @@ std::string plugin(const std::string& provider) {
   if (provider == "gcp") return "velero-plugin-for-gcp";
   if (provider == "azure") return "velero-plugin-for-microsoft-azure";
   return "velero-plugin-for-aws";
+}
+
+// Its pods act as an identity of the cloud.
+void add_identity(Json& values, const Store& s) {
+  Json& account = values["serviceAccount"]["server"];
+  if (s.provider == "gcp")
+    account["annotations"] = {{"iam.gke.io/gcp-service-account", "output:backup_account"}};
+  if (s.provider != "azure") return;
+  account["annotations"] = {{"azure.workload.identity/client-id", "output:backup_client_id"}};
+  values["podLabels"] = {{"azure.workload.identity/use", "true"}};
+  values["nodeAgent"]["podLabels"] = {{"azure.workload.identity/use", "true"}};
 }
 
 constexpr const char* kAgentConfig = "node-agent-config";
@@ -132,7 +159,7 @@ Json velero_values(const Context& context, const Store& s) {
   const std::string volumes = spec.text("volumes");
   const std::string image = plugin(s.provider);
   Json out = Json::object();
-  Json configuration{{"backupStorageLocation", Json::array({location(s)})},
+  Json configuration{{"backupStorageLocation", Json::array({location(context, s)})},
                      {"uploaderType", "kopia"},
                      {"defaultVolumesToFsBackup", volumes == "fileSystem"},
                      {"defaultBackupTTL", hours(spec.seconds("keep"))}};
@@ -158,6 +185,7 @@ Json velero_values(const Context& context, const Store& s) {
   // Data lies on tainted nodes too.
   out["nodeAgent"]["tolerations"] = Json::array({{{"operator", "Exists"}}});
   out["resources"] = to_json(context.size("backup", "velero"));
+  if (s.provider == "gcp" || s.provider == "azure") add_identity(out, s);
   const Placement where = context.add_on_placement();
   if (!where.node_selector.empty()) out["nodeSelector"] = to_json(where.node_selector);
   if (!where.tolerations.empty()) out["tolerations"] = where.tolerations;
@@ -275,6 +303,17 @@ std::string drill_namespace(const std::vector<Part>& parts) {
   return {};
 }
 
+// The namespaces of what is the platform's own: programs and their data.
+std::string own_namespaces(const std::vector<Part>& parts) {
+  std::set<std::string> names;
+  for (const Part& p : parts) {
+    for (const Keep& k : p.keeps) names.insert(k.ns);
+    if (p.where != Where::workload) continue;
+    for (const Namespace& n : p.namespaces) names.insert(n.name);
+  }
+  return fmt::format("{}", fmt::join(names, ","));
+}
+
 Part velero(const Context& context, const std::vector<Part>& parts) {
   const Store s = store(context);
   Part part = component("backup");
@@ -309,15 +348,17 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
   part.releases.push_back(
       {.chart = "velero", .release = "velero", .ns = kNamespace, .values = std::move(values)});
   const Labels pods{{"app.kubernetes.io/name", "velero"}};
+  // It makes pods of its own for each volume and for the care of the store.
   part.edges.push_back(
-      {.from = Peer::pods(kNamespace, pods), .to = Peer::api_server(), .why = "reads what it copies"});
+      {.from = Peer::pods(kNamespace), .to = Peer::api_server(), .why = "reads what it copies"});
   const std::string port = s.endpoint.rfind(':') != std::string::npos && s.endpoint.rfind(':') > 6
                                ? s.endpoint.substr(s.endpoint.rfind(':') + 1)
                                : "443";
-  part.edges.push_back({.from = Peer::pods(kNamespace, pods),
+  part.edges.push_back({.from = Peer::pods(kNamespace),
                         .to = Peer::everywhere(),
                         .ports = {{"https", std::atoi(port.c_str())}},
                         .why = "writes to the bucket of the backups"});
+  if (!s.own_keys) add_identity_edge(part, context, Peer::pods(kNamespace, pods));
   if (context.has("metrics")) {
     part.edges.push_back({.from = prometheus_peer(),
                           .to = Peer::pods(kNamespace, pods),
@@ -327,9 +368,9 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
   }
   const std::string ns = drill_namespace(parts);
   add_drill(part, context, ns);
-  part.sections.push_back(
-      {Section::Chapter::backup, "Now, of one namespace",
-       fmt::format("velero backup create test-backup --include-namespaces {} --wait\n", ns)});
+  part.sections.push_back({Section::Chapter::backup, "Now",
+                           fmt::format("velero backup create test-backup --include-namespaces {} --wait\n",
+                                       own_namespaces(parts))});
   part.sections.push_back(
       {Section::Chapter::restore, "The password of the copies",
        fmt::format("Copies of volumes open only with the password that was made with this cluster. Keep it "

@@ -250,7 +250,9 @@ Labels balancer_annotations(const Context& context) {
                "proxy_protocol_v2.enabled=true"},
               {"service.beta.kubernetes.io/aws-load-balancer-eip-allocations", "output:gateway_address_ids"}};
     case Site::google:
-      return {{"networking.gke.io/load-balancer-ip-addresses", "output:gateway_address_name"}};
+      // A reserved address needs the newer kind of balancer.
+      return {{"cloud.google.com/l4-rbs", "enabled"},
+              {"networking.gke.io/load-balancer-ip-addresses", "output:gateway_address_name"}};
     case Site::azure:
       return {
           {"service.beta.kubernetes.io/azure-pip-name", "output:gateway_address_name"},

@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "render/component/components.hpp"
+#include "render/component/identity.hpp"
 #include "render/component/logs.hpp"
 #include "render/component/observability.hpp"
 
@@ -87,6 +88,7 @@ Json storage_json(const Context& context, const Store& s, Part& part) {
                         .to = Peer::everywhere(),
                         .ports = {{"https", 443}},
                         .why = "keeps logs in the bucket"});
+  add_identity_edge(part, context, Peer::pods(kNs, {{"app.kubernetes.io/name", "loki"}}));
   return out;
 }
 

@@ -86,12 +86,12 @@ Part cluster_autoscaler(const Context& context) {
                            .severity = "warning",
                            .summary = "Pods wait for nodes that do not come",
                            .description = "{{ $value }} pods have had no node for a quarter of an hour.",
-                           .action = "kubectl -n kube-system describe configmap cluster-autoscaler-status: a "
-                                     "group is at its maximum, "
-                                     "or the cloud has no such machine.",
+                           .action = "`kubectl -n kube-system describe configmap cluster-autoscaler-status` "
+                                     "says why: a group is at its maximum, or the cloud has no such machine.",
                            .input = {{"cluster_autoscaler_unschedulable_pods_count", "0x10 3x30"}},
                            .quiet = "9m",
-                           .fires = "30m"});
+                           .fires = "30m",
+                           .value = "3"});
   }
   part.sections.push_back(
       {Section::Chapter::troubleshooting, "A node is not added or not removed",

@@ -69,7 +69,8 @@ Json route(const Context& context, const std::string& name, const spec::Reader& 
   Json out = from_node(spec.node());
   if (spec.has("balance") && spec.text("balance") != "leastBusy") {
     context.warn("not_served_yet", spec.at("balance"), spec.where("balance"),
-                 fmt::format("{}: the gateway in the cluster chooses the least busy replica", name));
+                 fmt::format("{}: the gateway in the cluster chooses the least busy replica", name),
+                 "take balance out");
   }
   out.erase("balance");
   if (!out.contains("fallback")) return out;
@@ -79,7 +80,8 @@ Json route(const Context& context, const std::string& name, const spec::Reader& 
       if (!f["when"].contains(field)) continue;
       f["when"].erase(field);
       context.warn("not_served_yet", spec.at("fallback"), spec.where("fallback"),
-                   fmt::format("{}: the gateway in the cluster does not fall back by {} yet", name, field));
+                   fmt::format("{}: the gateway in the cluster does not fall back by {} yet", name, field),
+                   fmt::format("take {} out", field));
     }
     if (f["when"].empty()) f.erase("when");
   }
@@ -176,12 +178,12 @@ void add_models(const Context& context, Part& part, std::vector<ModelPod>& pods)
                           .why = "asks model " + plan.model});
     part.edges.push_back(
         {.from = peer, .to = Peer::everywhere(), .ports = {{"https", 443}}, .why = "fetches weights"});
-    if (plan.metrics && context.use("metrics") == "prometheus") {
-      part.edges.push_back(
-          {.from = prometheus_peer(), .to = peer, .ports = {{"http", kModelPort}}, .why = "scrapes metrics"});
-    }
   }
   if (!metrics || context.use("metrics") != "prometheus") return;
+  part.edges.push_back({.from = prometheus_peer(),
+                        .to = Peer::pods(kModelsNamespace, {{"tidegate.dev/metrics", "true"}}),
+                        .ports = {{"http", kModelPort}},
+                        .why = "scrapes metrics"});
   Json monitor = object("monitoring.coreos.com/v1", "PodMonitor", "models", kModelsNamespace);
   monitor["spec"] = {{"selector", {{"matchLabels", {{"tidegate.dev/metrics", "true"}}}}},
                      {"podMetricsEndpoints", Json::array({{{"port", "http"}, {"interval", "30s"}}})}};

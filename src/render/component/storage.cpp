@@ -36,10 +36,24 @@ Provisioner aws(const std::string& kind, const std::string& name, const spec::Re
   return out;
 }
 
-Provisioner google(const std::string& kind, const spec::Reader& c) {
+// Newer machines of Google take no disks of the oldest kind.
+bool takes_standard_disks(const Context& context) {
+  for (const auto& [name, pool] : context.spec().named("pools")) {
+    for (const std::string& type : pool.list("instanceTypes")) {
+      for (const std::string_view family : {"c3", "c4", "h3", "m3", "m4", "n4", "x4", "z3"}) {
+        if (type.starts_with(family)) return false;
+      }
+    }
+  }
+  return true;
+}
+
+Provisioner google(const Context& context, const std::string& kind, const spec::Reader& c) {
   if (kind == "shared")
     return {"filestore.csi.storage.gke.io", {{"tier", "zonal"}, {"network", "output:network"}}};
-  if (kind == "cold") return {"pd.csi.storage.gke.io", {{"type", "pd-standard"}}};
+  if (kind == "cold")
+    return {"pd.csi.storage.gke.io",
+            {{"type", takes_standard_disks(context) ? "pd-standard" : "hyperdisk-throughput"}}};
   if (c.integer("iops") <= 3000 && c.number("throughput") <= 0)
     return {"pd.csi.storage.gke.io", {{"type", "pd-balanced"}}};
   Provisioner out{
@@ -82,7 +96,7 @@ Provisioner provisioner(const Context& context, const std::string& name, const s
     case Site::aws:
       return aws(kind, name, c);
     case Site::google:
-      return google(kind, c);
+      return google(context, kind, c);
     case Site::azure:
       return azure(kind, c);
     case Site::open_telekom_cloud:

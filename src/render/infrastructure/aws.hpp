@@ -30,7 +30,7 @@ struct PodRole {
 Block pod_role(Aws& a, const PodRole& role);
 // "{actions, resources, condition}" blocks as a document.
 Block policy_document(Aws& a, const std::string& name, const std::vector<Statement>& statements);
-// {key: value}. Literals that nest deeply cost the compiler minutes, so inner blocks are made by name.
+// {key: value}: an inner block by name, so that literals stay shallow.
 Json nested(std::string_view key, Json value);
 // {test, variable, values}: under what a statement holds.
 Json condition(std::string_view test, std::string_view variable, Json values);

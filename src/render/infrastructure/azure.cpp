@@ -17,7 +17,8 @@ struct Azure {
   const Context& context;
   const Cloud& c;
   Terraform& tf;
-  Block group{}, network{}, nodes{}, cluster{};
+  std::string group_name;
+  Block group{}, network{}, nodes{}, way_out{}, client{}, vault{}, cluster{};
   // Name, place and group that nearly every resource has, then `more`.
   Json in_group(const std::string& name, Json more, bool tags = true) const {
     Json out{{"name", name}, {"resource_group_name", group.at("name")}, {"location", group.at("location")}};
@@ -53,62 +54,81 @@ void variables(Azure& a) {
                .type = "map(string)",
                .description = "Tags of every resource that can carry them",
                .fallback = Json::object()});
-  tf.variable({.name = "administrators",
-               .type = "list(string)",
-               .description = "Object ids of the groups that may do everything in the cluster",
-               .fallback = Json::array()});
+  tf.variable(
+      {.name = "administrators",
+       .type = "list(string)",
+       .description =
+           "Object ids of groups and people that may do everything in the cluster, beside who applies",
+       .fallback = Json::array()});
   const spec::Given subscription = site.given("subscription");
   if (!subscription.text.empty()) tf.given("subscription_id", subscription.text);
-  std::string group = site.text("resourceGroup");
-  tf.given("resource_group", group.empty() ? a.c.name : group);
+  tf.given("resource_group", a.group_name);
   tf.given("location", a.c.region);
   tf.given("cluster_name", a.c.cluster);
   tf.given("network_cidr", a.c.cidr);
   tf.given("tags", to_json(a.c.tags));
-  tf.require("azurerm", "hashicorp/azurerm", "~> 4.54");
-  tf.require("local", "hashicorp/local", "~> 2.5");
-  tf.provider("azurerm",
-              {{"subscription_id", "${var.subscription_id}"},
-               {"storage_use_azuread", true},
-               {"features", {{"resource_group", {{"prevent_deletion_if_contains_resources", true}}}}}});
-  if (!a.c.state_bucket.empty())
-    // A blob is leased while somebody applies, which is the lock.
-    tf.backend("azurerm", {{"resource_group_name", (group.empty() ? a.c.name : group) + "-state"},
-                           {"storage_account_name", account_name(a.c.state_bucket)},
-                           {"container_name", "state"},
-                           {"key", a.c.name + ".tfstate"},
-                           {"use_azuread_auth", true}});
-  a.group =
-      tf.resource("main", "azurerm_resource_group", "main",
-                  {{"name", "${var.resource_group}"}, {"location", "${var.location}"}, {"tags", kTags}});
 }
 
-void network(Azure& a) {
+void providers(Azure& a) {
   Terraform& tf = a.tf;
-  Json network = a.in_group(a.c.network, {{"address_space", Json::array({"${var.network_cidr}"})}});
-  if (!a.c.nameservers.empty()) network["dns_servers"] = a.c.nameservers;
-  a.network = tf.resource("network", "azurerm_virtual_network", "main", std::move(network));
-  const std::string cidr = a.c.subnets.empty()
-                               ? subnet(a.c.cidr, std::min(prefix_length(a.c.cidr) + 4, 24), 0)
-                               : a.c.subnets.front().cidr;
-  a.nodes = tf.resource("network", "azurerm_subnet", "nodes",
-                        {{"name", "nodes"},
-                         {"resource_group_name", a.group.at("name")},
-                         {"virtual_network_name", a.network.at("name")},
-                         {"address_prefixes", Json::array({cidr})},
-                         {"default_outbound_access_enabled", false},
-                         {"service_endpoints", Json::array({"Microsoft.Storage"})}});
-  if (a.c.egress == "none") return;
-  const Block address = tf.resource(
-      "network", "azurerm_public_ip", "nat",
-      a.in_group("${var.cluster_name}-nat", {{"allocation_method", "Static"}, {"sku", "Standard"}}));
+  tf.require("azurerm", "hashicorp/azurerm", "~> 4.54");
+  tf.require("local", "hashicorp/local", "~> 2.5");
+  Json settings{{"subscription_id", "${var.subscription_id}"}, {"storage_use_azuread", true}};
+  settings["features"]["resource_group"] = {{"prevent_deletion_if_contains_resources", true}};
+  tf.provider("azurerm", std::move(settings));
+  if (!a.c.state_bucket.empty()) {
+    // A blob is leased while somebody applies, which is the lock.
+    Json state{{"resource_group_name", a.group_name + "-state"},
+               {"storage_account_name", account_name(a.c.state_bucket)}};
+    state["container_name"] = "state";
+    state["key"] = a.c.name + ".tfstate";
+    state["use_azuread_auth"] = true;
+    tf.backend("azurerm", std::move(state));
+  }
+  Json group{{"name", "${var.resource_group}"}, {"location", "${var.location}"}, {"tags", kTags}};
+  a.group = tf.resource("main", "azurerm_resource_group", "main", std::move(group));
+}
+
+Block subnetwork(Azure& a, const char* file, const char* key, const char* name, const std::string& cidr,
+                 Json more) {
+  Json body{{"name", name}, {"resource_group_name", a.group.at("name")}};
+  body["virtual_network_name"] = a.network.at("name");
+  body["address_prefixes"] = Json::array({cidr});
+  body.update(more);
+  return a.tf.resource(file, "azurerm_subnet", key, std::move(body));
+}
+
+Block public_address(Azure& a, const char* file, const std::string& name, Json more = Json::object()) {
+  Json body =
+      a.in_group("${var.cluster_name}-" + name, {{"allocation_method", "Static"}, {"sku", "Standard"}});
+  body.update(more);
+  return a.tf.resource(file, "azurerm_public_ip", name, std::move(body));
+}
+
+void gateway_out(Azure& a) {
+  Terraform& tf = a.tf;
+  const Block address = public_address(a, "network", "nat");
   // A gateway stands in one zone; the second kind, over all zones, is not in this provider yet.
   const Block nat = tf.resource("network", "azurerm_nat_gateway", "main",
                                 a.in_group("${var.cluster_name}", {{"sku_name", "Standard"}}));
   tf.resource("network", "azurerm_nat_gateway_public_ip_association", "main",
               {{"nat_gateway_id", nat.at("id")}, {"public_ip_address_id", address.at("id")}});
-  tf.resource("network", "azurerm_subnet_nat_gateway_association", "nodes",
-              {{"nat_gateway_id", nat.at("id")}, {"subnet_id", a.nodes.at("id")}});
+  a.way_out = tf.resource("network", "azurerm_subnet_nat_gateway_association", "nodes",
+                          {{"nat_gateway_id", nat.at("id")}, {"subnet_id", a.nodes.at("id")}});
+}
+
+void network(Azure& a) {
+  Json network = a.in_group(a.c.network, {{"address_space", Json::array({"${var.network_cidr}"})}});
+  if (!a.c.nameservers.empty()) network["dns_servers"] = a.c.nameservers;
+  a.network = a.tf.resource("network", "azurerm_virtual_network", "main", std::move(network));
+  const std::string cidr = a.c.subnets.empty()
+                               ? subnet(a.c.cidr, std::min(prefix_length(a.c.cidr) + 4, 24), 0)
+                               : a.c.subnets.front().cidr;
+  Json more{{"default_outbound_access_enabled", false}};
+  // Shares of files are reached from here only.
+  more["service_endpoints"] = Json::array({"Microsoft.Storage"});
+  a.nodes = subnetwork(a, "network", "nodes", "nodes", cidr, std::move(more));
+  if (a.c.egress != "none") gateway_out(a);
 }
 
 Block identity(Azure& a, const std::string& name) {
@@ -116,37 +136,34 @@ Block identity(Azure& a, const std::string& name) {
                        a.in_group("${var.cluster_name}-" + name, Json::object()));
 }
 
-void grant(Azure& a, const std::string& name, const Block& who, const std::string& scope, const char* role) {
-  a.tf.resource("identity", "azurerm_role_assignment", name,
-                {{"scope", scope},
-                 {"role_definition_name", role},
-                 {"principal_id", who.at("principal_id")},
-                 {"principal_type", "ServicePrincipal"}});
+Block grant(Azure& a, const std::string& name, const Block& who, const std::string& scope, const char* role) {
+  Json body{{"scope", scope}, {"role_definition_name", role}, {"principal_id", who.at("principal_id")}};
+  body["principal_type"] = "ServicePrincipal";
+  return a.tf.resource("identity", "azurerm_role_assignment", name, std::move(body));
 }
 
 // Lets pods of a service account act as the identity.
 void federate(Azure& a, const std::string& name, const Block& who, const std::string& ns,
               const std::string& account) {
-  a.tf.resource("identity", "azurerm_federated_identity_credential", name,
-                {{"name", name},
-                 {"resource_group_name", a.group.at("name")},
-                 {"parent_id", who.at("id")},
-                 {"audience", Json::array({"api://AzureADTokenExchange"})},
-                 {"issuer", a.cluster.at("oidc_issuer_url")},
-                 {"subject", fmt::format("system:serviceaccount:{}:{}", ns, account)}});
+  Json body{{"name", name}, {"resource_group_name", a.group.at("name")}, {"parent_id", who.at("id")}};
+  body["audience"] = Json::array({"api://AzureADTokenExchange"});
+  body["issuer"] = a.cluster.at("oidc_issuer_url");
+  body["subject"] = fmt::format("system:serviceaccount:{}:{}", ns, account);
+  a.tf.resource("identity", "azurerm_federated_identity_credential", name, std::move(body));
 }
 
 Json node_settings(const Azure& a, const Pool& pool, const Group& group) {
-  Json out{{"vm_size", pool.types.front()},
-           {"zones", a.c.zones},
-           {"vnet_subnet_id", a.nodes.at("id")},
-           {"os_sku", pool.os.empty() ? "AzureLinux" : pool.os},
-           {"os_disk_size_gb", pool.disk_gib},
-           {"os_disk_type", "Managed"},
-           {"host_encryption_enabled", true},
-           {"node_labels", to_json(pool.labels)},
-           {"tags", kTags},
-           {"auto_scaling_enabled", group.min < group.max}};
+  Json out{{"vm_size", pool.types.front()}, {"zones", a.c.zones}, {"vnet_subnet_id", a.nodes.at("id")}};
+  // Nodes follow the version of the document as the control plane does.
+  out["orchestrator_version"] = a.context.kubernetes();
+  out["os_sku"] = pool.os.empty() ? "AzureLinux" : pool.os;
+  out["os_disk_size_gb"] = pool.disk_gib;
+  out["os_disk_type"] = "Managed";
+  out["host_encryption_enabled"] = true;
+  out["node_labels"] = to_json(pool.labels);
+  out["temporary_name_for_rotation"] = "rotation";
+  out["tags"] = kTags;
+  out["auto_scaling_enabled"] = group.min < group.max;
   if (group.min < group.max) {
     out["min_count"] = group.min;
     out["max_count"] = group.max;
@@ -174,112 +191,166 @@ std::string pool_name(const Group& group) {
 }
 
 const Pool& system_pool(const Cloud& c) {
-  // Its nodes carry what the cluster itself needs: there is always one, without taints and never spot.
-  const auto it = std::find_if(c.pools.begin(), c.pools.end(), [](const Pool& p) {
-    return p.taints.empty() && p.min > 0 && p.spot_share <= 0;
-  });
-  return it == c.pools.end() ? c.pools.front() : *it;
+  // Its nodes carry what the cluster itself needs: there is always one, without taints and never spot. Pools
+  // with disks are there for what needs the disks.
+  const auto fits = [](const Pool& p) { return p.taints.empty() && p.min > 0 && p.spot_share <= 0; };
+  const auto plain = std::find_if(c.pools.begin(), c.pools.end(),
+                                  [&](const Pool& p) { return fits(p) && p.local_disks.empty(); });
+  if (plain != c.pools.end()) return *plain;
+  const auto any = std::find_if(c.pools.begin(), c.pools.end(), fits);
+  return any == c.pools.end() ? c.pools.front() : *any;
+}
+
+// Who applies may do everything in the cluster, and whom the variable names: there is no other account.
+void administrators(Azure& a) {
+  Json body{{"for_each",
+             expression(fmt::format("toset(concat([{}], var.administrators))", a.client.path("object_id")))}};
+  body["scope"] = a.cluster.at("id");
+  body["role_definition_name"] = "Azure Kubernetes Service RBAC Cluster Admin";
+  body["principal_id"] = "${each.value}";
+  a.tf.resource("identity", "azurerm_role_assignment", "administrators", std::move(body));
+}
+
+// Holds the key of the cluster's secrets and the platform's own.
+void vault(Azure& a) {
+  const std::string name =
+      "substr(\"kv-${var.cluster_name}-${substr(sha256(data.azurerm_client_config.here.subscription_id), 0, "
+      "6)}\", 0, 24)";
+  Json body =
+      a.in_group(expression(name), {{"tenant_id", a.client.at("tenant_id")}, {"sku_name", "standard"}});
+  body["rbac_authorization_enabled"] = true;
+  body["purge_protection_enabled"] = true;
+  body["soft_delete_retention_days"] = 30;
+  a.vault = a.tf.resource("cluster", "azurerm_key_vault", "main", std::move(body));
+}
+
+Block secrets_key(Azure& a) {
+  Json keeper{{"scope", a.vault.at("id")}, {"role_definition_name", "Key Vault Administrator"}};
+  keeper["principal_id"] = a.client.at("object_id");
+  const Block may = a.tf.resource("identity", "azurerm_role_assignment", "vault_keeper", std::move(keeper));
+  Json body{{"name", "cluster-secrets"}, {"key_vault_id", a.vault.at("id")}, {"key_type", "RSA"}};
+  body["key_size"] = 3072;
+  body["key_opts"] = Json::array({"encrypt", "decrypt"});
+  body["tags"] = kTags;
+  body["depends_on"] = Json::array({may.address});
+  body["lifecycle"] = {{"prevent_destroy", true}};
+  return a.tf.resource("cluster", "azurerm_key_vault_key", "secrets", std::move(body));
+}
+
+Json network_profile(const Azure& a) {
+  Json out{{"network_plugin", "azure"}, {"network_plugin_mode", "overlay"}};
+  out["network_data_plane"] = "cilium";
+  out["network_policy"] = "cilium";
+  out["load_balancer_sku"] = "standard";
+  out["outbound_type"] = a.c.egress == "none" ? "none" : "userAssignedNATGateway";
+  out["pod_cidr"] = a.context.pod_cidr();
+  out["service_cidr"] = a.context.service_cidr();
+  out["dns_service_ip"] = expression(fmt::format("cidrhost({}, 10)", literal(a.context.service_cidr())));
+  return out;
+}
+
+Json default_pool(const Azure& a) {
+  const Pool& first = system_pool(a.c);
+  const Group size{.name = first.name, .types = first.types, .min = first.min, .max = first.max};
+  Json out{{"name", pool_name(size)}, {"upgrade_settings", {{"max_surge", "33%"}}}};
+  out.update(node_settings(a, first, size));
+  return out;
+}
+
+void cluster_identity(const Azure& a, const Block& own, Json& body) {
+  body["local_account_disabled"] = true;
+  body["oidc_issuer_enabled"] = true;
+  body["workload_identity_enabled"] = true;
+  body["identity"] = {{"type", "UserAssigned"}, {"identity_ids", Json::array({own.at("id")})}};
+  body["azure_active_directory_role_based_access_control"] = {{"azure_rbac_enabled", true},
+                                                              {"tenant_id", a.client.at("tenant_id")}};
+  body["private_cluster_enabled"] = !a.c.public_api;
+  if (a.c.public_api) body["api_server_access_profile"] = {{"authorized_ip_ranges", a.c.api_from}};
+}
+
+void cluster_features(const Block& key, Json& body) {
+  body["automatic_upgrade_channel"] = "patch";
+  body["node_os_upgrade_channel"] = "NodeImage";
+  body["image_cleaner_enabled"] = true;
+  body["image_cleaner_interval_hours"] = 168;
+  body["storage_profile"] = {{"disk_driver_enabled", true},
+                             {"file_driver_enabled", true},
+                             {"blob_driver_enabled", false},
+                             {"snapshot_controller_enabled", true}};
+  body["key_management_service"] = {{"key_vault_key_id", key.at("id")},
+                                    {"key_vault_network_access", "Public"}};
+  body["auto_scaler_profile"] = {
+      {"expander", "least-waste"}, {"balance_similar_node_groups", true}, {"scale_down_unneeded", "10m"}};
 }
 
 void cluster(Azure& a) {
-  Terraform& tf = a.tf;
-  const Block client = tf.data("cluster", "azurerm_client_config", "here", Json::object());
+  a.client = a.tf.data("cluster", "azurerm_client_config", "here", Json::object());
   const Block own = identity(a, "cluster");
-  grant(a, "cluster_network", own, a.network.at("id"), "Network Contributor");
+  // It joins nodes to the network and gives the reserved address to the gateway's load balancer.
+  Json first = Json::array();
+  first.push_back(grant(a, "cluster_network", own, a.network.at("id"), "Network Contributor").address);
   grant(a, "cluster_addresses", own, a.group.at("id"), "Network Contributor");
-  const Block vault = tf.resource("cluster", "azurerm_key_vault", "main",
-                                  a.in_group(expression("substr(\"kv-${var.cluster_name}-${substr(sha256("
-                                                        "data.azurerm_client_config.here.subscription_id), "
-                                                        "0, 6)}\", 0, 24)"),
-                                             {{"tenant_id", client.at("tenant_id")},
-                                              {"sku_name", "standard"},
-                                              {"rbac_authorization_enabled", true},
-                                              {"purge_protection_enabled", true},
-                                              {"soft_delete_retention_days", 30}}));
-  const Block keeper = tf.resource("identity", "azurerm_role_assignment", "vault_keeper",
-                                   {{"scope", vault.at("id")},
-                                    {"role_definition_name", "Key Vault Administrator"},
-                                    {"principal_id", client.at("object_id")}});
-  const Block key = tf.resource("cluster", "azurerm_key_vault_key", "secrets",
-                                {{"name", "cluster-secrets"},
-                                 {"key_vault_id", vault.at("id")},
-                                 {"key_type", "RSA"},
-                                 {"key_size", 3072},
-                                 {"key_opts", Json::array({"encrypt", "decrypt"})},
-                                 {"tags", kTags},
-                                 {"depends_on", Json::array({keeper.address})},
-                                 {"lifecycle", {{"prevent_destroy", true}}}});
-  grant(a, "cluster_key", own, vault.at("id"), "Key Vault Crypto User");
-  const Pool& first = system_pool(a.c);
-  const Group size{.name = first.name, .types = first.types, .min = first.min, .max = first.max};
-  Json default_pool = node_settings(a, first, size);
-  Json named{{"name", pool_name(size)}, {"upgrade_settings", {{"max_surge", "33%"}}}};
-  named.update(default_pool);
-  Json body = a.in_group(
-      "${var.cluster_name}",
-      {{"dns_prefix", "${var.cluster_name}"},
-       {"kubernetes_version", a.context.kubernetes()},
-       {"sku_tier", "Standard"},
-       {"automatic_upgrade_channel", "patch"},
-       {"node_os_upgrade_channel", "NodeImage"},
-       {"private_cluster_enabled", !a.c.public_api},
-       {"local_account_disabled", true},
-       {"oidc_issuer_enabled", true},
-       {"workload_identity_enabled", true},
-       {"image_cleaner_enabled", true},
-       {"image_cleaner_interval_hours", 168},
-       {"identity", {{"type", "UserAssigned"}, {"identity_ids", Json::array({own.at("id")})}}},
-       {"azure_active_directory_role_based_access_control",
-        {{"azure_rbac_enabled", false},
-         {"tenant_id", client.at("tenant_id")},
-         {"admin_group_object_ids", "${var.administrators}"}}},
-       {"network_profile",
-        {{"network_plugin", "azure"},
-         {"network_plugin_mode", "overlay"},
-         {"network_data_plane", "cilium"},
-         {"network_policy", "cilium"},
-         {"load_balancer_sku", "standard"},
-         {"outbound_type", a.c.egress == "none" ? "none" : "userAssignedNATGateway"},
-         {"pod_cidr", a.context.pod_cidr()},
-         {"service_cidr", a.context.service_cidr()},
-         {"dns_service_ip", expression(fmt::format("cidrhost({}, 10)", literal(a.context.service_cidr())))}}},
-       {"storage_profile",
-        {{"disk_driver_enabled", true},
-         {"file_driver_enabled", true},
-         {"blob_driver_enabled", false},
-         {"snapshot_controller_enabled", true}}},
-       {"key_management_service",
-        {{"key_vault_key_id", key.at("id")}, {"key_vault_network_access", "Public"}}},
-       {"auto_scaler_profile",
-        {{"expander", "priority"}, {"balance_similar_node_groups", true}, {"scale_down_unneeded", "10m"}}},
-       {"default_node_pool", std::move(named)},
-       {"depends_on",
-        Json::array({"azurerm_role_assignment.cluster_network", "azurerm_role_assignment.cluster_key"})},
-       {"lifecycle",
-        {{"ignore_changes", Json::array({"default_node_pool[0].node_count", "kubernetes_version"})}}}});
-  if (a.c.public_api) body["api_server_access_profile"] = {{"authorized_ip_ranges", a.c.api_from}};
-  a.cluster = tf.resource("cluster", "azurerm_kubernetes_cluster", "main", std::move(body));
-  const Block file = tf.resource("cluster", "local_sensitive_file", "kubeconfig",
-                                 {{"content", a.cluster.at("kube_config_raw")},
-                                  {"filename", "${path.module}/kubeconfig"},
-                                  {"file_permission", "0600"},
-                                  {"directory_permission", "0700"}});
-  tf.output("kubeconfig", "Path of the kubeconfig", file.at("filename"));
-  tf.output("cluster_endpoint", "API server", a.cluster.at(a.c.public_api ? "fqdn" : "private_fqdn"));
+  vault(a);
+  const Block key = secrets_key(a);
+  first.push_back(grant(a, "cluster_key", own, a.vault.at("id"), "Key Vault Crypto User").address);
+  if (!a.way_out.address.empty()) first.push_back(a.way_out.address);
+  Json body =
+      a.in_group("${var.cluster_name}", {{"dns_prefix", "${var.cluster_name}"}, {"sku_tier", "Standard"}});
+  body["kubernetes_version"] = a.context.kubernetes();
+  cluster_identity(a, own, body);
+  cluster_features(key, body);
+  body["network_profile"] = network_profile(a);
+  body["default_node_pool"] = default_pool(a);
+  body["depends_on"] = std::move(first);
+  body["lifecycle"] = {{"ignore_changes", Json::array({"default_node_pool[0].node_count"})}};
+  a.cluster = a.tf.resource("cluster", "azurerm_kubernetes_cluster", "main", std::move(body));
+  administrators(a);
+}
+
+void kubeconfig(Azure& a) {
+  Json body{{"content", a.cluster.at("kube_config_raw")},
+            {"filename", "${path.module}/kubeconfig"},
+            {"file_permission", "0600"},
+            {"directory_permission", "0700"}};
+  const Block file = a.tf.resource("cluster", "local_sensitive_file", "kubeconfig", std::move(body));
+  a.tf.output("kubeconfig", "Path of the kubeconfig", file.at("filename"));
+  a.tf.output("cluster_endpoint", "API server", a.cluster.at(a.c.public_api ? "fqdn" : "private_fqdn"));
+}
+
+// What the control plane did and for whom, readable for 90 days.
+void control_plane_logs(Azure& a) {
   if (a.c.audit == "none") return;
-  const Block logs =
-      tf.resource("cluster", "azurerm_log_analytics_workspace", "main",
-                  a.in_group("${var.cluster_name}", {{"sku", "PerGB2018"}, {"retention_in_days", 90}}));
+  Json settings = a.in_group("${var.cluster_name}", {{"sku", "PerGB2018"}, {"retention_in_days", 90}});
+  const Block logs = a.tf.resource("cluster", "azurerm_log_analytics_workspace", "main", std::move(settings));
   Json kinds = Json::array();
   for (const char* kind :
        {"kube-audit-admin", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "guard"})
     kinds.push_back({{"category", kind}});
-  tf.resource("cluster", "azurerm_monitor_diagnostic_setting", "control_plane",
-              {{"name", "control-plane"},
-               {"target_resource_id", a.cluster.at("id")},
-               {"log_analytics_workspace_id", logs.at("id")},
-               {"log_analytics_destination_type", "Dedicated"},
-               {"enabled_log", std::move(kinds)}});
+  Json body{{"name", "control-plane"}, {"target_resource_id", a.cluster.at("id")}};
+  body["log_analytics_workspace_id"] = logs.at("id");
+  body["log_analytics_destination_type"] = "Dedicated";
+  body["enabled_log"] = std::move(kinds);
+  a.tf.resource("cluster", "azurerm_monitor_diagnostic_setting", "control_plane", std::move(body));
+}
+
+void node_pool(Azure& a, const Pool& pool, const Group& group) {
+  Json body{{"name", pool_name(group)}, {"kubernetes_cluster_id", a.cluster.at("id")}, {"mode", "User"}};
+  body.update(node_settings(a, pool, group));
+  Json taints = pool.taints;
+  if (group.spot) {
+    body["priority"] = "Spot";
+    body["eviction_policy"] = "Delete";
+    body["spot_max_price"] = -1;
+    // The cloud puts both on spot nodes by itself; unnamed they would look like a change.
+    body["node_labels"]["kubernetes.azure.com/scalesetpriority"] = "spot";
+    taints.push_back("kubernetes.azure.com/scalesetpriority=spot:NoSchedule");
+  } else {
+    body["upgrade_settings"] = {{"max_surge", "33%"}};
+  }
+  if (!taints.empty()) body["node_taints"] = std::move(taints);
+  if (pool.gpus > 0) body["gpu_driver"] = "Install";
+  if (group.min < group.max) body["lifecycle"] = {{"ignore_changes", Json::array({"node_count"})}};
+  a.tf.resource("pools", "azurerm_kubernetes_cluster_node_pool", identifier(group.name), std::move(body));
 }
 
 void node_pools(Azure& a) {
@@ -291,151 +362,153 @@ void node_pools(Azure& a) {
                      fmt::format("a pool of AKS has one size of machine; {} is taken", pool.types.front()),
                      "make a pool of each size");
     if (&pool == &first) continue;
-    for (const Group& group : groups(pool, {{pool.types.front()}})) {
-      Json body{{"name", pool_name(group)}, {"kubernetes_cluster_id", a.cluster.at("id")}, {"mode", "User"}};
-      body.update(node_settings(a, pool, group));
-      Json taints = pool.taints;
-      if (group.spot) {
-        body["priority"] = "Spot";
-        body["eviction_policy"] = "Delete";
-        body["spot_max_price"] = -1;
-        // The cloud puts both on spot nodes by itself; unnamed they would look like a change.
-        body["node_labels"]["kubernetes.azure.com/scalesetpriority"] = "spot";
-        taints.push_back("kubernetes.azure.com/scalesetpriority=spot:NoSchedule");
-      } else {
-        body["upgrade_settings"] = {{"max_surge", "33%"}};
-      }
-      if (!taints.empty()) body["node_taints"] = std::move(taints);
-      if (pool.gpus > 0) body["gpu_driver"] = "Install";
-      if (group.min < group.max) body["lifecycle"] = {{"ignore_changes", Json::array({"node_count"})}};
-      a.tf.resource("pools", "azurerm_kubernetes_cluster_node_pool", identifier(group.name), std::move(body));
-    }
+    for (const Group& group : groups(pool, {{pool.types.front()}})) node_pool(a, pool, group);
   }
+}
+
+Block gateway_address(Azure& a) {
+  const Block out = public_address(a, "dns", "gateway", {{"zones", a.c.zones}});
+  a.tf.output("gateway_address_name", "Name of the gateway's address", out.at("name"));
+  a.tf.output("gateway_address", "The address itself", out.at("ip_address"));
+  a.tf.output("gateway_address_group", "Group that it is in", a.group.at("name"));
+  return out;
+}
+
+void record(Azure& a, const Block& zone, const std::string& host, const Block& address) {
+  if (host != a.c.zone && !host.ends_with("." + a.c.zone)) return;
+  const std::string label = host == a.c.zone ? "@" : host.substr(0, host.size() - a.c.zone.size() - 1);
+  Json body{{"name", label}, {"zone_name", zone.at("name")}, {"resource_group_name", a.group.at("name")}};
+  body["ttl"] = 300;
+  body["records"] = Json::array({address.at("ip_address")});
+  body["tags"] = kTags;
+  a.tf.resource("dns", "azurerm_dns_a_record", identifier(host), std::move(body));
 }
 
 void names(Azure& a) {
-  Terraform& tf = a.tf;
   if (!a.c.gateway) return;
-  const Block address =
-      tf.resource("dns", "azurerm_public_ip", "gateway",
-                  a.in_group("${var.cluster_name}-gateway",
-                             {{"allocation_method", "Static"}, {"sku", "Standard"}, {"zones", a.c.zones}}));
-  tf.output("gateway_address_name", "Name of the gateway's address", address.at("name"));
-  tf.output("gateway_address", "The address itself", address.at("ip_address"));
-  tf.output("gateway_address_group", "Group that it is in", a.group.at("name"));
+  const Block address = gateway_address(a);
   if (a.c.zone.empty()) return;
-  const Block zone =
-      tf.resource("dns", "azurerm_dns_zone", "main",
-                  {{"name", a.c.zone}, {"resource_group_name", a.group.at("name")}, {"tags", kTags}});
-  tf.output("nameservers", "What the registrar of the domain must name", zone.at("name_servers"));
-  for (const std::string& host : a.c.hosts) {
-    if (host != a.c.zone && !host.ends_with("." + a.c.zone)) continue;
-    const std::string label = host == a.c.zone ? "@" : host.substr(0, host.size() - a.c.zone.size() - 1);
-    tf.resource("dns", "azurerm_dns_a_record", identifier(host),
-                {{"name", label},
-                 {"zone_name", zone.at("name")},
-                 {"resource_group_name", a.group.at("name")},
-                 {"ttl", 300},
-                 {"records", Json::array({address.at("ip_address")})},
-                 {"tags", kTags}});
-  }
+  Json body{{"name", a.c.zone}, {"resource_group_name", a.group.at("name")}, {"tags", kTags}};
+  const Block zone = a.tf.resource("dns", "azurerm_dns_zone", "main", std::move(body));
+  a.tf.output("nameservers", "What the registrar of the domain must name", zone.at("name_servers"));
+  for (const std::string& host : a.c.hosts) record(a, zone, host, address);
   const Block who = identity(a, "cert-manager");
   grant(a, "cert-manager", who, zone.at("id"), "DNS Zone Contributor");
   federate(a, "cert-manager", who, "cert-manager", "cert-manager");
-  tf.output("cert_manager_client_id", "Identity of cert-manager", who.at("client_id"));
+  a.tf.output("cert_manager_client_id", "Identity of cert-manager", who.at("client_id"));
 }
 
-void store(Azure& a, const char* file, const std::string& name, const std::string& bucket,
-           const std::string& location, int keep, bool protect, const std::string& ns,
-           const std::string& account) {
-  Terraform& tf = a.tf;
-  Json body =
-      a.in_group(account_name(bucket),
-                 {{"location", location},
-                  {"account_tier", "Standard"},
-                  {"account_replication_type", protect ? "GRS" : "ZRS"},
-                  {"min_tls_version", "TLS1_2"},
-                  {"https_traffic_only_enabled", true},
-                  {"allow_nested_items_to_be_public", false},
-                  {"shared_access_key_enabled", false},
-                  {"default_to_oauth_authentication", true},
-                  {"infrastructure_encryption_enabled", true},
-                  {"blob_properties",
-                   {{"versioning_enabled", true},
-                    {"delete_retention_policy", {{"days", std::min(365, std::max(7, keep))}}},
-                    {"container_delete_retention_policy", {{"days", std::min(365, std::max(7, keep))}}}}}});
-  if (protect) body["lifecycle"] = {{"prevent_destroy", true}};
-  const Block made = tf.resource(file, "azurerm_storage_account", name, std::move(body));
-  tf.resource(file, "azurerm_storage_container", name,
-              {{"name", bucket}, {"storage_account_id", made.at("id")}});
-  tf.resource(
-      file, "azurerm_storage_management_policy", name,
-      {{"storage_account_id", made.at("id")},
-       {"rule", Json::array({{{"name", "old-versions"},
-                              {"enabled", true},
-                              {"filters", {{"blob_types", Json::array({"blockBlob"})}}},
-                              {"actions", {{"version", {{"delete_after_days_since_creation", keep}}}}}}})}});
-  const Block who = identity(a, name);
-  grant(a, name, who, made.at("id"), "Storage Blob Data Contributor");
-  federate(a, name, who, ns, account);
-  tf.output(name + "_bucket", "Container of " + name, made.at("name"));
-  tf.output(name + "_client_id", "Identity that writes it", who.at("client_id"));
+struct Store {
+  const char* file;
+  std::string name, bucket, location;
+  int keep_days;
+  bool protect;
+  std::string ns, account;  // of the service account that writes
+};
+
+Block storage_account(Azure& a, const Store& s) {
+  Json body = a.in_group(account_name(s.bucket), {{"location", s.location}, {"account_tier", "Standard"}});
+  body["account_replication_type"] = s.protect ? "GRS" : "ZRS";
+  body["min_tls_version"] = "TLS1_2";
+  body["https_traffic_only_enabled"] = true;
+  body["allow_nested_items_to_be_public"] = false;
+  // Identities only: keys would open everything and last for ever.
+  body["shared_access_key_enabled"] = false;
+  body["default_to_oauth_authentication"] = true;
+  body["infrastructure_encryption_enabled"] = true;
+  const Json undo{{"days", std::min(365, std::max(7, s.keep_days))}};
+  body["blob_properties"] = {{"versioning_enabled", true},
+                             {"delete_retention_policy", undo},
+                             {"container_delete_retention_policy", undo}};
+  if (s.protect) body["lifecycle"] = {{"prevent_destroy", true}};
+  return a.tf.resource(s.file, "azurerm_storage_account", s.name, std::move(body));
 }
 
-void access(Azure& a) {
-  Terraform& tf = a.tf;
-  if (a.c.bastion) {
-    const std::string cidr = subnet(a.c.cidr, 26, (1U << (26 - std::min(26, prefix_length(a.c.cidr)))) - 1);
-    const Block place = tf.resource("access", "azurerm_subnet", "bastion",
-                                    {{"name", "AzureBastionSubnet"},
-                                     {"resource_group_name", a.group.at("name")},
-                                     {"virtual_network_name", a.network.at("name")},
-                                     {"address_prefixes", Json::array({cidr})}});
-    const Block address = tf.resource(
-        "access", "azurerm_public_ip", "bastion",
-        a.in_group("${var.cluster_name}-bastion", {{"allocation_method", "Static"}, {"sku", "Standard"}}));
-    const Block host =
-        tf.resource("access", "azurerm_bastion_host", "main",
-                    a.in_group("${var.cluster_name}", {{"sku", "Standard"},
-                                                       {"tunneling_enabled", true},
-                                                       {"copy_paste_enabled", false},
-                                                       {"ip_configuration",
-                                                        {{"name", "bastion"},
-                                                         {"subnet_id", place.at("id")},
-                                                         {"public_ip_address_id", address.at("id")}}}}));
-    tf.output("bastion_id", "Machine for sessions", host.at("id"));
-  }
+void remove_old_versions(Azure& a, const Store& s, const Block& account) {
+  Json rule{{"name", "old-versions"}, {"enabled", true}};
+  rule["filters"] = {{"blob_types", Json::array({"blockBlob"})}};
+  rule["actions"]["version"] = {{"delete_after_days_since_creation", s.keep_days}};
+  Json body{{"storage_account_id", account.at("id")}, {"rule", Json::array({std::move(rule)})}};
+  a.tf.resource(s.file, "azurerm_storage_management_policy", s.name, std::move(body));
+}
+
+void store(Azure& a, const Store& s) {
+  const Block made = storage_account(a, s);
+  a.tf.resource(s.file, "azurerm_storage_container", s.name,
+                {{"name", s.bucket}, {"storage_account_id", made.at("id")}});
+  remove_old_versions(a, s, made);
+  const Block who = identity(a, s.name);
+  grant(a, s.name, who, made.at("id"), "Storage Blob Data Contributor");
+  federate(a, s.name, who, s.ns, s.account);
+  a.tf.output(s.name + "_bucket", "Account of " + s.name, made.at("name"));
+  a.tf.output(s.name + "_url", "Its address", made.at("primary_blob_endpoint"));
+  a.tf.output(s.name + "_client_id", "Identity that writes it", who.at("client_id"));
+}
+
+void stores(Azure& a) {
+  const Cloud& c = a.c;
+  if (!c.backup_bucket.empty())
+    store(a, {"backup", "backup", c.backup_bucket, c.backup_region, c.keep_days, true, "backup",
+              "velero-server"});
+  if (!c.logs_bucket.empty())
+    store(a, {"storage", "logs", c.logs_bucket, c.region, 7, false, "logging", "loki"});
+}
+
+void bastion(Azure& a) {
+  const std::string cidr = subnet(a.c.cidr, 26, (1U << (26 - std::min(26, prefix_length(a.c.cidr)))) - 1);
+  const Block place = subnetwork(a, "access", "bastion", "AzureBastionSubnet", cidr, Json::object());
+  const Block address = public_address(a, "access", "bastion");
+  Json body = a.in_group("${var.cluster_name}", {{"sku", "Standard"}, {"tunneling_enabled", true}});
+  body["copy_paste_enabled"] = false;
+  body["ip_configuration"] = {
+      {"name", "bastion"}, {"subnet_id", place.at("id")}, {"public_ip_address_id", address.at("id")}};
+  const Block host = a.tf.resource("access", "azurerm_bastion_host", "main", std::move(body));
+  a.tf.output("bastion_id", "Machine for sessions", host.at("id"));
+}
+
+void peerings(Azure& a) {
   int number = 1;
   for (const auto& [id, networks] : a.c.peers) {
     const std::string name = fmt::format("peer-{}", number++);
-    tf.resource("access", "azurerm_virtual_network_peering", name,
-                {{"name", name},
-                 {"resource_group_name", a.group.at("name")},
-                 {"virtual_network_name", a.network.at("name")},
-                 {"remote_virtual_network_id", id},
-                 {"allow_forwarded_traffic", true}});
+    Json body{{"name", name}, {"resource_group_name", a.group.at("name")}};
+    body["virtual_network_name"] = a.network.at("name");
+    body["remote_virtual_network_id"] = id;
+    body["allow_forwarded_traffic"] = true;
+    a.tf.resource("access", "azurerm_virtual_network_peering", name, std::move(body));
   }
   if (!a.c.peers.empty())
     a.context.warn("peer_half", a.context.spec().at("access.peering"), "spec.access.peering",
                    "the way back of a peering belongs to the other network, which must make it",
                    "its owner adds a peering to this network");
+}
+
+void access(Azure& a) {
+  if (a.c.bastion) bastion(a);
+  peerings(a);
   if (!a.c.vpn_peer.empty())
     a.context.warn("no_vpn_here", a.context.spec().at("access.vpn"), "spec.access.vpn",
                    "the VPN is not made on Azure", "use access.bastion or access.peering");
 }
 
 void secrets(Azure& a) {
-  if (a.context.use("secrets") != "external-secrets") return;
+  const spec::Reader from = a.context.component("secrets").sub("from");
+  if (a.context.use("secrets") != "external-secrets" || !from.has("azureKeyVault")) return;
   const Block who = identity(a, "external-secrets");
-  grant(a, "external-secrets", who, "${azurerm_key_vault.main.id}", "Key Vault Secrets User");
+  // A vault that is there already has an owner, who gives the right.
+  if (from.text("azureKeyVault.url").empty())
+    grant(a, "external-secrets", who, a.vault.at("id"), "Key Vault Secrets User");
   federate(a, "external-secrets", who, "secrets", "external-secrets");
   a.tf.output("external_secrets_client_id", "Identity of External Secrets", who.at("client_id"));
-  a.tf.output("key_vault_url", "Vault of the platform's secrets", "${azurerm_key_vault.main.vault_uri}");
+  a.tf.output("key_vault_url", "Vault of the platform's secrets", a.vault.at("vault_uri"));
 }
 
 void sections(Part& part, const Azure& a) {
   std::string text =
-      "`az login`; kubectl asks `kubelogin` for tokens (`kubelogin convert-kubeconfig -l azurecli`).\n";
+      "`az login`; kubectl asks `kubelogin` for tokens (`kubelogin convert-kubeconfig -l azurecli`). Disks "
+      "are "
+      "encrypted by their host, which a subscription allows once:\n\n```sh\n"
+      "az feature register --namespace Microsoft.Compute --name EncryptionAtHost\n"
+      "az provider register --namespace Microsoft.Compute\n```\n";
   if (!a.c.state_bucket.empty())
     text += fmt::format(
         "\nThe store of the state is made once, before the first `init`:\n\n```sh\n"
@@ -445,6 +518,14 @@ void sections(Part& part, const Azure& a) {
         "az storage container create --account-name {2} --name state --auth-mode login\n```\n",
         a.c.name, a.c.region, account_name(a.c.state_bucket));
   part.sections.push_back({Section::Chapter::first_steps, "Credentials of the cloud", std::move(text)});
+  if (a.c.bastion)
+    part.sections.push_back(
+        {Section::Chapter::access, "The bastion",
+         fmt::format(
+             "It carries sessions to the API server; no machine of its own stands behind it.\n\n```sh\n"
+             "az aks bastion --name {} --resource-group {} --bastion \"$(tofu "
+             "-chdir=infrastructure/terraform output -raw bastion_id)\"\nkubectl get nodes\n```\n",
+             a.c.cluster, a.group_name)});
 }
 
 }  // namespace
@@ -453,17 +534,17 @@ std::vector<Part> azure(const Context& context, const std::vector<Part>& parts) 
   if (context.site() != Site::azure) return {};
   const Cloud c = cloud(context, parts);
   Terraform tf;
-  Azure a{.context = context, .c = c, .tf = tf};
+  std::string group = context.infrastructure().text("resourceGroup");
+  Azure a{.context = context, .c = c, .tf = tf, .group_name = group.empty() ? c.name : std::move(group)};
   variables(a);
+  providers(a);
   network(a);
   cluster(a);
+  kubeconfig(a);
+  control_plane_logs(a);
   node_pools(a);
   names(a);
-  if (!c.backup_bucket.empty())
-    store(a, "backup", "backup", c.backup_bucket, c.backup_region, c.keep_days, true, "backup",
-          "velero-server");
-  if (!c.logs_bucket.empty())
-    store(a, "storage", "logs", c.logs_bucket, c.region, 7, false, "logging", "loki");
+  stores(a);
   secrets(a);
   access(a);
   Part part = terraform_part(context, c, tf, "azure");

@@ -42,7 +42,7 @@ put() {
   fresh=$(mktemp "$(dirname "$target")/.tidegate.XXXXXX")
   cat "$source" >"$fresh"
   chmod "$mode" "$fresh"
-  mv -f "$fresh" "$target"
+  mv -fT "$fresh" "$target"
   changed+=("$target")
   say "wrote $target"
 }

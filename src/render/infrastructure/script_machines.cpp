@@ -140,7 +140,8 @@ if [[ -f $join/encryption.yaml ]]; then
 fi
 if [[ ! -e /etc/kubernetes/kubelet.conf ]]; then
   [[ -f $join/discovery.conf ]] || die "no way in: run.sh brings it from ${control_planes[0]}"
-  (umask 077; sed "s/^controlPlane:\$/&\n  certificateKey: $(<"$join/certificate-key")/" /etc/kubernetes/kubeadm.yaml >"$join/kubeadm.yaml")
+  # In quotes: a key of digits alone would be a number.
+  (umask 077; sed "s/^controlPlane:\$/&\n  certificateKey: '$(<"$join/certificate-key")'/" /etc/kubernetes/kubeadm.yaml >"$join/kubeadm.yaml")
   kubeadm config validate --config "$join/kubeadm.yaml"
   kubeadm join --config "$join/kubeadm.yaml"
   put /etc/kubernetes/kubeadm.yaml /etc/kubernetes/kubeadm.applied.yaml 0600

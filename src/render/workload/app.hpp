@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,7 +14,8 @@ namespace tg::render {
 struct App {
   std::string name{}, ns{};
   std::string priority_class{};
-  int port = 0;  // 0 = it has no service
+  bool homeless = false;  // the Tenant that it names has no namespace
+  int port = 0;           // 0 = it has no service
   std::vector<std::string> hosts{};
   int min = 0, max = 0;
   spec::Reader spec;
@@ -25,8 +25,7 @@ struct App {
   Peer peer() const { return Peer::pods(ns, pods()); }
 };
 
-// Of the app with this name; nothing if there is none.
-std::optional<App> find_app(const Context&, const std::string& name);
+// In the order of their names.
 std::vector<App> all_apps(const Context&);
 
 // PromQL for what the proxies in front of an app measure: the mesh if there are sidecars, else the gateway.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "render/component/components.hpp"
@@ -21,12 +22,15 @@ std::string variable(std::string name) {
   return name;
 }
 
-App read(const Context& context, const std::string& name, const spec::Reader& spec) {
+App read(const Context& context, const std::map<std::string, TenantHome>& homes, const std::string& name,
+         const spec::Reader& spec) {
   App app{.name = name, .ns = apps_namespace(context), .spec = spec};
   if (const std::string tenant = spec.text("tenant"); !tenant.empty()) {
-    if (const auto home = tenant_home(context, tenant)) {
-      app.ns = home->ns;
-      app.priority_class = home->priority_class;
+    if (const auto home = homes.find(tenant); home != homes.end()) {
+      app.ns = home->second.ns;
+      app.priority_class = home->second.priority_class;
+    } else {
+      app.homeless = true;
     }
   }
   app.port = spec.has("port") ? static_cast<int>(spec.integer("port")) : 0;
@@ -76,8 +80,16 @@ bool add_volumes(const Context& context, Part& part, const App& app, Container& 
   return one_node;
 }
 
+// The app of this name; nullptr if there is none. `apps` are in the order of their names.
+const App* find_app(const std::vector<App>& apps, const std::string& wanted) {
+  const auto it = std::lower_bound(apps.begin(), apps.end(), wanted,
+                                   [](const App& a, const std::string& name) { return a.name < name; });
+  return it != apps.end() && it->name == wanted ? &*it : nullptr;
+}
+
 // Whom it calls: an edge, and in its environment where that is.
-void add_uses(const Context& context, Part& part, const App& app, Container& container) {
+void add_uses(const Context& context, const std::vector<App>& apps, Part& part, const App& app,
+              Container& container) {
   for (const std::string& used : app.spec.list("uses")) {
     const std::string prefix = variable(used);
     if (const auto api = data_api(context, used)) {
@@ -92,7 +104,7 @@ void add_uses(const Context& context, Part& part, const App& app, Container& con
         container.env.push_back(env_from_secret(prefix + "_URL", api->secret, "url"));
         part.secrets.push_back(copy_of_data_secret(*api, app.ns, fmt::format("{} uses {}", app.name, used)));
       }
-    } else if (const auto other = find_app(context, used); other && other->port != 0) {
+    } else if (const App* other = find_app(apps, used); other != nullptr && other->port != 0) {
       part.edges.push_back({.from = app.peer(),
                             .to = other->peer(),
                             .ports = {{"http", other->port}},
@@ -258,13 +270,13 @@ void add_monitor(Part& part, const App& app) {
       {.from = prometheus_peer(), .to = app.peer(), .ports = {{"http", app.port}}, .why = "scrapes metrics"});
 }
 
-Part app_part(const Context& context, const App& app) {
+Part app_part(const Context& context, const std::vector<App>& apps, const App& app) {
   Part part;
   part.where = Where::workload;
   part.name = app.name;
   part.after = {"namespaces", "network-policies", "storage", "scaling", "mesh"};
   part.namespaces.push_back({.name = app.ns});
-  if (const std::string tenant = app.spec.text("tenant"); !tenant.empty() && !tenant_home(context, tenant)) {
+  if (const std::string tenant = app.spec.text("tenant"); app.homeless) {
     context.refuse("unknown_reference", app.spec.at("tenant"), app.spec.where("tenant"),
                    fmt::format("{}: there is no Tenant {} with a namespace", app.name, tenant),
                    "add a Tenant of this name without isolation: none");
@@ -281,7 +293,7 @@ Part app_part(const Context& context, const App& app) {
     container.liveness = tcp_probe("http", 20, 6);
   }
   const bool one_node = add_volumes(context, part, app, container, pod);
-  add_uses(context, part, app, container);
+  add_uses(context, apps, part, app, container);
   pod.containers = {std::move(container)};
   pod.service_account = app.name;
   pod.priority_class = app.priority_class;
@@ -334,29 +346,25 @@ Part app_part(const Context& context, const App& app) {
 std::string apps_namespace(const Context& context) { return context.name(); }
 
 std::vector<App> all_apps(const Context& context) {
+  const auto homes = tenant_homes(context);
   std::vector<App> out;
-  for (const auto& [name, spec] : context.spec().named("apps")) out.push_back(read(context, name, spec));
+  for (const auto& [name, spec] : context.spec().named("apps"))
+    out.push_back(read(context, homes, name, spec));
   return out;
-}
-
-std::optional<App> find_app(const Context& context, const std::string& wanted) {
-  for (const auto& [name, spec] : context.spec().named("apps")) {
-    if (name == wanted) return read(context, name, spec);
-  }
-  return std::nullopt;
 }
 
 std::vector<Part> apps(const Context& context) {
   std::vector<Part> out;
   std::set<std::pair<std::string, std::string>> told;  // one Secret serves all apps of a namespace
-  for (const App& app : all_apps(context)) {
+  const std::vector<App> all = all_apps(context);
+  for (const App& app : all) {
     if (data_api(context, app.name)) {
       context.refuse("name_twice", app.spec.at(), app.spec.where(""),
                      fmt::format("{} is the name of an app and of a data service", app.name),
                      "give one of them another name");
       continue;
     }
-    Part part = app_part(context, app);
+    Part part = app_part(context, all, app);
     std::erase_if(part.secrets, [&](const SecretNeed& s) { return !told.emplace(s.ns, s.name).second; });
     out.push_back(std::move(part));
   }

@@ -25,13 +25,19 @@ Level level_of(const std::string& word) {
 }
 
 // A Tenant with limits of the API alone needs no place in the cluster.
-bool has_namespace(const Context& context, const std::string& name, const spec::Reader& spec) {
+bool has_namespace(const std::set<std::string>& used, const std::string& name, const spec::Reader& spec) {
   if (spec.text("isolation") == "none") return false;
   for (const char* field : {"quota", "defaults", "roles", "priority", "podSecurity", "secrets"}) {
     if (spec.has(field)) return true;
   }
-  const auto all = context.spec().named("apps");
-  return std::any_of(all.begin(), all.end(), [&](const auto& a) { return a.second.text("tenant") == name; });
+  return used.contains(name);
+}
+
+// Tenants in which an app runs.
+std::set<std::string> used_tenants(const Context& context) {
+  std::set<std::string> out;
+  for (const auto& [name, app] : context.spec().named("apps")) out.insert(app.text("tenant"));
+  return out;
 }
 
 // Only what an API server counts: of devices it counts requests, which equal the limits anyway.
@@ -239,19 +245,28 @@ Part tenant_part(const Context& context, const std::string& name, const spec::Re
 
 }  // namespace
 
-std::optional<TenantHome> tenant_home(const Context& context, const std::string& tenant) {
+std::map<std::string, TenantHome> tenant_homes(const Context& context) {
+  const std::set<std::string> used = used_tenants(context);
+  std::map<std::string, TenantHome> out;
   for (const auto& [name, spec] : context.all(spec::DocumentKind::tenant)) {
-    if (name == tenant && has_namespace(context, name, spec))
-      return TenantHome{.ns = name, .priority_class = priority_name(name, spec)};
+    if (has_namespace(used, name, spec))
+      out.try_emplace(name, TenantHome{.ns = name, .priority_class = priority_name(name, spec)});
   }
-  return std::nullopt;
+  return out;
+}
+
+std::optional<TenantHome> tenant_home(const Context& context, const std::string& tenant) {
+  const auto homes = tenant_homes(context);
+  const auto it = homes.find(tenant);
+  if (it == homes.end()) return std::nullopt;
+  return it->second;
 }
 
 std::vector<Part> tenants(const Context& context) {
+  const std::set<std::string> used = used_tenants(context);
   std::vector<Part> out;
   for (const auto& [name, spec] : context.all(spec::DocumentKind::tenant)) {
-    if (name != kDefault && has_namespace(context, name, spec))
-      out.push_back(tenant_part(context, name, spec));
+    if (name != kDefault && has_namespace(used, name, spec)) out.push_back(tenant_part(context, name, spec));
   }
   return out;
 }

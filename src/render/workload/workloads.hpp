@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -36,6 +37,8 @@ struct TenantHome {
   std::string priority_class{};  // empty = none
 };
 std::optional<TenantHome> tenant_home(const Context&, const std::string& tenant);
+// Of all Tenants that have one, by name.
+std::map<std::string, TenantHome> tenant_homes(const Context&);
 // Where apps without a tenant run.
 std::string apps_namespace(const Context&);
 
