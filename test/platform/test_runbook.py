@@ -67,6 +67,7 @@ def test_runbook_holds_the_document(tree, book):
 
 
 def merged(old, new):
+    """JSON merge patch: null takes away."""
     if not isinstance(new, dict):
         return new
     old = old if isinstance(old, dict) else {}
