@@ -109,6 +109,36 @@ std::vector<Port> api_ports(const Context& context) {
   return {{"https", 443}, {"api", context.site() == Site::open_telekom_cloud ? 5443 : 6443}};
 }
 
+// Namespaces whose pods speak through tunnels of the mesh.
+std::set<std::string> tunnelled(const std::vector<Part>& parts) {
+  std::set<std::string> out;
+  for (const Part& p : parts) {
+    for (const Namespace& n : p.namespaces) {
+      const auto it = n.labels.find("istio.io/dataplane-mode");
+      if (it != n.labels.end() && it->second == "ambient") out.insert(n.name);
+    }
+  }
+  return out;
+}
+
+bool through_tunnel(const std::set<std::string>& in_mesh, const Edge& edge) {
+  const auto inside = [&](const Peer& peer) {
+    return peer.kind == Peer::Kind::any_pod || (peer.kind == Peer::Kind::pods && in_mesh.contains(peer.ns));
+  };
+  return !edge.ports.empty() && !in_mesh.empty() && inside(edge.from) && inside(edge.to);
+}
+
+// Kubelets' probes reach pods of the mesh from this address.
+void add_mesh_probes(Part& part, const std::string& ns) {
+  Json o = object("networking.k8s.io/v1", "NetworkPolicy", "mesh-probes", ns);
+  o["metadata"]["annotations"] = {{"tidegate.dev/why", "kubelets probe, the mesh hands it on"}};
+  Json rule;
+  rule["from"] = blocks({"169.254.7.127/32"});
+  o["spec"] = {{"podSelector", Json::object()}, {"policyTypes", Json::array({"Ingress"})}};
+  o["spec"]["ingress"] = Json::array({std::move(rule)});
+  part.add(ns + ".yaml", std::move(o));
+}
+
 Json ports_json(const Context& context, const Edge& edge) {
   std::vector<Port> ports = edge.ports;
   if (ports.empty() && edge.to.kind == Peer::Kind::api_server) ports = api_ports(context);
@@ -267,8 +297,11 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
     if (Json ports = ports_json(context, edge); !ports.empty()) rule["ports"] = std::move(ports);
     all[{at.ns, at.labels, ingress}].add(std::move(rule), edge.why);
   };
+  const std::set<std::string> in_mesh = tunnelled(parts);
   for (const Part& p : parts) {
-    for (const Edge& edge : p.edges) {
+    for (Edge edge : p.edges) {
+      // Between two pods of the mesh policies see its tunnel; the own port stays for those outside.
+      if (through_tunnel(in_mesh, edge)) edge.ports.push_back({"hbone", 15008});
       put(edge.to, edge, true);
       put(edge.from, edge, false);
     }
@@ -276,6 +309,7 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
   Part part = component("network-policies");
   part.after = {"namespaces"};
   for (const std::string& ns : ours) add_base(part, context, ns);
+  for (const std::string& ns : in_mesh) add_mesh_probes(part, ns);
   if (isolate) add_system(context, part);
   std::map<std::pair<std::string, std::string>, int> alike;
   const auto short_name = [](const Labels& labels, bool ingress) {
