@@ -14,7 +14,7 @@ namespace {
 
 struct RenderFlags {
   std::vector<std::string> files;
-  std::string out, only, diff, platform;
+  std::string out, only, diff, platform, environment;
 };
 
 Result<int> deliver(Terminal& terminal, const RenderFlags& flags, const render::Tree& tree) {
@@ -45,7 +45,7 @@ Result<int> render_word(Terminal& terminal, const RenderFlags& flags) {
   std::vector<spec::Finding> findings = decoded->findings;
   render::Rendered rendered;
   if (decoded->ok()) {
-    auto result = render::render(decoded->documents, flags.platform);
+    auto result = render::render(decoded->documents, flags.platform, nullptr, flags.environment);
     if (!result) return std::unexpected(result.error());
     rendered = std::move(*result);
     for (spec::Finding& f : rendered.findings) {
@@ -82,6 +82,8 @@ void add_render(CommandLine& line) {
   word.option("--only", "PATH", flags->only, "only this part of the tree, for example components/metrics");
   word.option("--diff", "DIR", flags->diff, "write nothing, show what differs from this rendered tree");
   word.option("--platform", "NAME", flags->platform, "which Platform, when there are several");
+  word.option("--environment", "NAME", flags->environment,
+              "the tree of one of its delivery.environments, for example staging");
   word.action_result([flags](Terminal& terminal) { return render_word(terminal, *flags); });
 }
 

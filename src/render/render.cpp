@@ -221,16 +221,11 @@ class Builder {
   std::map<std::string, Origin> origins_;
 };
 
-}  // namespace
-
-Result<Rendered> render(const spec::Documents& documents, std::string_view platform,
-                        std::vector<Origin>* origins) {
-  auto chosen = choose(documents, platform);
-  if (!chosen) return std::unexpected(std::move(chosen.error()));
+Rendered build(const spec::Documents& documents, const spec::Document& platform, spec::Usage& usage,
+               std::vector<Origin>* origins) {
   Rendered out;
-  spec::Usage usage;
-  const Context context(documents, **chosen, usage, out.findings);
-  Builder builder(documents, **chosen, context, origins != nullptr);
+  const Context context(documents, platform, usage, out.findings);
+  Builder builder(documents, platform, context, origins != nullptr);
   std::vector<Part> parts = builder.all();
   lay_ground(context, parts);
   order_parts(parts);
@@ -250,7 +245,60 @@ Result<Rendered> render(const spec::Documents& documents, std::string_view platf
   }
   // Other Platforms in the same files are rendered on their own.
   for (const spec::Document& d : documents.all) {
-    if (d.kind == spec::DocumentKind::platform && &d != *chosen) usage.mark_all(d.node);
+    if (d.kind == spec::DocumentKind::platform && &d != &platform) usage.mark_all(d.node);
+  }
+  return out;
+}
+
+bool told(const std::vector<spec::Finding>& findings, const spec::Finding& f) {
+  return std::any_of(findings.begin(), findings.end(), [&](const spec::Finding& other) {
+    return other.code == f.code && other.at.str() == f.at.str() && other.path == f.path;
+  });
+}
+
+// What an environment changes is read by rendering it: its findings, and the places that it used.
+Result<> try_environment(const spec::Documents& documents, const std::string& platform,
+                         const std::string& name, spec::Usage& usage, std::vector<spec::Finding>& out) {
+  std::vector<spec::Finding> findings;
+  const auto changed = spec::in_environment(documents, platform, name, findings);
+  if (!changed) return std::unexpected(changed.error());
+  auto chosen = choose(*changed, platform);
+  if (!chosen) return std::unexpected(std::move(chosen.error()));
+  for (spec::Finding& f : build(*changed, **chosen, usage, nullptr).findings)
+    findings.push_back(std::move(f));
+  for (spec::Finding& f : findings) {
+    if (told(out, f)) continue;
+    f.message = fmt::format("in the environment {}: {}", name, f.message);
+    out.push_back(std::move(f));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Rendered> render(const spec::Documents& documents, std::string_view platform,
+                        std::vector<Origin>* origins, std::string_view environment) {
+  auto chosen = choose(documents, platform);
+  if (!chosen) return std::unexpected(std::move(chosen.error()));
+  const std::string name = (*chosen)->name;
+  spec::Usage usage;
+  if (!environment.empty()) {
+    std::vector<spec::Finding> findings;
+    auto changed = spec::in_environment(documents, name, environment, findings);
+    if (!changed) return std::unexpected(std::move(changed.error()));
+    auto own = choose(*changed, name);
+    if (!own) return std::unexpected(std::move(own.error()));
+    Rendered out = build(*changed, **own, usage, nullptr);
+    out.findings.insert(out.findings.begin(), findings.begin(), findings.end());
+    for (spec::Finding& f : spec::unused(*changed, usage)) out.findings.push_back(std::move(f));
+    return out;
+  }
+  Rendered out = build(documents, **chosen, usage, origins);
+  for (const auto& [other, overlay] :
+       spec::Reader(documents, **chosen).sub("spec").named("delivery.environments")) {
+    if (overlay.node().members.empty()) continue;
+    if (auto done = try_environment(documents, name, other, usage, out.findings); !done)
+      return std::unexpected(done.error());
   }
   for (spec::Finding& f : spec::unused(documents, usage)) out.findings.push_back(std::move(f));
   return out;

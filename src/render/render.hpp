@@ -31,9 +31,11 @@ struct Origin {
   std::vector<spec::Read> reads;
 };
 
-// `platform`: name of the Platform, empty if there is only one. `origins`, unless null, gets where each file
-// comes from. Errors: no_platform, many_platforms.
+// `platform`: name of the Platform, empty if there is only one. `environment`: the tree of one of its
+// delivery.environments; empty: of the document as it stands, and what its environments change is judged too.
+// `origins`, unless null, gets where each file of the document as it stands comes from.
+// Errors: no_platform, many_platforms, unknown_reference.
 Result<Rendered> render(const spec::Documents& documents, std::string_view platform = {},
-                        std::vector<Origin>* origins = nullptr);
+                        std::vector<Origin>* origins = nullptr, std::string_view environment = {});
 
 }  // namespace tg::render

@@ -467,7 +467,9 @@ class Actionlint(Oracle):
     file_name = "workflow.yaml"
 
     def judge(self, path: pathlib.Path) -> list[Problem]:
-        ended = run(program("actionlint"), "-format", "{{json .}}", path)
+        beside = path.parent.parent / "actionlint.yaml"
+        known = ["-config-file", beside] if beside.exists() else []
+        ended = run(program("actionlint"), *known, "-format", "{{json .}}", path)
         try:
             found = json.loads(ended.stdout)
         except ValueError:

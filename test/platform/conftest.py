@@ -30,6 +30,9 @@ VARIANTS = (
     "self-scaling+apps-existing",
     "self-scaling+tidegate-serving",
     "saas-aws+karpenter",
+    "otc-training+elasticsearch",
+    "otc-training+cce-monitoring",
+    "otc-training+training-deployment",
     "bare-metal+kubeflow",
     "bare-metal+two-load-balancers",
 )

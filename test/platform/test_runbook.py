@@ -67,8 +67,10 @@ def test_runbook_holds_the_document(tree, book):
 
 
 def merged(old, new):
-    if not isinstance(old, dict) or not isinstance(new, dict):
+    """JSON merge patch: null takes away."""
+    if not isinstance(new, dict):
         return new
+    old = old if isinstance(old, dict) else {}
     out = {k: v for k, v in old.items() if k not in new}
     return out | {k: merged(old.get(k, {}), v) for k, v in new.items() if v is not None}
 

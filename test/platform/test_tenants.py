@@ -8,6 +8,7 @@ import json
 import pytest
 from lib import kube, kube_facts
 from lib.reach import End, Network, outside
+from lib.wait import until
 
 
 def pods(namespace: str, labels: dict[str, str] | None = None) -> End:
@@ -46,6 +47,8 @@ def server(objects, tmp_path_factory):
         for o in [*home, *of_tenant(objects, *wanted)]:
             answer = started.apply(started.kind_of(o), o, dry=False)
             assert answer.status < 300, answer.body
+        # The API server's authorizer reads roles behind the writes.
+        until("the roles are known", lambda: may(started, "get", "pods"))
         yield started
 
 

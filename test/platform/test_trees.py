@@ -18,6 +18,8 @@ pytestmark = pytest.mark.parametrize("tree", TREES)
 
 # Charts whose keys are not known here: their values are not verified, which docs/operations.md says.
 UNKNOWN_CHARTS = ("eck-operator", "prometheus-operator-crds")
+# Kinds of that operator, whose definitions are not here: not verified either.
+UNKNOWN_KINDS = ("Elasticsearch", "Kibana", "Logstash")
 # Namespaces that every cluster has.
 GIVEN = ("default", "kube-system", "kube-public", "kube-node-lease")
 
@@ -37,7 +39,7 @@ def files(folder: pathlib.Path, pattern: str) -> list[pathlib.Path]:
 
 
 def test_api_server_takes_every_object(tree, rendered, api_server):
-    everything = objects(rendered(tree))
+    everything = [o for o in objects(rendered(tree)) if o["kind"] not in UNKNOWN_KINDS]
     assert everything
     refused = [str(r) for r in api_server.dry_run(everything, namespaces=GIVEN, pods=True) if not r.warning]
     assert refused == []
@@ -76,7 +78,7 @@ def test_kubeconform(tree, rendered):
     own = [
         o["spec"]["crd"]["spec"]["names"]["kind"] for o in objects(rendered(tree)) if o["kind"] == "ConstraintTemplate"
     ]
-    problems = oracle.check_all(manifests(rendered(tree)), skip=own)
+    problems = oracle.check_all(manifests(rendered(tree)), skip=(*own, *UNKNOWN_KINDS))
     assert oracles.errors(problems) == []
 
 
@@ -291,3 +293,23 @@ def test_diff_is_empty_for_the_same_document(tree, rendered, binary):
         [binary, "render", *flags, "--diff", rendered(tree)], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (0, "")
+
+
+# Bindings to the administrator's role, and why.
+ADMINISTRATORS = {"ClusterRoleBinding/tidegate-operators": "the people who look after the cluster"}
+
+
+def test_roles_are_narrow(tree, rendered):
+    """No role of ours takes everything, gives itself more, or is bound to the administrator's."""
+    for o in objects(rendered(tree)):
+        name = f"{o['kind']}/{o['metadata']['name']}"
+        if o["kind"] in ("Role", "ClusterRole"):
+            for rule in o.get("rules") or []:
+                taken = {*rule.get("resources", []), *rule.get("verbs", []), *rule.get("apiGroups", [])}
+                assert "*" not in taken, f"{name}: {rule}"
+                assert not {"escalate", "bind", "impersonate"} & set(rule["verbs"]), f"{name}: {rule}"
+        if o["kind"] in ("RoleBinding", "ClusterRoleBinding"):
+            assert name in ADMINISTRATORS or o["roleRef"]["name"] not in ("cluster-admin", "admin"), name
+            for subject in o["subjects"]:
+                assert subject["name"] not in ("system:anonymous", "system:unauthenticated"), name
+                assert subject["name"] != "system:authenticated" or o["kind"] == "RoleBinding", name

@@ -1,6 +1,7 @@
 // cert-manager and its issuers. Certificates themselves belong to what is published (routes.cpp).
 #include <fmt/format.h>
 
+#include "render/component/cert_manager.hpp"
 #include "render/component/components.hpp"
 #include "render/component/identity.hpp"
 
@@ -146,6 +147,43 @@ void add_authority(Part& part, const Context& context) {
   part.add("issuers.yaml", std::move(issuer));
 }
 
+Json authority(const std::string& name, const std::string& common_name, const std::string& issuer) {
+  Json out = object("cert-manager.io/v1", "Certificate", name, kNamespace);
+  Json& spec = out["spec"];
+  spec["isCA"] = true;
+  spec["commonName"] = common_name;
+  spec["secretName"] = name;
+  spec["duration"] = "43800h";
+  spec["renewBefore"] = "4380h";
+  spec["privateKey"] = {{"algorithm", "ECDSA"}, {"size", 256}, {"rotationPolicy", "Always"}};
+  spec["issuerRef"] = {{"name", issuer}, {"kind", "ClusterIssuer"}};
+  return out;
+}
+
+// An authority of the cluster's own, for programs that nobody outside speaks to; OpenBao's certificate by it.
+void add_vault(Part& part, const Context& context) {
+  Json root = object("cert-manager.io/v1", "ClusterIssuer", "inside-root");
+  root["spec"]["selfSigned"] = Json::object();
+  part.add("inside.yaml", std::move(root));
+  part.add("inside.yaml", authority("inside-ca", context.name() + " inside", "inside-root"));
+  Json issuer = object("cert-manager.io/v1", "ClusterIssuer", "inside");
+  issuer["spec"]["ca"]["secretName"] = "inside-ca";
+  part.add("inside.yaml", std::move(issuer));
+  Json own = object("cert-manager.io/v1", "Certificate", "openbao", "secrets");
+  Json& spec = own["spec"];
+  spec["secretName"] = "openbao-tls";
+  spec["duration"] = "2160h";
+  spec["renewBefore"] = "720h";
+  spec["privateKey"] = {{"algorithm", "ECDSA"}, {"size", 256}, {"rotationPolicy", "Always"}};
+  spec["dnsNames"] = Json::array();
+  for (const char* name : {"localhost", "openbao.secrets.svc", "openbao-active.secrets.svc",
+                           "*.openbao-internal", "*.openbao-internal.secrets.svc"})
+    spec["dnsNames"].push_back(name);
+  spec["ipAddresses"] = Json::array({"127.0.0.1"});
+  spec["issuerRef"] = {{"name", "inside"}, {"kind", "ClusterIssuer"}};
+  part.add("inside.yaml", std::move(own));
+}
+
 void add_edges(Part& part, const Context& context) {
   // The last one looks after the installation whether the webhook answers.
   for (const char* component : {"controller", "webhook", "cainjector", "startupapicheck"}) {
@@ -161,11 +199,13 @@ void add_edges(Part& part, const Context& context) {
                         .to = Peer::everywhere(),
                         .ports = {{"https", 443}, {"http", 80}, {"dns", 53, "UDP"}, {"dns-tcp", 53}},
                         .why = "asks the certificate authority and tries its challenges first"});
+  if (context.has("gateway"))
+    part.edges.push_back(
+        {.from = gateway_peer(context),
+         .to = Peer::pods(kGatewayNamespace, {{"acme.cert-manager.io/http01-solver", "true"}}),
+         .ports = {{"http", kSolver}},
+         .why = "answers the challenges of the certificate authority"});
   add_identity_edge(part, context, Peer::pods(kNamespace, pods("controller")));
-  part.edges.push_back({.from = gateway_peer(context),
-                        .to = Peer::pods(kGatewayNamespace, {{"acme.cert-manager.io/http01-solver", "true"}}),
-                        .ports = {{"http", kSolver}},
-                        .why = "answers the challenges of the certificate authority"});
   if (context.has("metrics")) {
     part.edges.push_back({.from = prometheus_peer(),
                           .to = Peer::pods(kNamespace, pods("controller")),
@@ -201,15 +241,27 @@ std::string certificate_issuer(const Context& context) {
   return "letsencrypt-production";
 }
 
+bool own_vault(const Context& context) {
+  return context.use("secrets") == "external-secrets" &&
+         context.component("secrets").text("from.vault.install") == "openbao";
+}
+
+bool cert_manager(const Context& context) {
+  return context.use("certificates") == "cert-manager" && (context.has("gateway") || own_vault(context));
+}
+
 std::vector<Part> certificates(const Context& context) {
-  if (!context.has("certificates") || !context.has("gateway")) return {};
+  if (!cert_manager(context)) return {};
   Part part = component("certificates");
   part.after = {"namespaces", "network-policies"};
   part.namespaces.push_back({.name = kNamespace});
   part.releases.push_back(
       {.chart = "cert-manager", .release = "cert-manager", .ns = kNamespace, .values = values(context)});
+  if (own_vault(context)) add_vault(part, context);
   const std::string issuer = certificate_issuer(context);
-  if (issuer == "development") {
+  if (!context.has("gateway")) {
+    // Nothing is published: programs inside ask, nobody else.
+  } else if (issuer == "development") {
     add_self_signed(part, context);
   } else if (issuer == "own-ca") {
     add_authority(part, context);

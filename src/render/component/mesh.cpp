@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "render/component/cert_manager.hpp"
 #include "render/component/components.hpp"
 #include "render/component/ingress.hpp"
 #include "render/component/observability.hpp"
@@ -148,6 +149,48 @@ void add_authorization(Part& part, const std::vector<Part>& parts, const App& ap
   part.add("authorization.yaml", std::move(out));
 }
 
+// What of the platform itself joins a mesh without sidecars: who measures, logs and traces speaks with what
+// is in the mesh, and strict TLS lets nobody else in. Where requests come in from outside, or the API server
+// calls many webhooks, a namespace stays out: neither has an identity of the mesh.
+void join_observers(const Context& context, const std::vector<Part>& parts, std::set<std::string>& in_mesh) {
+  if (in_mesh.empty() || context.has("gateway")) return;
+  static const std::set<std::string> kObservers{"monitoring", "exporters", "logging", "log-collector",
+                                                "tracing"};
+  for (const Part& p : parts) {
+    for (const Namespace& n : p.namespaces) {
+      if (kObservers.contains(n.name)) in_mesh.insert(n.name);
+    }
+  }
+}
+
+// The API server has no identity of the mesh: its calls to the operator of the metrics come as they are.
+Json open_webhook() {
+  Json out = object("security.istio.io/v1", "PeerAuthentication", "operator-webhook", "monitoring");
+  out["spec"]["selector"]["matchLabels"]["app"] = "kube-prometheus-stack-operator";
+  out["spec"]["mtls"]["mode"] = "STRICT";
+  out["spec"]["portLevelMtls"]["10250"]["mode"] = "PERMISSIVE";
+  return out;
+}
+
+void connect_sidecars(Part& part, const std::string& ns) {
+  part.namespaces.push_back({.name = ns, .labels = {{"istio-injection", "enabled"}}});
+  part.edges.push_back({.from = Peer::pods(ns),
+                        .to = Peer::pods(kNamespace, {{"app", "istiod"}}),
+                        .ports = {{"xds", 15012}},
+                        .why = "gets its certificate and configuration"});
+}
+
+// Without sidecars the agent of each node has the certificates of its pods. The tunnels between pods follow
+// the edges (network_policies.cpp).
+void connect_ambient(Part& part, const std::set<std::string>& in_mesh) {
+  for (const std::string& ns : in_mesh)
+    part.namespaces.push_back({.name = ns, .labels = {{"istio.io/dataplane-mode", "ambient"}}});
+  part.edges.push_back({.from = Peer::pods(kNamespace, {{"app", "ztunnel"}}),
+                        .to = Peer::pods(kNamespace, {{"app", "istiod"}}),
+                        .ports = {{"xds", 15012}},
+                        .why = "gets certificates and configuration"});
+}
+
 // Sidecars fetch their certificate; they tell of requests whatever their program is named.
 void add_sidecar_edges(Part& part, const Context& context, const std::set<std::string>& namespaces) {
   for (const std::string& ns : namespaces) {
@@ -194,6 +237,11 @@ std::vector<Part> mesh(const Context& context, const std::vector<Part>& parts) {
                            .values = {{"defaultRevision", "default"}}});
   Json cni{{"resources", to_json(context.size("mesh", "cni"))}};
   if (ambient) cni["profile"] = "ambient";
+  // Google keeps plugins elsewhere, and lets pods of the highest classes run only where a quota names them.
+  if (context.site() == Site::google) {
+    cni["platform"] = "gke";
+    cni["resourceQuotas"] = {{"enabled", true}};
+  }
   part.releases.push_back(
       {.chart = "cni", .release = "istio-cni", .ns = kNamespace, .values = std::move(cni)});
   part.releases.push_back(
@@ -222,22 +270,12 @@ std::vector<Part> mesh(const Context& context, const std::vector<Part>& parts) {
     static_cast<void>(run);
     in_mesh.insert("training");
   }
-  for (const std::string& ns : in_mesh) {
-    part.namespaces.push_back({.name = ns,
-                               .labels = {ambient ? Labels::value_type{"istio.io/dataplane-mode", "ambient"}
-                                                  : Labels::value_type{"istio-injection", "enabled"}}});
-    part.edges.push_back({.from = Peer::pods(ns),
-                          .to = Peer::pods(kNamespace, {{"app", "istiod"}}),
-                          .ports = {{"xds", 15012}},
-                          .why = "gets its certificate and configuration"});
-    if (ambient) {
-      part.edges.push_back({.from = Peer::pods(ns),
-                            .to = Peer::pods(ns),
-                            .ports = {{"hbone", 15008}},
-                            .why = "the tunnel between nodes"});
-    }
-  }
-  if (!ambient) {
+  if (ambient) {
+    join_observers(context, parts, in_mesh);
+    connect_ambient(part, in_mesh);
+    if (in_mesh.contains("monitoring") && cert_manager(context)) part.add("mesh.yaml", open_webhook());
+  } else {
+    for (const std::string& ns : in_mesh) connect_sidecars(part, ns);
     std::set<std::string> senders = in_mesh;
     if (context.has("gateway")) senders.insert(kGatewayNamespace);
     add_sidecar_edges(part, context, senders);

@@ -2,6 +2,7 @@
 // release of its own beside its dashboards.
 #include <fmt/format.h>
 
+#include "render/component/cert_manager.hpp"
 #include "render/component/cluster_dns.hpp"
 #include "render/component/components.hpp"
 #include "render/component/observability.hpp"
@@ -144,7 +145,7 @@ Json operator_values(const Context& context) {
   Json out{{"resources", to_json(context.size("metrics", "operator"))}};
   out["prometheusConfigReloader"] = {{"resources", to_json(context.size("metrics", "config-reloader"))}};
   // The webhook looks at rules before they are stored. Small machines do without: the rules here are tested.
-  if (!context.small() && context.use("certificates") == "cert-manager") {
+  if (!context.small() && cert_manager(context)) {
     out["admissionWebhooks"] = {{"certManager", {{"enabled", true}}}, {"failurePolicy", "Ignore"}};
   } else {
     out["admissionWebhooks"] = {{"enabled", false}};
@@ -204,7 +205,7 @@ void connect(const Context& context, Part& part) {
   const Peer alertmanager = observability::alertmanager_peer();
   const Peer state = Peer::pods(kNs, {{"app.kubernetes.io/name", "kube-state-metrics"}});
   const Peer op = Peer::pods(kNs, {{"app", "kube-prometheus-stack-operator"}});
-  const int operator_port = !context.small() && context.use("certificates") == "cert-manager" ? 10250 : 8080;
+  const int operator_port = !context.small() && cert_manager(context) ? 10250 : 8080;
   std::vector<Port> nodes{{"kubelet", 10250}, {"node-exporter", 9100}};
   if (own_control_plane(context)) {
     for (const Port& p : std::vector<Port>{

@@ -57,7 +57,7 @@ void add_api_service(const Context& context, std::vector<std::string>& cidrs) {
 }
 
 // GKE and AKS enforce policies with Cilium, which knows nodes by what they are: a range of addresses never
-// means a node. There the port alone says what is open.
+// means a node. There the port alone says what may be asked of nodes; kubelets reach their own pods always.
 bool nodes_have_addresses(const Context& context) {
   return context.site() != Site::google && context.site() != Site::azure;
 }
@@ -99,7 +99,7 @@ Json peer_json(const Context& context, const Peer& peer, bool egress = false) {
     case Peer::Kind::api_server:
       return api_server(context, egress);
     case Peer::Kind::nodes:
-      return nodes_have_addresses(context) ? blocks(machine_addresses(context)) : Json::array();
+      return egress && !nodes_have_addresses(context) ? Json::array() : blocks(machine_addresses(context));
   }
   return Json::array();
 }
@@ -107,6 +107,36 @@ Json peer_json(const Context& context, const Peer& peer, bool egress = false) {
 // An API server is asked at its own port or through its Service; policies see the former.
 std::vector<Port> api_ports(const Context& context) {
   return {{"https", 443}, {"api", context.site() == Site::open_telekom_cloud ? 5443 : 6443}};
+}
+
+// Namespaces whose pods speak through tunnels of the mesh.
+std::set<std::string> tunnelled(const std::vector<Part>& parts) {
+  std::set<std::string> out;
+  for (const Part& p : parts) {
+    for (const Namespace& n : p.namespaces) {
+      const auto it = n.labels.find("istio.io/dataplane-mode");
+      if (it != n.labels.end() && it->second == "ambient") out.insert(n.name);
+    }
+  }
+  return out;
+}
+
+bool through_tunnel(const std::set<std::string>& in_mesh, const Edge& edge) {
+  const auto inside = [&](const Peer& peer) {
+    return peer.kind == Peer::Kind::any_pod || (peer.kind == Peer::Kind::pods && in_mesh.contains(peer.ns));
+  };
+  return !edge.ports.empty() && !in_mesh.empty() && inside(edge.from) && inside(edge.to);
+}
+
+// Kubelets' probes reach pods of the mesh from this address.
+void add_mesh_probes(Part& part, const std::string& ns) {
+  Json o = object("networking.k8s.io/v1", "NetworkPolicy", "mesh-probes", ns);
+  o["metadata"]["annotations"] = {{"tidegate.dev/why", "kubelets probe, the mesh hands it on"}};
+  Json rule;
+  rule["from"] = blocks({"169.254.7.127/32"});
+  o["spec"] = {{"podSelector", Json::object()}, {"policyTypes", Json::array({"Ingress"})}};
+  o["spec"]["ingress"] = Json::array({std::move(rule)});
+  part.add(ns + ".yaml", std::move(o));
 }
 
 Json ports_json(const Context& context, const Edge& edge) {
@@ -117,10 +147,13 @@ Json ports_json(const Context& context, const Edge& edge) {
   return out;
 }
 
-// All label values.
+// All label values; of a mark that only says "true", its name.
 std::string long_slug(const Labels& labels) {
   std::string out;
-  for (const auto& [key, value] : labels) out += (out.empty() ? "" : "-") + value;
+  for (const auto& [key, value] : labels) {
+    const std::string mark = key.substr(key.rfind('/') + 1);
+    out += (out.empty() ? "" : "-") + (value == "true" ? mark : value);
+  }
   std::replace_if(out.begin(), out.end(), [](char c) { return c == '.' || c == '_' || c == '/'; }, '-');
   return out;
 }
@@ -195,8 +228,7 @@ void add_system(const Context& context, Part& part) {
   const auto allow = [&](const std::string& name, const Labels& to, const Edge& edge) {
     Json o = policy(ns, name, to, true);
     o["metadata"]["annotations"] = {{"tidegate.dev/why", edge.why}};
-    Json rule = Json::object();
-    if (Json peers = peer_json(context, edge.from); !peers.empty()) rule["from"] = std::move(peers);
+    Json rule{{"from", peer_json(context, edge.from)}};
     if (Json ports = ports_json(context, edge); !ports.empty()) rule["ports"] = std::move(ports);
     o["spec"]["ingress"] = Json::array({std::move(rule)});
     part.add(ns + ".yaml", std::move(o));
@@ -265,8 +297,11 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
     if (Json ports = ports_json(context, edge); !ports.empty()) rule["ports"] = std::move(ports);
     all[{at.ns, at.labels, ingress}].add(std::move(rule), edge.why);
   };
+  const std::set<std::string> in_mesh = tunnelled(parts);
   for (const Part& p : parts) {
-    for (const Edge& edge : p.edges) {
+    for (Edge edge : p.edges) {
+      // Between two pods of the mesh policies see its tunnel; the own port stays for those outside.
+      if (through_tunnel(in_mesh, edge)) edge.ports.push_back({"hbone", 15008});
       put(edge.to, edge, true);
       put(edge.from, edge, false);
     }
@@ -274,6 +309,7 @@ std::vector<Part> network_policies(const Context& context, const std::vector<Par
   Part part = component("network-policies");
   part.after = {"namespaces"};
   for (const std::string& ns : ours) add_base(part, context, ns);
+  for (const std::string& ns : in_mesh) add_mesh_probes(part, ns);
   if (isolate) add_system(context, part);
   std::map<std::pair<std::string, std::string>, int> alike;
   const auto short_name = [](const Labels& labels, bool ingress) {

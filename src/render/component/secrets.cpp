@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "render/component/cert_manager.hpp"
 #include "render/component/components.hpp"
 #include "render/component/identity.hpp"
 
@@ -114,6 +115,38 @@ Json operator_values(const Context& context) {
   return out;
 }
 
+// The key is shared out: three of five people open it.
+std::string unseal(int replicas) {
+  const std::string exec = "kubectl -n secrets exec -ti openbao-";
+  std::string out = exec + "0 -- bao operator init -key-shares=5 -key-threshold=3\n" + exec +
+                    "0 -- bao operator unseal   # three times, each with another key\n";
+  for (int i = 1; i < replicas; ++i) {
+    out += fmt::format(
+        "{0}{1} -- bao operator raft join -leader-ca-cert=@/openbao/userconfig/openbao-tls/ca.crt "
+        "https://openbao-0.openbao-internal:8200\n"
+        "{0}{1} -- bao operator unseal   # three times\n",
+        exec, i);
+  }
+  return out;
+}
+
+// What the operator may: read what is kept for this platform, with the token of its service account.
+std::string let_read(const std::string& platform, const std::string& path) {
+  return fmt::format(
+      "kubectl -n secrets exec -ti openbao-0 -- sh\n"
+      "bao login   # with the first token, which is revoked at the end\n"
+      "bao audit enable file file_path=/openbao/audit/audit.log\n"
+      "bao secrets enable -path={0} kv-v2\n"
+      "bao auth enable kubernetes\n"
+      "bao write auth/kubernetes/config kubernetes_host=https://kubernetes.default.svc\n"
+      "echo 'path \"{0}/data/{1}/*\" {{ capabilities = [\"read\"] }}' | bao policy write external-secrets -\n"
+      "bao write auth/kubernetes/role/external-secrets bound_service_account_names=external-secrets \\\n"
+      "  bound_service_account_namespaces=secrets policies=external-secrets ttl=15m\n"
+      "bao kv put {0}/{1}/NAMESPACE/SECRET KEY=-   # for each row of the table Secrets; reads the value\n"
+      "bao token revoke -self\n",
+      path, platform);
+}
+
 void add_openbao(Part& part, const Context& context) {
   const int replicas = context.replicas("secrets", "openbao");
   const std::string raft =
@@ -137,16 +170,19 @@ void add_openbao(Part& part, const Context& context) {
         {"dataStorage", {{"size", "10Gi"}}},
         {"auditStorage", {{"enabled", true}, {"size", "10Gi"}}},
         {"resources", to_json(context.size("secrets", "openbao"))},
+        {"extraEnvironmentVars", {{"BAO_CACERT", "/openbao/userconfig/openbao-tls/ca.crt"}}},
         {"volumes", Json::array({volume_secret("tls", "openbao-tls")})},
         {"volumeMounts",
          Json::array(
              {{{"name", "tls"}, {"mountPath", "/openbao/userconfig/openbao-tls"}, {"readOnly", true}}})}}}};
   part.releases.push_back(
       {.chart = "openbao", .release = "openbao", .ns = kNamespace, .values = std::move(values)});
-  part.secrets.push_back({.name = "openbao-tls",
-                          .ns = kNamespace,
-                          .keys = {"tls.crt", "tls.key", "ca.crt"},
-                          .why = "certificate of OpenBao inside the cluster"});
+  if (!cert_manager(context)) {
+    part.secrets.push_back({.name = "openbao-tls",
+                            .ns = kNamespace,
+                            .keys = {"tls.crt", "tls.key", "ca.crt"},
+                            .why = "certificate of OpenBao inside the cluster"});
+  }
   const Labels pods{{"app.kubernetes.io/name", "openbao"}};
   part.edges.push_back({.from = Peer::pods(kNamespace, pods),
                         .to = Peer::pods(kNamespace, pods),
@@ -154,17 +190,13 @@ void add_openbao(Part& part, const Context& context) {
                         .why = "keeps its copies alike"});
   part.edges.push_back(
       {.from = Peer::pods(kNamespace, pods), .to = Peer::api_server(), .why = "checks tokens of pods"});
-  part.edges.push_back({.from = Peer::pods(kNamespace, {{"app.kubernetes.io/name", "external-secrets"}}),
+  part.edges.push_back({.from = Peer::pods(kNamespace, {{"app.kubernetes.io/instance", "external-secrets"}}),
                         .to = Peer::pods(kNamespace, pods),
                         .ports = {{"api", 8200}},
                         .why = "reads secrets"});
-  part.sections.push_back(
-      {Section::Chapter::first_steps, "Unseal OpenBao",
-       "kubectl -n secrets exec -ti openbao-0 -- bao operator init -key-shares=5 -key-threshold=3\n"
-       "kubectl -n secrets exec -ti openbao-0 -- bao operator unseal\n"
-       "kubectl -n secrets exec -ti openbao-1 -- bao operator raft join "
-       "https://openbao-0.openbao-internal:8200\n"
-       "kubectl -n secrets exec -ti openbao-1 -- bao operator unseal\n"});
+  part.sections.push_back({Section::Chapter::first_steps, "Unseal OpenBao", unseal(replicas)});
+  part.sections.push_back({Section::Chapter::first_steps, "Let the operator read secrets",
+                           let_read(context.name(), context.component("secrets").text("from.vault.path"))});
   part.sections.push_back(
       {Section::Chapter::troubleshooting, "OpenBao is sealed after a restart",
        "Three of the five keys are needed again, on each pod: there is no cloud seal here.\n"});
@@ -181,7 +213,7 @@ std::vector<Part> secrets(const Context& context, const std::vector<Part>& parts
                            .release = "external-secrets",
                            .ns = kNamespace,
                            .values = operator_values(context)});
-  const bool openbao = context.component("secrets").text("from.vault.install") == "openbao";
+  const bool openbao = own_vault(context);
   if (openbao) add_openbao(part, context);
   Json store = object("external-secrets.io/v1", "ClusterSecretStore", kStore);
   store["spec"] = {{"provider", provider(context)}};

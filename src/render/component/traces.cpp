@@ -130,6 +130,14 @@ void connect(const Context& context, Part& part) {
          .ports = receiver_ports(),
          .why = "sends traces"});
   }
+  for (const auto& [name, run] : context.all(spec::DocumentKind::training_run)) {
+    static_cast<void>(run);
+    part.edges.push_back({.from = Peer::pods("training", {{"app.kubernetes.io/name", name},
+                                                          {"app.kubernetes.io/instance", name}}),
+                          .to = store,
+                          .ports = receiver_ports(),
+                          .why = "sends traces"});
+  }
   const int port = context.use("traces") == "tempo" ? 3200 : 8888;
   if (observability::stack(context))
     part.edges.push_back(

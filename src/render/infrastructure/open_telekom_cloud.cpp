@@ -86,6 +86,12 @@ std::vector<Part> open_telekom_cloud(const Context& context, const std::vector<P
   Cloud c = cloud(context, parts);
   if (c.subnets.empty())
     c.subnets.push_back({"nodes", subnet(c.cidr, std::max(20, prefix_length(c.cidr)), 0), ""});
+  if (c.bastion) {
+    const spec::Reader access = context.spec().sub("access");
+    context.refuse("not_here", access.at("bastion"), access.where("bastion"),
+                   "a private cluster of Open Telekom Cloud is reached by VPN or by a peered network",
+                   "write access.vpn or access.peering");
+  }
   Terraform tf;
   Otc o{.context = context, .c = c, .tf = tf};
   provider(o);

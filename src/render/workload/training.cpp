@@ -124,7 +124,8 @@ Json values(const Context& context, const Run& run) {
                   {"pullPolicy", s.text("image.pullPolicy")}};
   out["command"] = s.list("command");
   out["env"] = Json::object();
-  out["labels"] = Json::object();
+  // The policy of required labels asks for it.
+  out["labels"] = {{"app.kubernetes.io/part-of", context.name()}};
   out["resources"] = to_json(size);
   out["service"] = {{"type", s.text("expose.service")}, {"port", s.integer("expose.port")}};
   out["metrics"] = {{"enabled", metrics != "none" && context.use("metrics") == "prometheus"},
@@ -143,6 +144,8 @@ Json values(const Context& context, const Run& run) {
                         {"minReplicas", s.integer("chart.autoscaling.min")},
                         {"maxReplicas", s.integer("chart.autoscaling.max")},
                         {"targetCPUUtilizationPercentage", 70}};
+  out["strategy"] = context.spec().text("delivery.strategy");
+  out["next"] = {{"tag", ""}, {"replicas", 1}, {"active", false}};
   out["restart"] = {{"attempts", s.integer("restart.attempts")}};
   out["terminationGracePeriodSeconds"] = static_cast<std::int64_t>(s.seconds("restart.checkpointGrace"));
   out["queue"] = training_use(context) == "kueue" ? "default" : "";
@@ -182,12 +185,11 @@ Dashboard dashboard(const Run& run) {
   const auto add = [&](const char* title, std::string expr, const char* legend, const char* unit) {
     out.panels.push_back({.title = title, .queries = {{std::move(expr), legend}}, .unit = unit});
   };
-  const std::string own =
-      fmt::format("exported_namespace=\"{}\",exported_pod=~\"{}-.*\"", kNamespace, run.name);
-  add("GPU use", fmt::format("avg by (exported_pod, gpu) (DCGM_FI_DEV_GPU_UTIL{{{}}}) / 100", own),
-      "{{exported_pod}} {{gpu}}", "percentunit");
-  add("GPU memory", fmt::format("sum by (exported_pod, gpu) (DCGM_FI_DEV_FB_USED{{{}}}) * 1048576", own),
-      "{{exported_pod}} {{gpu}}", "bytes");
+  // The exporter names the pod that holds a GPU, and its monitor lets that name stand.
+  add("GPU use", fmt::format("avg by (pod, gpu) (DCGM_FI_DEV_GPU_UTIL{{{}}}) / 100", pods), "{{pod}} {{gpu}}",
+      "percentunit");
+  add("GPU memory", fmt::format("sum by (pod, gpu) (DCGM_FI_DEV_FB_USED{{{}}}) * 1048576", pods),
+      "{{pod}} {{gpu}}", "bytes");
   add("Processor",
       fmt::format("sum by (pod) (rate(container_cpu_usage_seconds_total{{{},container=\"train\"}}[5m]))",
                   pods),
@@ -203,6 +205,33 @@ Dashboard dashboard(const Run& run) {
   add("Restarts", fmt::format("sum by (pod) (kube_pod_container_status_restarts_total{{{}}})", pods),
       "{{pod}}", "short");
   return out;
+}
+
+// How a version takes over from the one before: only a Deployment has requests to share out.
+std::string next_version(const Run& run, const std::string& path, const std::string& strategy) {
+  const std::string upgrade =
+      fmt::format("helm -n {0} upgrade {1} workloads/{1}/{2} --reuse-values", kNamespace, run.name, path);
+  if (run.kind != "Deployment")
+    return fmt::format(
+        "Write its tag into `image.tag` of the TrainingRun and render: the changed run gets a name of its "
+        "own "
+        "and begins from the last checkpoint. Train some steps in staging first:\n\n```sh\n{} --set "
+        "image.tag=TAG\n```\n",
+        upgrade);
+  if (strategy == "canary")
+    return fmt::format(
+        "A share of the pods first; Service and claims stay. Look at errors and times of both, then take the "
+        "tag over into the document, or take it out:\n\n```sh\n{0} --set next.tag=TAG --set "
+        "next.replicas=1\n{0} --set image.tag=TAG --set next.tag=\n{0} --set next.tag=\n```\n",
+        upgrade);
+  if (strategy == "blue-green")
+    return fmt::format(
+        "Both versions stand side by side; requests go over at once, and back as fast:\n\n```sh\n{0} --set "
+        "next.tag=TAG --set next.replicas={1}\n{0} --set next.active=true\n{0} --set next.active=false\n{0} "
+        "--set image.tag=TAG --set next.tag= --set next.active=false\n```\n",
+        upgrade, run.replicas);
+  return fmt::format("Pod by pod, and never fewer than before:\n\n```sh\n{} --set image.tag=TAG\n```\n",
+                     upgrade);
 }
 
 Part run_part(const Context& context, const Run& run) {
@@ -230,11 +259,8 @@ Part run_part(const Context& context, const Run& run) {
     part.dashboards.push_back(dashboard(run));
   }
   if (const std::string host = s.text("expose.host"); !host.empty() && !s.flag("chart.ingress.enabled")) {
-    part.published.push_back({.host = host,
-                              .ns = kNamespace,
-                              .service = run.kind == "JobSet" ? run.name + "-http" : run.name,
-                              .port = port,
-                              .pods = run.pods()});
+    part.published.push_back(
+        {.host = host, .ns = kNamespace, .service = run.name, .port = port, .pods = run.pods()});
   }
   if (!run.many()) {
     for (const auto& [name, volume] : s.named("volumes"))
@@ -246,6 +272,8 @@ Part run_part(const Context& context, const Run& run) {
                    "kubectl -n {2} get jobs,jobsets,pods -l app.kubernetes.io/instance={0}\n"
                    "kubectl -n {2} logs -l app.kubernetes.io/instance={0} -f\n",
                    run.name, path, kNamespace)});
+  part.sections.push_back({Section::Chapter::upgrade, "A new version of " + run.name,
+                           next_version(run, path, context.spec().text("delivery.strategy"))});
   part.sections.push_back(
       {Section::Chapter::upgrade, "Back to the last training image",
        fmt::format("helm -n {0} history {1}\nhelm -n {0} rollback {1}\n", kNamespace, run.name)});

@@ -8,6 +8,11 @@ constexpr const char* kHelpers = R"({{- define "run.name" -}}
 {{ .Release.Name | trunc 50 | trimSuffix "-" }}
 {{- end }}
 
+{{- /* A Job cannot be changed: what changes its pods gives it a new name, and helm removes the old one. */}}
+{{- define "run.job" -}}
+{{ include "run.name" . | trunc 40 | trimSuffix "-" }}-{{ .Values | toJson | sha256sum | trunc 8 }}
+{{- end }}
+
 {{- define "run.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -24,16 +29,18 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 {{- end }}
 
+{{- /* Argument: root, tag. */}}
 {{- define "run.image" -}}
-{{- $tag := required "image.tag must name a version" .Values.image.tag -}}
+{{- $tag := required "image.tag must name a version" (index . 1) -}}
 {{- if eq $tag "latest" }}{{ fail "image.tag latest is no version" }}{{ end -}}
-{{ .Values.image.repository }}:{{ $tag }}
+{{ (index . 0).Values.image.repository }}:{{ $tag }}
 {{- end }}
 
-{{- /* The pod of every kind of run. Argument: root, restart policy. */}}
+{{- /* The pod of every kind of run. Argument: root, restart policy, tag. */}}
 {{- define "run.pod" -}}
 {{- $root := index . 0 -}}
 {{- $restart := index . 1 -}}
+{{- $tag := index . 2 -}}
 {{- with $root -}}
 serviceAccountName: {{ include "run.name" . }}
 automountServiceAccountToken: false
@@ -56,7 +63,7 @@ securityContext:
   {{- toYaml .Values.podSecurityContext | nindent 2 }}
 containers:
   - name: train
-    image: {{ include "run.image" . }}
+    image: {{ include "run.image" (list . $tag) }}
     imagePullPolicy: {{ .Values.image.pullPolicy }}
     {{- with .Values.command }}
     command:
@@ -80,7 +87,7 @@ containers:
       {{- end }}
       {{- if eq .Values.kind "JobSet" }}
       - name: MASTER_ADDR
-        value: {{ include "run.name" . }}-node-0-0.{{ include "run.name" . }}
+        value: {{ include "run.job" . }}-node-0-0.{{ include "run.job" . }}
       - name: MASTER_PORT
         value: "29500"
       {{- end }}
@@ -170,35 +177,69 @@ everest.io/disk-volume-type: {{ . }}
 {}
 {{- end }}
 {{- end }}
-)";
 
-constexpr const char* kWorkload = R"({{- if eq .Values.kind "Deployment" }}
+{{- /* A claim that one node holds at a time cannot go over to a second pod while the first lives. */}}
+{{- define "run.held" -}}
+{{- if and .Values.persistence.enabled (not .Values.persistence.perReplica) (ne .Values.persistence.accessMode "ReadWriteMany") }}held{{ end -}}
+{{- end }}
+
+{{- /* One version of a Deployment. Argument: root, track, tag, replicas; replicas below 0: an autoscaler has them. */}}
+{{- define "run.deployment" -}}
+{{- $track := index . 1 -}}
+{{- $tag := index . 2 -}}
+{{- $replicas := index . 3 -}}
+{{- with index . 0 -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: {{ include "run.name" . }}
+  name: {{ include "run.name" . }}{{ if eq $track "next" }}-next{{ end }}
   namespace: {{ .Release.Namespace }}
   labels:
     {{- include "run.labels" . | nindent 4 }}
 spec:
-  {{- if not .Values.autoscaling.enabled }}
-  replicas: {{ .Values.replicaCount }}
+  {{- if ge (int $replicas) 0 }}
+  replicas: {{ $replicas }}
   {{- end }}
   revisionHistoryLimit: 3
+  strategy:
+    {{- if include "run.held" . }}
+    type: Recreate
+    {{- else }}
+    type: RollingUpdate
+    rollingUpdate:
+      maxSurge: 1
+      maxUnavailable: 0
+    {{- end }}
   selector:
     matchLabels:
       {{- include "run.selector" . | nindent 6 }}
+      tidegate.dev/track: {{ $track }}
   template:
     metadata:
       labels:
         {{- include "run.labels" . | nindent 8 }}
+        tidegate.dev/track: {{ $track }}
     spec:
-      {{- include "run.pod" (list . "") | nindent 6 }}
+      {{- include "run.pod" (list . "" $tag) | nindent 6 }}
+{{- end }}
+{{- end }}
+)";
+
+constexpr const char* kWorkload = R"({{- if eq .Values.kind "Deployment" }}
+{{- $replicas := .Values.replicaCount }}
+{{- if .Values.autoscaling.enabled }}{{ $replicas = -1 }}{{ end }}
+{{- include "run.deployment" (list . "stable" .Values.image.tag $replicas) }}
+{{- if .Values.next.tag }}
+{{- if eq .Values.strategy "rolling" }}{{ fail "next.tag needs strategy: canary or blue-green" }}{{ end }}
+{{- if include "run.held" . }}{{ fail "next.tag: a volume that one node holds at a time has no room for a second version" }}{{ end }}
+---
+{{ include "run.deployment" (list . "next" .Values.next.tag .Values.next.replicas) }}
+{{- end }}
 {{- else if eq .Values.kind "JobSet" }}
 apiVersion: jobset.x-k8s.io/v1alpha2
 kind: JobSet
 metadata:
-  name: {{ include "run.name" . }}
+  name: {{ include "run.job" . }}
   namespace: {{ .Release.Namespace }}
   labels:
     {{- include "run.labels" . | nindent 4 }}
@@ -210,7 +251,7 @@ spec:
     maxRestarts: {{ .Values.restart.attempts }}
   network:
     enableDNSHostnames: true
-    subdomain: {{ include "run.name" . }}
+    subdomain: {{ include "run.job" . }}
   replicatedJobs:
     - name: node
       replicas: 1
@@ -228,12 +269,12 @@ spec:
               labels:
                 {{- include "run.labels" . | nindent 16 }}
             spec:
-              {{- include "run.pod" (list . "Never") | nindent 14 }}
+              {{- include "run.pod" (list . "Never" .Values.image.tag) | nindent 14 }}
 {{- else if eq .Values.kind "Job" }}
 apiVersion: batch/v1
 kind: Job
 metadata:
-  name: {{ include "run.name" . }}
+  name: {{ include "run.job" . }}
   namespace: {{ .Release.Namespace }}
   labels:
     {{- include "run.labels" . | nindent 4 }}
@@ -257,7 +298,7 @@ spec:
       labels:
         {{- include "run.labels" . | nindent 8 }}
     spec:
-      {{- include "run.pod" (list . "Never") | nindent 6 }}
+      {{- include "run.pod" (list . "Never" .Values.image.tag) | nindent 6 }}
 {{- else }}
 {{- fail "kind is Job, JobSet or Deployment" }}
 {{- end }}
@@ -266,7 +307,7 @@ spec:
 constexpr const char* kService = R"(apiVersion: v1
 kind: Service
 metadata:
-  name: {{ include "run.name" . }}{{ if eq .Values.kind "JobSet" }}-http{{ end }}
+  name: {{ include "run.name" . }}
   namespace: {{ .Release.Namespace }}
   labels:
     {{- include "run.labels" . | nindent 4 }}
@@ -274,6 +315,9 @@ spec:
   type: {{ .Values.service.type }}
   selector:
     {{- include "run.selector" . | nindent 4 }}
+    {{- if and (eq .Values.kind "Deployment") (eq .Values.strategy "blue-green") }}
+    tidegate.dev/track: {{ if .Values.next.active }}next{{ else }}stable{{ end }}
+    {{- end }}
   ports:
     - name: http
       port: {{ .Values.service.port }}
@@ -343,7 +387,7 @@ spec:
             pathType: Prefix
             backend:
               service:
-                name: {{ include "run.name" . }}{{ if eq .Values.kind "JobSet" }}-http{{ end }}
+                name: {{ include "run.name" . }}
                 port:
                   name: http
 {{- end }}
@@ -423,6 +467,15 @@ constexpr const char* kSchema = R"({
     "kind": {"enum": ["Job", "JobSet", "Deployment"]},
     "replicaCount": {"type": "integer", "minimum": 0},
     "nodes": {"type": "integer", "minimum": 1},
+    "strategy": {"enum": ["rolling", "canary", "blue-green"]},
+    "next": {
+      "type": "object",
+      "properties": {
+        "tag": {"type": "string"},
+        "replicas": {"type": "integer", "minimum": 1},
+        "active": {"type": "boolean"}
+      }
+    },
     "image": {
       "type": "object",
       "required": ["repository", "pullPolicy"],
