@@ -121,6 +121,11 @@ void add_pools(Chart& chart, const Context& context) {
       chart.close();
     }
   }
+  if (context.site() == Site::cluster_api) {
+    for (const auto& [name, pool] : context.spec().named("pools"))
+      chart.box(id_of("pool", name), fmt::format("pool {}: {}–{} machines", name, pool.integer("count.min"),
+                                                 pool.integer("count.max")));
+  }
   for (const auto& [name, model] : context.all(spec::DocumentKind::model)) {
     const std::string pool = model.text("pool");
     if (!named.contains(pool)) chart.box(id_of("model", name), "model " + name);
@@ -172,6 +177,10 @@ void add_stores(Chart& chart, const Context& context, const std::vector<Part>& p
         chart.store(id_of("class", name), fmt::format("{}: shared files", name));
     }
   }
+  if (chart.has("serving")) {
+    for (const auto& [name, provider] : context.all(spec::DocumentKind::provider))
+      chart.person(id_of("provider", name), "provider " + name);
+  }
   for (const Part& p : parts) {
     if (p.name == "secrets") chart.store("vault", "secrets of the platform");
   }
@@ -187,7 +196,14 @@ void add_arrows(Chart& chart, const Context& context, const std::vector<Part>& p
       if (p.name == "dashboards") chart.arrow("gateway", "metrics", at.host);
     }
   }
+  // Nothing is published: operators forward ports.
+  if (!chart.has("gateway")) {
+    chart.arrow("users", "chat", "forwarded port");
+    chart.arrow("users", "serving", "forwarded port");
+  }
   chart.arrow("chat", "serving");
+  for (const auto& [name, provider] : context.all(spec::DocumentKind::provider))
+    chart.arrow("serving", id_of("provider", name));
   for (const auto& [name, model] : context.all(spec::DocumentKind::model))
     chart.arrow("serving", id_of("model", name));
   for (const auto& [name, tenant] : context.all(spec::DocumentKind::tenant))

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import ssl
 import stat
@@ -124,6 +125,23 @@ def test_nothing_is_piped_from_the_network_into_a_shell(tree):
         for line in path.read_text().splitlines():
             code = line.split("#")[0]
             assert not (("curl" in code or "fetch " in code) and "| sh" in code.replace("| bash", "| sh")), line
+
+
+def test_every_step_has_its_hosts_and_every_program_its_step(tree):
+    """run.sh knows each step of the plan, each program of the folder is run by one of them, no host is left out."""
+    plan = json.loads((tree.parent / "plan.json").read_text())
+    (phase,) = [p for p in plan["phases"] if p["folder"] == "infrastructure"]
+    run_sh = (tree / "run.sh").read_text()
+    targets = {s["what"]: s["where"].split(",") for s in phase["steps"] if s.get("what", "").startswith("run.sh ")}
+    for what in targets:
+        name = what.removeprefix("run.sh ")
+        assert re.search(rf"(?m)^\s*(?:step {name} |if asked {name};|.*\*\" {name} \"\*)", run_sh), name
+    hosts = {h["name"] for h in yaml.safe_load((tree / "inventory.yaml").read_text())["hosts"]}
+    assert set(targets["run.sh prepare"]) == hosts
+    assert {h for where in targets.values() for h in where} == hosts
+    for path in tree.glob("*.sh"):
+        if path.name not in ("run.sh", "lib.sh", "inventory.sh"):
+            assert path.name in run_sh, f"nothing runs {path.name}"
 
 
 def test_haproxy_takes_its_settings(trees, tmp_path):

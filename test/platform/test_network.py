@@ -39,11 +39,11 @@ def test_every_namespace_denies_first(tree, rendered):
 
 def test_no_policy_opens_a_namespace_to_all(tree, rendered):
     """A way in names who comes, or the ports; only those that users and machines come through are open to all."""
+    everybody = ({"namespaceSelector": {}}, {"ipBlock": {"cidr": "0.0.0.0/0"}})
     for o in policies(objects(rendered(tree))):
         for rule in o["spec"].get("ingress", []):
             where = f"{o['metadata']['namespace']}/{o['metadata']['name']}"
-            assert rule.get("from"), f"{where} lets everybody in"
-            wide = any(peer in ({"namespaceSelector": {}}, {"ipBlock": {"cidr": "0.0.0.0/0"}}) for peer in rule["from"])
+            wide = not rule.get("from") or any(peer in everybody for peer in rule.get("from", []))
             assert not wide or rule.get("ports"), f"{where} lets everybody in to every port"
 
 
@@ -55,7 +55,7 @@ def allowed(everything: list[dict], namespace: str, labels: dict, port: int) -> 
             ports = {p["port"] for p in rule.get("ports", [])}
             if ports and port not in ports:
                 continue
-            for peer in rule["from"]:
+            for peer in rule.get("from", []):
                 names = peer.get("namespaceSelector", {}).get("matchLabels")
                 pods = peer.get("podSelector", {}).get("matchLabels", {})
                 if names is not None and names.items() <= MONITORING.items() and pods.items() <= PROMETHEUS.items():
@@ -121,13 +121,13 @@ def test_prometheus_may_leave_where_pods_let_it_in(tree, rendered):
             if not any(
                 peer.get("podSelector", {}).get("matchLabels") == PROMETHEUS
                 and peer.get("namespaceSelector", {}).get("matchLabels") == MONITORING
-                for peer in rule["from"]
+                for peer in rule.get("from", [])
             ):
                 continue
             wanted = {p["port"] for p in rule.get("ports", [])}
             target = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": o["metadata"]["namespace"]}}}
             if selector := o["spec"]["podSelector"].get("matchLabels"):
                 target["podSelector"] = {"matchLabels": selector}
-            assert any(target in way["to"] and wanted <= {p["port"] for p in way.get("ports", [])} for way in ways), (
-                f"{o['metadata']['namespace']}/{o['metadata']['name']}: Prometheus has no way to {wanted}"
-            )
+            assert any(
+                target in way.get("to", []) and wanted <= {p["port"] for p in way.get("ports", [])} for way in ways
+            ), f"{o['metadata']['namespace']}/{o['metadata']['name']}: Prometheus has no way to {wanted}"

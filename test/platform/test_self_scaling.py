@@ -154,6 +154,8 @@ esac
 def machine(tmp_path, rendered):
     """Runs deploy_infra.sh of a copy of the tree with programs that only pretend."""
     tree, tools, state = tmp_path / "tree", tmp_path / "bin", tmp_path / "state"
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     subprocess.run(["cp", "-r", rendered(TREE), tree], check=True)
     tools.mkdir()
     state.mkdir()
@@ -166,6 +168,7 @@ def machine(tmp_path, rendered):
         env = {
             "PATH": f"{tools}:{os.environ['PATH']}",
             "STATE": str(state),
+            "TMPDIR": str(scratch),
             "NGROK_API_KEY": "ngrok-key-of-the-test",
             "NGROK_AUTHTOKEN": "ngrok-token-of-the-test",
             "RANCHER_HOSTNAME": "rancher.example.com",
@@ -174,6 +177,7 @@ def machine(tmp_path, rendered):
             [tree / "infrastructure/deploy_infra.sh", *phases],
             env={k: v for k, v in env.items() if v}, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
+        assert list(scratch.iterdir()) == [], "however it ended, no secret is left behind"
         return done, (state / "calls").read_text(encoding="utf-8").splitlines()
 
     deploy.state = state
@@ -216,6 +220,19 @@ def test_script_shows_no_secret_to_other_users(machine):
     _, calls = machine()
     assert [c for c in calls if "of-the-test" in c or "sk-" in c] == []
     assert "ngrok-token-of-the-test" in (machine.state / "secrets").read_text(encoding="utf-8")
+
+
+def test_script_that_fails_in_the_middle_leaves_no_secret(machine):
+    for program in ("kubectl", "helm"):
+        fake = machine.state.parent / "bin" / program
+        fake.write_text(
+            fake.read_text(encoding="utf-8").replace(
+                'case "$name $*" in', 'case "$name $*" in\n  *"create secret generic"*|"helm template "*) exit 1 ;;', 1
+            ),
+            encoding="utf-8",
+        )
+    done, _ = machine()
+    assert done.returncode != 0
 
 
 @pytest.mark.parametrize(

@@ -348,12 +348,13 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
   part.releases.push_back(
       {.chart = "velero", .release = "velero", .ns = kNamespace, .values = std::move(values)});
   const Labels pods{{"app.kubernetes.io/name", "velero"}};
+  // It makes pods of its own for each volume and for the care of the store.
   part.edges.push_back(
-      {.from = Peer::pods(kNamespace, pods), .to = Peer::api_server(), .why = "reads what it copies"});
+      {.from = Peer::pods(kNamespace), .to = Peer::api_server(), .why = "reads what it copies"});
   const std::string port = s.endpoint.rfind(':') != std::string::npos && s.endpoint.rfind(':') > 6
                                ? s.endpoint.substr(s.endpoint.rfind(':') + 1)
                                : "443";
-  part.edges.push_back({.from = Peer::pods(kNamespace, pods),
+  part.edges.push_back({.from = Peer::pods(kNamespace),
                         .to = Peer::everywhere(),
                         .ports = {{"https", std::atoi(port.c_str())}},
                         .why = "writes to the bucket of the backups"});

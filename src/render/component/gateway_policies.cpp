@@ -141,6 +141,9 @@ std::vector<std::string> firewall_rules(const Context& context) {
           "SecRequestBodyAccess On", "SecRequestBodyLimit 4194304", "SecRequestBodyNoFilesLimit 4194304",
           // Answers are streams of tokens: looking into them would hold them back.
           "SecResponseBodyAccess Off",
+          // What was held back stands in the proxy's log, without what the client sent: that may be a secret.
+          "SecAuditEngine RelevantOnly", "SecAuditLogType Serial", "SecAuditLogFormat JSON",
+          "SecAuditLogParts AHZ", "SecAuditLog /dev/stdout",
           // One sign of an attack that is beyond doubt is enough.
           "SecAction \"id:10001,phase:1,pass,nolog,t:none,setvar:tx.inbound_anomaly_score_threshold=5\"",
           // The rules' own list has no methods that change or remove something.

@@ -22,13 +22,23 @@ struct Place {
 
 // Where the images of the clouds put such disks.
 Place place(Site site) {
-  if (site == Site::google) return {"/dev/disk/by-id", "google-local-ssd-block*", true};
+  if (site == Site::google) return {"/dev/disk/by-id", "google-local-*ssd-block*", true};
   if (site == Site::azure) return {"/dev/disk/by-id", "nvme-Microsoft_NVMe_Direct_Disk_*", true};
   return {"/mnt/k8s-disks", "*", false};
 }
 
 Json host_path(const char* name, const std::string& path) {
   return {{"name", name}, {"hostPath", {{"path", path}}}};
+}
+
+// Google lets pods of the highest classes run only where a quota names their class.
+void add_quota(Part& part) {
+  Json o = object("v1", "ResourceQuota", "critical-pods", kNamespace);
+  Json classes{{"scopeName", "PriorityClass"}, {"operator", "In"}};
+  classes["values"] = Json::array({"system-node-critical"});
+  o["spec"]["hard"] = {{"pods", "1000"}};
+  o["spec"]["scopeSelector"]["matchExpressions"] = Json::array({std::move(classes)});
+  part.add("provisioner.yaml", std::move(o));
 }
 
 void add_rights(Part& part) {
@@ -79,6 +89,7 @@ std::vector<Part> local_disks(const Context& context) {
   part.add("provisioner.yaml",
            config_map(kName, kNamespace,
                       {{"storageClassMap", text::emit_yaml(map)}, {"useNodeNameOnly", "true"}}));
+  if (context.site() == Site::google) add_quota(part);
   add_rights(part);
   Container c{.name = "provisioner", .image = catalog::image("local-volume-provisioner")};
   c.env = {env_from_field("MY_NODE_NAME", "spec.nodeName"),

@@ -194,6 +194,11 @@ std::vector<Part> mesh(const Context& context, const std::vector<Part>& parts) {
                            .values = {{"defaultRevision", "default"}}});
   Json cni{{"resources", to_json(context.size("mesh", "cni"))}};
   if (ambient) cni["profile"] = "ambient";
+  // Google keeps plugins elsewhere, and lets pods of the highest classes run only where a quota names them.
+  if (context.site() == Site::google) {
+    cni["platform"] = "gke";
+    cni["resourceQuotas"] = {{"enabled", true}};
+  }
   part.releases.push_back(
       {.chart = "cni", .release = "istio-cni", .ns = kNamespace, .values = std::move(cni)});
   part.releases.push_back(

@@ -57,7 +57,7 @@ void add_api_service(const Context& context, std::vector<std::string>& cidrs) {
 }
 
 // GKE and AKS enforce policies with Cilium, which knows nodes by what they are: a range of addresses never
-// means a node. There the port alone says what is open.
+// means a node. There the port alone says what may be asked of nodes; kubelets reach their own pods always.
 bool nodes_have_addresses(const Context& context) {
   return context.site() != Site::google && context.site() != Site::azure;
 }
@@ -99,7 +99,7 @@ Json peer_json(const Context& context, const Peer& peer, bool egress = false) {
     case Peer::Kind::api_server:
       return api_server(context, egress);
     case Peer::Kind::nodes:
-      return nodes_have_addresses(context) ? blocks(machine_addresses(context)) : Json::array();
+      return egress && !nodes_have_addresses(context) ? Json::array() : blocks(machine_addresses(context));
   }
   return Json::array();
 }
@@ -117,10 +117,13 @@ Json ports_json(const Context& context, const Edge& edge) {
   return out;
 }
 
-// All label values.
+// All label values; of a mark that only says "true", its name.
 std::string long_slug(const Labels& labels) {
   std::string out;
-  for (const auto& [key, value] : labels) out += (out.empty() ? "" : "-") + value;
+  for (const auto& [key, value] : labels) {
+    const std::string mark = key.substr(key.rfind('/') + 1);
+    out += (out.empty() ? "" : "-") + (value == "true" ? mark : value);
+  }
   std::replace_if(out.begin(), out.end(), [](char c) { return c == '.' || c == '_' || c == '/'; }, '-');
   return out;
 }
@@ -195,8 +198,7 @@ void add_system(const Context& context, Part& part) {
   const auto allow = [&](const std::string& name, const Labels& to, const Edge& edge) {
     Json o = policy(ns, name, to, true);
     o["metadata"]["annotations"] = {{"tidegate.dev/why", edge.why}};
-    Json rule = Json::object();
-    if (Json peers = peer_json(context, edge.from); !peers.empty()) rule["from"] = std::move(peers);
+    Json rule{{"from", peer_json(context, edge.from)}};
     if (Json ports = ports_json(context, edge); !ports.empty()) rule["ports"] = std::move(ports);
     o["spec"]["ingress"] = Json::array({std::move(rule)});
     part.add(ns + ".yaml", std::move(o));

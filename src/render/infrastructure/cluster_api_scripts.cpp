@@ -18,6 +18,9 @@ namespace {
 constexpr std::string_view kFunctions = R"BASH(
 say() { printf '\n== %s\n' "$*"; }
 fail() { printf 'deploy_infra.sh: %s\n' "$1" >&2; [[ -z ${2:-} ]] || printf 'hint: %s\n' "$2" >&2; exit 1; }
+# What is secret lies here for a moment; nothing of it outlives this run, however it ends.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 managing() { kubectl --context "$context" "$@"; }
 workload() { kubectl --kubeconfig "$kubeconfig" "$@"; }
 apply() { "$1" apply --server-side --force-conflicts --field-manager=tidegate --filename "$2"; }
@@ -54,7 +57,7 @@ secret_generated() { # NAMESPACE NAME PREFIX KEY...
   local namespace=$1 name=$2 prefix=$3 folder key
   shift 3
   if secret_exists workload "$namespace" "$name"; then return; fi
-  folder=$(mktemp -d)
+  folder=$(mktemp -d -p "$work")
   for key in "$@"; do printf '%s%s' "$prefix" "$(openssl rand -hex 24)" >"$folder/$key"; done
   secret_from_folder workload "$namespace" "$name" "$folder"
   rm -r "$folder"
@@ -62,7 +65,7 @@ secret_generated() { # NAMESPACE NAME PREFIX KEY...
 secret_copied() { # NAMESPACE NAME FROM_NAMESPACE FROM_NAME KEY...
   local namespace=$1 name=$2 from_namespace=$3 from=$4 folder key
   shift 4
-  folder=$(mktemp -d)
+  folder=$(mktemp -d -p "$work")
   for key in "$@"; do
     workload --namespace "$from_namespace" get secret "$from" --output "jsonpath={.data.$key}" | base64 --decode >"$folder/$key"
   done
@@ -75,7 +78,7 @@ secret_given() { # NAMESPACE NAME KEY VARIABLE
     secret_exists workload "$1" "$2" || printf 'secret %s/%s is not there: export %s and run this phase again\n' "$1" "$2" "$4" >&2
     return
   fi
-  folder=$(mktemp -d)
+  folder=$(mktemp -d -p "$work")
   printf '%s' "${!4}" >"$folder/$3"
   secret_from_folder workload "$1" "$2" "$folder"
   rm -r "$folder"
@@ -128,7 +131,7 @@ constexpr std::string_view kCluster = R"BASH(
 # network neither Rancher's nor Fleet's agent could start.
 network() {
   local folder size
-  folder=$(mktemp -d)
+  folder=$(mktemp -d -p "$work")
   calico_chart >"$folder/calico.yaml"
   size=$(stat --format %s "$folder/calico.yaml")
   (( size <= 900 * 1024 )) || fail "Calico's objects have $((size / 1024)) KiB, a ConfigMap of a ClusterResourceSet takes 900"
@@ -141,7 +144,7 @@ network() {
 write_kubeconfig() {
   local port temporary
   until_there 900 managing --namespace "$workspace" get secret "$cluster-kubeconfig"
-  temporary=$(mktemp)
+  temporary=$(mktemp -p "$work")
   managing --namespace "$workspace" get secret "$cluster-kubeconfig" --output 'jsonpath={.data.value}' | base64 --decode >"$temporary"
   until_there 300 docker port "$cluster-lb" 6443/tcp
   port=$(docker port "$cluster-lb" 6443/tcp | head -n 1)
@@ -251,7 +254,7 @@ std::string rancher(const Context& context, const Part& part) {
   const spec::Reader site = context.infrastructure();
   std::string out = "\nrancher() {\n";
   if (site.has("management.expose.ngrok")) {
-    out += "  local folder\n  say \"Tunnel to $rancher_hostname\"\n  folder=$(mktemp -d)\n";
+    out += "  local folder\n  say \"Tunnel to $rancher_hostname\"\n  folder=$(mktemp -d -p \"$work\")\n";
     const auto line = [&](const char* path, const char* key) {
       const auto s = site.secret(path);
       if (!s) return std::string();

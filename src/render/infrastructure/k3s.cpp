@@ -331,11 +331,16 @@ std::vector<Part> k3s(const Context& context) {
     for (const Host& h : some) out += (out.empty() ? "" : ",") + h.name;
     return out;
   };
-  part.steps.push_back({.kind = "script", .what = "prepare.sh", .where = names_of(all), .timeout = "20m"});
-  part.steps.push_back({.kind = "script", .what = "k3s.sh", .where = names_of(servers), .timeout = "15m"});
-  if (!agents.empty())
-    part.steps.push_back({.kind = "script", .what = "k3s.sh", .where = names_of(agents), .timeout = "15m"});
-  part.steps.push_back({.kind = "kubeconfig", .what = "kubeconfig.sh", .where = servers.front().name});
+  const auto step = [&part](std::string_view name, std::string where, std::string_view timeout) {
+    part.steps.push_back({.kind = "script",
+                          .what = fmt::format("run.sh {}", name),
+                          .where = std::move(where),
+                          .timeout = std::string(timeout)});
+  };
+  step("prepare", names_of(all), "20m");
+  step("servers", names_of(servers), "15m");
+  if (!agents.empty()) step("agents", names_of(agents), "15m");
+  part.steps.push_back({.kind = "kubeconfig", .what = "run.sh kubeconfig", .where = servers.front().name});
   part.steps.push_back({.kind = "wait", .what = "nodes Ready", .timeout = "10m"});
   for (Section& s : k3s_sections(context, all)) part.sections.push_back(std::move(s));
   return {std::move(part)};

@@ -80,6 +80,28 @@ Section first_steps(const std::vector<Host>& all, std::string_view steps) {
               table(all), steps)};
 }
 
+std::string api_is_away(const Context& context, const std::vector<Host>& all, const Host& first) {
+  const std::vector<Host> balancers = with_role(all, "load-balancer");
+  std::string out = fmt::format(
+      "```sh\ncurl --insecure https://{}/readyz\nkubectl --server https://{}:6443 get --raw "
+      "'/readyz?verbose'     # past the load balancer\n```\n\n",
+      endpoint(context, all).text(), first.address);
+  if (balancers.empty()) return out;
+  std::string names;
+  for (const Host& h : balancers) names += (names.empty() ? "" : " and ") + h.name;
+  out += fmt::format(
+      "On {}: `systemctl status haproxy` and `echo 'show servers state' | socat stdio "
+      "/run/haproxy/admin.sock` "
+      "say which control planes it takes for ready. ",
+      names);
+  out += balancers.size() > 1
+             ? "`ip address` shows which of them has the shared address; the other one takes it over within "
+               "seconds.\n"
+             : "There is one of them: while it is away pods run on and nothing changes. A second host with "
+               "`role: loadBalancer` and a `virtualAddress` in the document ends that.\n";
+  return out;
+}
+
 }  // namespace
 
 void add_operators(Part& part) {
@@ -198,6 +220,9 @@ std::vector<Section> machines_sections(const Context& context, const std::vector
                            "are those of the machine. On new machines "
                            "unpack the `.keys.tar.gz` of the snapshot into `/etc/kubernetes` before.\n",
                            members)});
+  out.push_back({.chapter = Chapter::troubleshooting,
+                 .title = "The API does not answer",
+                 .text = api_is_away(context, all, control.front())});
   out.push_back(
       {.chapter = Chapter::troubleshooting,
        .title = "A node is not Ready",
