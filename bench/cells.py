@@ -88,18 +88,23 @@ class Load:
     stream: dict[str, int] = dataclasses.field(default_factory=dict)
     timed: bool = False  # takes --seconds of the run
     unit: str = "good"  # the field of the generator's output that the CPU is divided by
+    awake: bool = False  # no core sleeps meanwhile
 
     def run(self, bench: Bench, server: Server) -> dict:
+        with processes.stay_awake(bench.machine) if self.awake else contextlib.nullcontext():
+            return self.measure(bench, server)
+
+    def measure(self, bench: Bench, server: Server) -> dict:
         if self.stream:
             bench.control(server, **self.stream)
         warm_up_mode = "sse" if "--repeat" in self.warm_up else "req"
         bench.generate(warm_up_mode, server, *self.warm_up)
         options = (*self.options, "--seconds", str(bench.times.cell_s)) if self.timed else self.options
         pids = server.pids()
-        before, before_parts, begin = processes.cpu_ns(pids), processes.user_and_system_s(pids), time.monotonic()
+        before, before_parts, begin = server.cpu_ns(pids), processes.user_and_system_s(pids), time.monotonic()
         result = bench.generate(self.mode, server, *options)
         elapsed = time.monotonic() - begin
-        cpu = processes.cpu_ns(pids) - before
+        cpu = server.cpu_ns(pids) - before
         user, system = (b - a for a, b in zip(before_parts, processes.user_and_system_s(pids), strict=True))
         units = result[self.unit]
         if units == 0:
@@ -116,25 +121,37 @@ def stream_of(chunks: int, delay_us: int) -> dict[str, int]:
     return {"chunks": chunks, "delay_us": delay_us, "chunk_bytes": CHUNK_BYTES}
 
 
+# Open-loop cells offer work by the clock. A peer that cannot keep up with them would only show how long its queue grew,
+# so it is left out there, and all peers of its run are measured at rates that it can carry as well.
+TOO_FAST = ("sse", "sse2", "lat200", "hold9000")
+SLOW = ("sse50", "lat50")
+
+
 def loads(times: Times, quick: bool) -> dict[str, Load]:
     warm = ("--seconds", str(times.warm_up_s))
     many = ("--connections", "64", *warm)
     few = ("--connections", "16", "--body-bytes", "102400", *warm)
     one = ("--connections", "1", *warm)
+    lat1 = Load("req", ("--connections", "1"), one, timed=True)
+    ttft = Load(
+        "sse",
+        ("--connections", "1", "--repeat", "2" if quick else "8"),
+        ("--connections", "1", "--repeat", "1"),
+        stream_of(20, 20_000),
+        unit="chunks",
+    )
     return {
         "req64": Load("req", ("--connections", "64"), many, timed=True),
         "req100k": Load("req", ("--connections", "16", "--body-bytes", "102400"), few, timed=True),
         "sse": Load("sse", ("--connections", "64"), many, stream_of(50 if quick else 200, 10_000), unit="chunks"),
         "sse2": Load("sse", ("--connections", "64"), many, stream_of(200 if quick else 1000, 2_000), unit="chunks"),
-        "lat1": Load("req", ("--connections", "1"), one, timed=True),
+        "lat1": lat1,
+        "lat1awake": dataclasses.replace(lat1, awake=True),
         "lat200": Load("rate", ("--rate", "200", "--connections", "8", "--seconds", "0.5" if quick else "3"), one),
-        "ttft": Load(
-            "sse",
-            ("--connections", "1", "--repeat", "2" if quick else "8"),
-            ("--connections", "1", "--repeat", "1"),
-            stream_of(20, 20_000),
-            unit="chunks",
-        ),
+        "sse50": Load("sse", ("--connections", "64"), many, stream_of(20 if quick else 100, 50_000), unit="chunks"),
+        "lat50": Load("rate", ("--rate", "50", "--connections", "8", "--seconds", "1" if quick else "3"), one),
+        "ttft": ttft,
+        "ttftawake": dataclasses.replace(ttft, awake=True),
     }
 
 

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -72,6 +73,25 @@ class Machine:
             return subprocess.Popen(command, **{"stdin": subprocess.DEVNULL, **options})
 
 
+@contextlib.contextmanager
+def stay_awake(machine: Machine) -> Iterator[None]:
+    """While the block runs, neither of the two cores sleeps: on each turns a process that gives way to every other."""
+    spinners: list[subprocess.Popen] = []
+    try:
+        for core in (machine.clients_core, machine.proxy_core):
+            command = [sys.executable, "-S", "-E", str(ROOT / "bench" / "spinner.py"), str(core)]
+            spinner = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+            spinners.append(spinner)
+            if spinner.stdout.readline().strip() != "awake":
+                raise BenchError(f"no spinner on core {core}, status {spinner.poll()}")
+        yield
+    finally:
+        for spinner in spinners:
+            spinner.kill()
+            spinner.wait()
+            spinner.stdout.close()
+
+
 _next_port = 18000
 
 
@@ -103,7 +123,7 @@ def tree(pid: int) -> list[int]:
 
 
 def cpu_ns(pids: list[int]) -> int:
-    """Time on a core, user and kernel, of all threads that live; none of the peers ends threads while it serves."""
+    """Time on a core, user and kernel, of all threads that live."""
     total = 0
     for pid in pids:
         for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
@@ -173,6 +193,11 @@ class Server:
 
     name = ""
     key = CLIENT_KEY
+    relays_bytes = True  # the answer's body is the upstream's, byte for byte
+    refuses_with: tuple[int, ...] = (401,)  # the status for a wrong key
+    start_bound_s = START_BOUND_S
+    ends_threads = False  # while it serves, so that what they used is missing from the threads that live
+    saturates = False  # below the rates of the open-loop cells: measured in the slow ones
 
     def __init__(self, machine: Machine, upstream: int = 0):
         self.machine = machine
@@ -203,15 +228,17 @@ class Server:
     def command(self) -> list[str]:
         raise NotImplementedError
 
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "MOCK_KEY": UPSTREAM_KEY}
+
     def launch(self, command: list[str], core: int | None) -> None:
-        environment = {**os.environ, "MOCK_KEY": UPSTREAM_KEY}
         with open(self.folder / "output", "ab") as output:
-            self.process = self.machine.spawn(core, command, stdout=output, stderr=output, env=environment)
+            self.process = self.machine.spawn(core, command, stdout=output, stderr=output, env=self.environment())
 
     def wait_until_served(self) -> None:
         assert self.process is not None
         try:
-            ask_until_answered(self.port, self.key, self.process, PLAIN_REQUEST, START_BOUND_S)
+            ask_until_answered(self.port, self.key, self.process, PLAIN_REQUEST, self.start_bound_s)
         except BenchError as error:
             raise BenchError(f"{error}\n{self.output()}") from None
 
@@ -235,6 +262,10 @@ class Server:
         if self.process.poll() is not None:
             raise BenchError(f"{self.name} ended with status {self.process.returncode}\n{self.output()}")
         return tree(self.process.pid)
+
+    def cpu_ns(self, pids: list[int]) -> int:
+        """Time on a core so far. utime and stime of a process know its ended threads, but count in ticks of 10 ms."""
+        return int(sum(user_and_system_s(pids)) * 1e9) if self.ends_threads else cpu_ns(pids)
 
     def write_template(self, source: str, extra: dict[str, str]) -> pathlib.Path:
         text = (TEMPLATES / source).read_text()
@@ -355,15 +386,21 @@ def find_program(name: str) -> str:
 
 
 def check_same_job(server: Server, mock: Mock) -> None:
-    """Every proxy must do the job that is compared: refuse a wrong key, put the upstream's in, relay the bytes."""
+    """Every proxy must do the job that is compared: refuse a wrong key, put the upstream's in, relay the bytes (a peer
+    that writes answers anew: the text)."""
     status, body = ask(server.port, "/v1/chat/completions", key=server.key, body=PLAIN_REQUEST)
     expected = ask(mock.port, "/v1/chat/completions", key=UPSTREAM_KEY, body=PLAIN_REQUEST)[1]
-    if status != 200 or body != expected:
+    same = body == expected if server.relays_bytes else status == 200 and text_of(body) == text_of(expected)
+    if status != 200 or not same:
         raise BenchError(f"{server.name} does not relay the answer as it is: status {status}, {len(body)} bytes")
     ask(server.port, "/v1/chat/completions", key=server.key, body=PLAIN_REQUEST)
     seen = mock.last_request()
     if f"Bearer {UPSTREAM_KEY}".encode() not in seen or server.key.encode() in seen:
         raise BenchError(f"{server.name} does not replace the client's key by the upstream's")
     status, _ = ask(server.port, "/v1/chat/completions", key="tg-wrong", body=PLAIN_REQUEST)
-    if status != 401:
-        raise BenchError(f"{server.name} answers {status} to a wrong key, not 401")
+    if status not in server.refuses_with:
+        raise BenchError(f"{server.name} answers {status} to a wrong key, not {server.refuses_with[-1]}")
+
+
+def text_of(body: bytes) -> str:
+    return json.loads(body)["choices"][0]["message"]["content"]

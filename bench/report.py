@@ -8,8 +8,10 @@ import statistics
 
 NOTES_BEGIN = "<!-- written by hand, kept by ./dev bench: begin -->"
 NOTES_END = "<!-- written by hand, kept by ./dev bench: end -->"
+RENDER_BEGIN = "<!-- written by ./dev bench render: begin -->"
+RENDER_END = "<!-- written by ./dev bench render: end -->"
 NO_NOTES = "Nothing is written here yet."
-PEERS = ("tidegate", "nginx", "nginx+log", "haproxy", "direct")
+PEERS = ("tidegate", "nginx", "nginx+log", "haproxy", "envoy", "litellm", "direct")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +35,9 @@ BARS = (
     Bar("added latency, one connection, p50", "lat1", "latency_p50", "added", 65.0, "µs"),
     Bar("added latency, one connection, p99", "lat1", "latency_p99", "added", 120, "µs"),
     Bar("added time to the first event, p50", "ttft", "ttft_p50", "added", 100, "µs"),
+    Bar("the same latency with the cores kept awake, p50", "lat1awake", "latency_p50", "added", 65.0, "µs"),
+    Bar("the same latency with the cores kept awake, p99", "lat1awake", "latency_p99", "added", 120, "µs"),
+    Bar("the same first event with the cores kept awake, p50", "ttftawake", "ttft_p50", "added", 100, "µs"),
     Bar("memory idle", "idle", "pss_mib", "figure", 12, "MiB"),
     Bar("memory per open stream, 1,000", "hold1000", "kib_per_stream", "figure", 8, "KiB"),
     Bar("memory per open stream, 9,000", "hold9000", "kib_per_stream", "figure", 8, "KiB"),
@@ -172,7 +177,7 @@ def bars_table(lines: list[dict]) -> str:
         else:
             others = ", ".join(
                 f"{peer} {number(other)}"
-                for peer in ("nginx", "haproxy")
+                for peer in ("nginx", "haproxy", "envoy", "litellm")
                 if (other := value_of(lines, bar, peer)) is not None
             )
         rows.append([bar.title, limit, shown, verdict(bar, value), others])
@@ -217,6 +222,7 @@ def plain_table(lines: list[dict], cell: str, fields: list[tuple[str, str]]) -> 
 REQUEST = [("requests/s", "rate"), ("p50 µs", "latency_p50"), ("p99 µs", "latency_p99")]
 EVENTS = [("event p50 µs", "event_p50"), ("event p99 µs", "event_p99"), ("first event p50 µs", "ttft_p50")]
 LATENCY = [("p50", "latency_p50"), ("p99", "latency_p99")]
+FIRST_EVENT = [("first event p50", "ttft_p50"), ("first event p99", "ttft_p99"), ("event p50", "event_p50")]
 HELD = [
     ("streams", "held"), ("before, MiB", "before_mib"), ("with them, MiB", "during_mib"),
     ("after they closed, MiB", "after_mib"), ("KiB per stream", "kib_per_stream"),
@@ -226,10 +232,13 @@ SECTIONS = (
     ("req100k", "100 KB request, 16 connections", lambda n: cpu_table(n, "req100k", REQUEST)),
     ("sse", "64 streams, an event each every 10 ms", lambda n: cpu_table(n, "sse", EVENTS)),
     ("sse2", "64 streams, an event each every 2 ms", lambda n: cpu_table(n, "sse2", EVENTS)),
+    ("sse50", "64 streams, an event each every 50 ms", lambda n: cpu_table(n, "sse50", EVENTS)),
     ("lat1", "One connection, back to back", lambda n: latency_table(n, "lat1", LATENCY)),
+    ("lat1awake", "One connection, back to back, cores kept awake", lambda n: latency_table(n, "lat1awake", LATENCY)),
     ("lat200", "200 requests a second, open loop", lambda n: latency_table(n, "lat200", LATENCY)),
-    ("ttft", "One stream at a time", lambda n: latency_table(
-        n, "ttft", [("first event p50", "ttft_p50"), ("first event p99", "ttft_p99"), ("event p50", "event_p50")])),
+    ("lat50", "50 requests a second, open loop", lambda n: latency_table(n, "lat50", LATENCY)),
+    ("ttft", "One stream at a time", lambda n: latency_table(n, "ttft", FIRST_EVENT)),
+    ("ttftawake", "One stream at a time, cores kept awake", lambda n: latency_table(n, "ttftawake", FIRST_EVENT)),
     ("instructions", "Instructions per 1 KB request",
      lambda n: plain_table(n, "instructions", [("instructions", "per_request")])),
     ("idle", "Memory, idle", lambda n: plain_table(n, "idle", [("PSS, MiB", "pss_mib"), ("processes", "processes")])),
@@ -261,8 +270,21 @@ METHOD = """
   upstream's, the answer's bytes are the upstream's. Only tidegate reads the JSON, routes by model and counts usage.
 - Every answer is checked: status 200, complete; streams end with `[DONE]` and carry no usage event that the client did
   not ask for. Answers that fail are counted as errors.
+- Envoy and LiteLLM are measured on request: `./dev bench --peers tidegate,nginx,haproxy,envoy,litellm`. They come as
+  Python packages (`bench/peers/*.requirements.txt`) into environments of their own below `.tidegate/peers`. LiteLLM
+  writes each answer anew, so for it the check above compares the answer's text, and without a database it answers 400
+  to a wrong key. Its CPU is `utime` + `stime` of its process, for it ends threads while it serves.
+- LiteLLM cannot keep up with the open-loop cells of 200 requests, 6,400 and 32,000 events a second and opens no 9,000
+  streams; there one would measure how long its queue grew. It is left out of `lat200`, `sse`, `sse2` and `hold9000`,
+  and a run with it has `lat50` and `sse50` for all peers: 50 requests and 1,280 events a second. In `hold1000` it
+  opens as many streams as its pool has connections to one upstream; the others wait, the client for at most 30 s.
 - *direct* is a second mock upstream on the proxies' core: the client's way to another core without a proxy. Added
   latency is the difference to it, from the same round.
+- A core with nothing to do sleeps, and in a virtual machine its waking can cost more than all that is measured here:
+  in `lat1` and `ttft` the `direct` row itself is mostly that, and every hop adds two of them or more. `lat1awake` and
+  `ttftawake` are the same cells while on each of the two cores a process of the class `SCHED_IDLE` turns, which gives
+  way to every other at once, for every peer alike and for `direct`. They show what the program costs, the plain ones
+  what a machine without load shows a client. The bars hold for both, each for itself.
 - Event latency is arrival minus the time stamp that the upstream wrote into the event; both are `CLOCK_MONOTONIC`.
 - Memory is PSS of the process tree, from a fresh process that runs without other peers: shared pages would be divided
   among them. Kernel socket buffers are not in it. Idle: {idle} after one request.
@@ -278,13 +300,41 @@ METHOD = """
   `model`, `stream` last.
 """
 
+AWAKE_NOTE = """\
+*Cores kept awake*: cells of their own, with a process on each core that runs only where nothing else wants to. Without
+it, the rows above them contain the waking of sleeping cores, for `direct`, nginx and haproxy as for tidegate.
+"""
+
 CONFIGURATION = """
 | peer | configuration |
 |---|---|
 | tidegate | `bench/peers/tidegate.yaml`: one Provider, the default Tenant with three limits, one key; `--workers 1` |
 | nginx | `bench/peers/nginx.conf`: one worker, `map` on the Authorization header, upstream keep-alive, no buffering |
 | haproxy | `bench/peers/haproxy.cfg`: one thread, one header comparison, `http-reuse always`, `http-no-delay`, no log |
+| envoy, on request | `bench/peers/envoy.yaml`: `--concurrency 1`, header match in the route, header overwritten, no request ids, circuit breakers at 40,000, no access log |
+| litellm, on request | `bench/peers/litellm.yaml`: one model, its master key, one worker, `LITELLM_MODE=PRODUCTION`, log level ERROR, local price map, no retries, no database |
 """
+
+
+def kept_render(path: pathlib.Path) -> list[str]:
+    """The section that ./dev bench render writes, as it stands."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if RENDER_BEGIN not in text or RENDER_END not in text:
+        return []
+    section = text.split(RENDER_BEGIN, 1)[1].split(RENDER_END, 1)[0]
+    return ["## Render\n", RENDER_BEGIN + section + RENDER_END + "\n"]
+
+
+def write_render(section: str, path: pathlib.Path) -> None:
+    """Puts the section into the page, in place of the one before; all else stays."""
+    text = path.read_text(encoding="utf-8") if path.exists() else "# Benchmarks\n"
+    whole = f"{RENDER_BEGIN}\n{section}\n{RENDER_END}"
+    if RENDER_BEGIN in text and RENDER_END in text:
+        text = text.split(RENDER_BEGIN, 1)[0] + whole + text.split(RENDER_END, 1)[1]
+    else:
+        before, figures, after = text.partition("## Figures\n")
+        text = f"{before.rstrip()}\n\n## Render\n\n{whole}\n" + (f"\n{figures}{after}" if figures else "")
+    path.write_text(text, encoding="utf-8")
 
 
 def kept_notes(path: pathlib.Path) -> str:
@@ -306,15 +356,16 @@ def write(lines: list[dict], path: pathlib.Path) -> None:
     )
     parts = [
         "# Benchmarks\n",
-        "Written by `./dev bench`, all but the section *Where the time goes*. Ratios inside one run move little between\n"
+        "Written by `./dev bench`, all but the sections *Where the time goes* and *Render*. Ratios inside one run move little between\n"
         "machines, absolute figures move a lot.\n",
         f"{machine['date']} · {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB · "
         f"{machine['system']}, kernel {machine['kernel']} · {versions}\n",
     ]
     if machine["quick"]:
         parts.append("**A quick run: it shows that everything works; its numbers say little.**\n")
-    parts += ["## Bars\n", bars_table(lines)]
+    parts += ["## Bars\n", bars_table(lines), AWAKE_NOTE]
     parts += ["## Where the time goes\n", NOTES_BEGIN, kept_notes(path), NOTES_END + "\n"]
+    parts += kept_render(path)
     parts += ["## Figures\n"]
     for cell, title, render in SECTIONS:
         if present(lines, cell):

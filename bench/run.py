@@ -1,4 +1,5 @@
-"""The comparison: tidegate, nginx and haproxy side by side in one run. `./dev bench` builds the tools and calls this.
+"""The comparison: tidegate, nginx and haproxy side by side in one run, Envoy and LiteLLM with them on request
+(`--peers tidegate,nginx,haproxy,envoy,litellm`). `./dev bench` builds the tools and calls this.
 
 Results go to build/bench/*.jsonl as they come; the tables go to docs/benchmarks.md when every cell was run, else to
 build/bench/benchmarks.md. No number makes the run fail. docs/benchmarks.md says how each figure is taken.
@@ -19,6 +20,7 @@ import sys
 import time
 
 import cells
+import on_request
 import processes
 import report
 from processes import BenchError, Haproxy, Machine, Mock, Nginx, NginxWithLog, Server, Tidegate
@@ -26,12 +28,13 @@ from processes import BenchError, Haproxy, Machine, Mock, Nginx, NginxWithLog, S
 OUT = processes.ROOT / "build" / "bench"
 DOCUMENT = processes.ROOT / "docs" / "benchmarks.md"
 RELEASE = processes.ROOT / "build" / "release"
-PEERS = ("tidegate", "nginx", "nginx+log", "haproxy")
+PEERS = ("tidegate", "nginx", "nginx+log", "haproxy")  # those of every run
+ALL_PEERS = (*PEERS, *on_request.PEERS)
 ALL_CELLS = (
-    "req64", "req100k", "sse", "sse2", "lat1", "lat200", "ttft", "instructions",
+    "req64", "req100k", "sse", "sse2", "lat1", "lat1awake", "lat200", "ttft", "ttftawake", "instructions",
     "idle", "hold1000", "hold9000", "flood50", "start10k", "cold",
 )  # fmt: skip
-WITH_DIRECT = ("req64", "lat1", "lat200", "ttft")
+WITH_DIRECT = ("req64", "lat1", "lat1awake", "lat200", "lat50", "ttft", "ttftawake")
 
 
 class Record:
@@ -49,8 +52,12 @@ class Record:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--cells", default="", help=f"comma-separated, of: {','.join(ALL_CELLS)}")
-    parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated; nginx brings nginx+log with it")
+    parser.add_argument("--cells", default="", help=f"comma-separated, of: {','.join((*ALL_CELLS, *cells.SLOW))}")
+    parser.add_argument(
+        "--peers",
+        default=",".join(PEERS),
+        help=f"comma-separated, of: {','.join(ALL_PEERS)}; nginx brings nginx+log with it; the last two are installed first",
+    )
     parser.add_argument("--rounds", type=int, default=0, help="of the CPU and latency cells (default 5, quick 1)")
     parser.add_argument("--seconds", type=float, default=0, help="of one closed loop (default 2.5, quick 0.3)")
     parser.add_argument("--tidegate", type=pathlib.Path, default=RELEASE / "src" / "app" / "tidegate", metavar="PATH")
@@ -64,11 +71,12 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--render", type=pathlib.Path, nargs="+", metavar="JSONL", help="only write the tables of runs")
     chosen = parser.parse_args()
-    chosen.cells = split(parser, "--cells", chosen.cells, ALL_CELLS) or list(ALL_CELLS)
-    names = split(parser, "--peers", chosen.peers, PEERS)
+    names = split(parser, "--peers", chosen.peers, ALL_PEERS)
     if "nginx" in names and "nginx+log" not in names:
         names.insert(names.index("nginx") + 1, "nginx+log")
     chosen.peers = names
+    every = [*ALL_CELLS, *(cells.SLOW if any(slow(name) for name in names) else ())]
+    chosen.cells = split(parser, "--cells", chosen.cells, (*ALL_CELLS, *cells.SLOW)) or every
     chosen.rounds = chosen.rounds or (1 if chosen.quick else 5)
     return chosen
 
@@ -79,6 +87,14 @@ def split(parser: argparse.ArgumentParser, option: str, text: str, known: tuple[
         if word not in known:
             parser.error(f"{option}: '{word}' is none of {', '.join(known)}")
     return words
+
+
+def slow(peer: str) -> bool:
+    return peer in on_request.PEERS and on_request.PEERS[peer].saturates
+
+
+def left_out(cell: str, peer: str) -> bool:
+    return slow(peer) and cell in cells.TOO_FAST
 
 
 def say(text: str) -> None:
@@ -105,6 +121,7 @@ def describe(machine: Machine, chosen: argparse.Namespace) -> dict:
         versions["tidegate"] = first_line(str(chosen.tidegate), "--version").removeprefix("tidegate ")
         commit = first_line("git", "-C", str(processes.ROOT), "rev-parse", "--short=12", "HEAD")
         versions["tidegate"] += f" (commit {commit})"
+    versions |= {name: on_request.PEERS[name].version() for name in chosen.peers if name in on_request.PEERS}
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "cpu": cpu,
@@ -132,7 +149,8 @@ class Run:
         machine, upstream = self.bench.machine, self.bench.mock.port
         if name == "tidegate":
             return Tidegate(machine, self.bench.tidegate, upstream)
-        return {"nginx": Nginx, "nginx+log": NginxWithLog, "haproxy": Haproxy}[name](machine, upstream)
+        kinds = {"nginx": Nginx, "nginx+log": NginxWithLog, "haproxy": Haproxy, **on_request.PEERS}
+        return kinds[name](machine, upstream)
 
     def measure(self, cell: str, peer: str, number: int, take) -> None:
         """A measurement that cannot be taken is written down with its reason, and the run goes on."""
@@ -171,6 +189,8 @@ class Run:
                         continue
                     row = [direct, *servers] if direct is not None and cell in WITH_DIRECT else servers
                     for server in row:
+                        if left_out(cell, server.name):
+                            continue
                         self.measure(cell, server.name, number, lambda c=cell, s=server: loads[c].run(self.bench, s))
             if "instructions" in wanted and not reason:
                 for server in servers:
@@ -179,6 +199,8 @@ class Run:
             if self.chosen.profile:
                 for cell in wanted:
                     for server in servers if cell in loads else []:
+                        if left_out(cell, server.name):
+                            continue
                         self.profile(cell, server, loads[cell])
 
     def profile(self, cell: str, server: Server, load: cells.Load) -> None:
@@ -195,6 +217,8 @@ class Run:
             for name in self.chosen.peers:
                 if name == "nginx+log":
                     continue  # the same process as nginx as far as memory goes
+                if left_out(cell, name):
+                    continue
 
                 def take(cell: str = cell, name: str = name) -> dict:
                     with self.peer(name) as server:

@@ -60,7 +60,9 @@ class Program:
         up.unlink(missing_ok=True)
         files = [word for path in self.documents for word in ("-f", str(path))]
         command = [str(self.binary), "up", "--data", str(self.data), *files]
-        command += ["--listen", "127.0.0.1:0", "--console", "127.0.0.1:0", *self.arguments]
+        for flag in ("--listen", "--console"):
+            command += [] if flag in self.arguments else [flag, "127.0.0.1:0"]
+        command += self.arguments
         with open(self.folder / "stdout", "ab") as out, open(self.folder / "stderr", "ab") as err:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self.env)
         end = time.monotonic() + START_BOUND_S

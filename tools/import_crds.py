@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Makes test/oracles/crds/ from a folder of CustomResourceDefinition facts.
 
-usage: tools/import_crds.py FOLDER [OUT]
+usage: tools/import_crds.py [--add] FOLDER [OUT]
 
 FOLDER holds GROUP/VERSION/KIND.json, each one version of one definition (names, scope, served, storage, subresources,
 and `schema`, the structural schema), and kubernetes-VERSION.json.gz, the OpenAPI definitions of Kubernetes itself.
 OUT (default test/oracles/crds) gets GROUP.json.xz, a list of whole definitions as an API server takes them, and a copy
-of the OpenAPI file. Bytes depend on the facts alone.
+of the OpenAPI file. Bytes depend on the facts alone. With --add the groups that OUT has stay, unless FOLDER names them
+too, and FOLDER needs no OpenAPI file.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ def import_groups(source: pathlib.Path, out: pathlib.Path) -> dict[str, int]:
 
 
 def main(arguments: list[str]) -> int:
+    add = arguments[:1] == ["--add"]
+    arguments = arguments[1:] if add else arguments
     if len(arguments) not in (1, 2):
         print(__doc__, file=sys.stderr)
         return 2
@@ -85,15 +88,17 @@ def main(arguments: list[str]) -> int:
     default = pathlib.Path(__file__).resolve().parent.parent / "test/oracles/crds"
     out = pathlib.Path(arguments[1]) if len(arguments) == 2 else default
     openapi = sorted(source.glob("kubernetes-*.json.gz"))
-    if not openapi or not any(source.glob("*/*/*.json")):
+    if not (openapi or add) or not any(source.glob("*/*/*.json")):
         print(f"{source}: holds no GROUP/VERSION/KIND.json or no kubernetes-VERSION.json.gz", file=sys.stderr)
         return 1
     out.mkdir(parents=True, exist_ok=True)
-    for old in [*out.glob("*.json.xz"), *out.glob("kubernetes-*.json.gz")]:
-        old.unlink()
+    if not add:
+        for old in [*out.glob("*.json.xz"), *out.glob("kubernetes-*.json.gz")]:
+            old.unlink()
     groups = import_groups(source, out)
-    text = gzip.decompress(openapi[-1].read_bytes())
-    (out / openapi[-1].name).write_bytes(gzip.compress(text, mtime=0))
+    if openapi:
+        text = gzip.decompress(openapi[-1].read_bytes())
+        (out / openapi[-1].name).write_bytes(gzip.compress(text, mtime=0))
     size = sum(p.stat().st_size for p in out.iterdir())
     print(f"{out}: {len(groups)} groups, {sum(groups.values())} definitions, {size} bytes")
     return 0

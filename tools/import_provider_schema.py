@@ -36,6 +36,9 @@ OF_STRUCT = re.compile(r"(?<![.\w])(\w+)ToHclTerraform")
 INTERFACE = re.compile(r"^export interface (\w+)[^{]*\{\n(.*?)^\}", re.M | re.S)
 REQUIRED = re.compile(r"^    readonly (\w+): ", re.M)
 OPTIONAL = re.compile(r"^    readonly (\w+)\?: ", re.M)
+# A large resource keeps its structures in files of their own, which are read as if they were one.
+PARTS = re.compile(r"(?:index|index-structs/structs\d+)\.(js|d\.ts)")
+ELSEWHERE = re.compile(r"\b(?:index_structs|structs\d+)_1\.")
 FIELD = re.compile(r"(?:struct|this)\.(\w+)(?:\.internalValue)?\)?$")
 
 SIMPLE = {
@@ -145,23 +148,25 @@ class Module:
 
 
 def packed_files(wheel: pathlib.Path) -> dict[str, dict[str, str]]:
-    """Folder -> {file name: text}; a folder is a resource, a data source, or `provider`."""
+    """Folder -> {"js": text, "d.ts": text}; a folder is a resource, a data source, or `provider`."""
     found: dict[str, dict[str, str]] = {}
     with zipfile.ZipFile(wheel) as outer:
         inner = next(n for n in outer.namelist() if n.endswith(".tgz"))
         with tarfile.open(fileobj=io.BytesIO(outer.read(inner)), mode="r:gz") as archive:
             for member in archive:
                 parts = member.name.split("/")
-                if len(parts) == 4 and parts[1] == "lib" and parts[3] in ("index.js", "index.d.ts"):
-                    file = archive.extractfile(member)
-                    assert file
-                    found.setdefault(parts[2], {})[parts[3]] = file.read().decode()
+                if len(parts) < 4 or parts[1] != "lib" or not (match := PARTS.fullmatch("/".join(parts[3:]))):
+                    continue
+                file = archive.extractfile(member)
+                assert file
+                folder = found.setdefault(parts[2], {"js": "", "d.ts": ""})
+                folder[match[1]] += ELSEWHERE.sub("", file.read().decode())
     return found
 
 
 def provider_schema(files: dict[str, str]) -> dict:
     """The provider's own arguments, which have no type name."""
-    module = Module(files["index.js"], files["index.d.ts"])
+    module = Module(files["js"], files["d.ts"])
     module.main = next(name for name, (base, _) in module.classes.items() if base == "TerraformProvider")
     return module.schema()
 
@@ -176,7 +181,7 @@ def main(arguments: list[str]) -> int:
     folders = packed_files(pathlib.Path(arguments[1]))
     facts: dict = {"provider": provider_schema(folders.pop("provider")), "resource": {}, "data": {}}
     for _, files in sorted(folders.items()):
-        module = Module(files["index.js"], files["index.d.ts"])
+        module = Module(files["js"], files["d.ts"])
         if module.main:
             kind = "data" if module.classes[module.main][0] == "TerraformDataSource" else "resource"
             facts[kind][module.type] = module.schema()

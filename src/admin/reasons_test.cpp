@@ -38,8 +38,9 @@ std::map<std::string, std::string> sources() {
 // True if what stands before a literal says that it is the code of an error, finding or reason.
 bool makes_a_code(std::string_view before) {
   while (!before.empty() && (before.back() == ' ' || before.back() == '\n')) before.remove_suffix(1);
-  for (const std::string_view end : {"fail(", "fail_errno(", "Error{", "Reason{", "problem(", "add(out,",
-                                     ".code =", ".reason = {", "refuse({", "error({", "error_json({"}) {
+  for (const std::string_view end :
+       {"fail(", "fail_errno(", "Error{", "Reason{", "problem(", "add(out,", ".code =", ".reason = {",
+        "refuse({", "error({", "error_json({", ".refuse(", ".warn("}) {
     if (before.ends_with(end)) return true;
   }
   // `refuse(404, "code"` and `{404, error_type(404), "code"`
@@ -73,7 +74,9 @@ std::map<std::string, std::string> codes_in_source() {
       if (literal.empty() || close >= text.size() || text[close] != '"') continue;
       const std::string_view before = std::string_view(text).substr(0, open);
       const bool snake = literal.find('_') != std::string::npos;
-      if (makes_a_code(before) || (snake && may_make_a_code(before))) found.emplace(literal, path);
+      // What is added to a part of a platform has names of its own.
+      const bool may = snake && !path.starts_with("render/") && may_make_a_code(before);
+      if (makes_a_code(before) || may) found.emplace(literal, path);
     }
   }
   return found;

@@ -6,9 +6,6 @@
 
 namespace tg::app {
 
-namespace {
-
-// "127.0.0.1:4001", "localhost", "[::1]:4001". Any other name may be one that some DNS server points at us.
 bool loopback_host(std::string_view host) {
   const bool bracketed = host.starts_with('[');
   const std::size_t end = bracketed ? host.find(']') : host.rfind(':');
@@ -18,6 +15,8 @@ bool loopback_host(std::string_view host) {
   const auto address = net::numeric_address(name, 0);
   return address && (name == "::1" || address->str().starts_with("127."));
 }
+
+namespace {
 
 http::ServerOptions admin_options() {
   http::ServerOptions options;
@@ -97,13 +96,14 @@ AdminServer::~AdminServer() {
 }
 
 http::Exchange* AdminServer::on_request(http::ServerStream& stream, const http::RequestHead& head) {
-  if (!trusted_ && !loopback_host(head.find(http::FieldId::host))) {
+  const bool get = head.method == "GET" || head.method == "HEAD";
+  const bool facts = get && (head.path == "/metrics" || head.path == "/healthz" || head.path == "/readyz");
+  if (!trusted_ && !(open_metrics_ && facts) && !loopback_host(head.find(http::FieldId::host))) {
     stream.respond(403, "content-type: application/json\r\n",
                    admin::error_json({"host_not_allowed", "the console answers to loopback hosts only",
                                       "use http://127.0.0.1"}));
     return nullptr;
   }
-  const bool get = head.method == "GET" || head.method == "HEAD";
   if (get && head.path == "/metrics") {
     stream.respond(200, "content-type: text/plain; version=0.0.4; charset=utf-8\r\n", metrics_.render());
     return nullptr;

@@ -142,9 +142,9 @@ void Control::tick() {
 void Control::serve(std::vector<Fd> listeners, const std::string& listen, const http::ServerOptions& server,
                     std::size_t max_requests) {
   status_.listen = listen;
-  workers_ = std::make_unique<Workers>(
-      Workers::Shared{parts_.keys.registry(), parts_.ledger, parts_.metrics, parts_.resolver, port()}, server,
-      max_requests, std::move(listeners), snapshot_);
+  workers_ = std::make_unique<Workers>(Workers::Shared{parts_.keys.registry(), parts_.ledger, parts_.metrics,
+                                                       parts_.resolver, parts_.log, port()},
+                                       server, max_requests, std::move(listeners), snapshot_);
   workers_->set_ready(true);
   control_api_.set_ready(true);
   console_api_.set_ready(true);
@@ -154,6 +154,7 @@ void Control::serve(std::vector<Fd> listeners, const std::string& listen, const 
 void Control::serve_admin(Fd control_socket, Fd console, const std::string& console_address) {
   status_.console = console_address;
   control_api_.listen(std::move(control_socket));
+  if (!loopback_host(console_address)) console_api_.open_metrics();
   console_api_.listen(std::move(console));
 }
 

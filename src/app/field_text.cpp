@@ -6,12 +6,24 @@
 #include <nlohmann/json.hpp>
 
 #include "spec/reference.hpp"
+#include "spec/requirements.hpp"
 
 namespace tg::app {
 
+using Json = nlohmann::ordered_json;
+
+Json rows_json(std::string_view rows) {
+  Json out = Json::array();
+  while (!rows.empty()) {
+    const std::size_t blank = std::min(rows.find(' '), rows.size());
+    out.push_back(std::string(rows.substr(0, blank)));
+    rows.remove_prefix(std::min(blank + 1, rows.size()));
+  }
+  return out;
+}
+
 namespace {
 
-using Json = nlohmann::ordered_json;
 using spec::Field;
 
 // What is compared: lower case, without "[]" or "[0]".
@@ -42,6 +54,7 @@ Json field_json(spec::DocumentKind kind, const Field& f) {
   j["supported"] = !f.planned;
   j["meaning"] = std::string(f.meaning);
   if (!f.reason.empty()) j["reason"] = std::string(f.reason);
+  j["rows"] = rows_json(spec::meets(kind, f));
   return j;
 }
 

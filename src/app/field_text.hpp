@@ -22,6 +22,8 @@ std::vector<FieldPlace> find_fields(std::string_view what);
 // Everything that find_fields knows in its long form, for suggestions.
 std::vector<std::string> field_names();
 
+// "S1-51 F-44" as a list.
+nlohmann::ordered_json rows_json(std::string_view rows);
 nlohmann::ordered_json fields_json(const std::vector<FieldPlace>& places);
 std::string fields_text(const std::vector<FieldPlace>& places);
 

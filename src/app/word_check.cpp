@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "app/platform_documents.hpp"
 #include "app/stdin_text.hpp"
 #include "app/view.hpp"
 #include "app/words.hpp"
@@ -19,7 +20,20 @@ struct CheckFlags {
   std::vector<std::string> paths, files;
 };
 
-bool is_error(const spec::Finding& f) { return f.severity == spec::Severity::error; }
+bool has_platform(const spec::DecodeResult& result) {
+  return !result.documents.platforms.empty() || !result.documents.training_runs.empty();
+}
+
+// Documents of platforms are read as render reads them, and the rules between their fields run too; what only
+// serves is judged as `up` judges it.
+spec::DecodeResult read(const std::vector<std::string>& paths, const std::string& input) {
+  spec::DecodeResult served = spec::load(paths, input);
+  if (!has_platform(served)) return served;
+  spec::DecodeResult result = spec::load(paths, input, spec::Purpose::platform);
+  judge(result);
+  judge_rendering(result);
+  return result;
+}
 
 Json object_of(const spec::DecodeResult& result) {
   Json findings = Json::array();
@@ -34,19 +48,17 @@ Json object_of(const spec::DecodeResult& result) {
                         {"fix", f.hint},
                         {"reference", fmt::format("docs/reference/reasons.md#{}", f.code)}});
   }
-  Json skipped = Json::array();
-  for (const std::string& name : result.documents.platforms)
-    skipped.push_back({{"kind", "Platform"}, {"name", name}});
   const auto errors = std::count_if(result.findings.begin(), result.findings.end(), is_error);
   Json j;
   j["findings"] = std::move(findings);
-  j["skipped"] = std::move(skipped);
   j["summary"] = {{"errors", errors},
                   {"warnings", static_cast<std::int64_t>(result.findings.size()) - errors},
                   {"models", result.documents.models.size()},
                   {"providers", result.documents.providers.size()},
                   {"routes", result.documents.routes.size()},
-                  {"tenants", result.documents.tenants.size()}};
+                  {"tenants", result.documents.tenants.size()},
+                  {"platforms", result.documents.platforms.size()},
+                  {"trainingRuns", result.documents.training_runs.size()}};
   return j;
 }
 
@@ -62,21 +74,13 @@ Result<int> check(Terminal& terminal, const CheckFlags& flags, Format format) {
     if (!text) return std::unexpected(text.error());
     input = std::move(*text);
   }
-  const spec::DecodeResult result = spec::load(paths, input);
+  const spec::DecodeResult result = read(paths, input);
   const int status = result.ok() ? kGood : kFailed;
   const View view{[&] {
                     return Result<std::string>(
                         object_of(result).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
                   },
-                  [&](Terminal& t, const Json&, bool) {
-                    for (const spec::Finding& f : result.findings) {
-                      const std::string word = is_error(f) ? "error" : "warning";
-                      t.out(printable(fmt::format("{}: ", f.at.str())) +
-                            t.out_paint(is_error(f) ? Style::bad : Style::warn, word) +
-                            printable(fmt::format("[{}] {}\n", f.code, f.message)));
-                      if (!f.hint.empty()) t.out(printable(fmt::format("  hint: {}\n", f.hint)));
-                    }
-                  },
+                  [&](Terminal& t, const Json&, bool) { print_findings(t, result.findings, Stream::out); },
                   [&](const Json&) {
                     std::vector<std::string> names;
                     names.reserve(result.findings.size());
@@ -85,9 +89,6 @@ Result<int> check(Terminal& terminal, const CheckFlags& flags, Format format) {
                   }};
   if (auto r = show(terminal, format, view); !r) return std::unexpected(r.error());
   if (!terminal.flush()) return kFailed;
-  for (const std::string& name : result.documents.platforms) {
-    terminal.note(fmt::format("Platform {} is for render and apply; up does not act on it", name));
-  }
   const auto& d = result.documents;
   if (!result.ok()) {
     const auto errors = std::count_if(result.findings.begin(), result.findings.end(), is_error);
@@ -97,8 +98,11 @@ Result<int> check(Terminal& terminal, const CheckFlags& flags, Format format) {
   } else {
     terminal.note(fmt::format("good: {} Models, {} Providers, {} Routes, {} Tenants", d.models.size(),
                               d.providers.size(), d.routes.size(), d.tenants.size()));
-    if (std::find(paths.begin(), paths.end(), "-") == paths.end())
-      terminal.next(fmt::format("tidegate up -f {}", fmt::join(paths, " -f ")));
+    if (std::find(paths.begin(), paths.end(), "-") == paths.end()) {
+      const std::string all = fmt::format("{}", fmt::join(paths, " -f "));
+      terminal.next(d.platforms.empty() ? "tidegate up -f " + all
+                                        : fmt::format("tidegate render -f {} -o out", all));
+    }
   }
   return status;
 }

@@ -1,4 +1,4 @@
-// tidegate explain: a field of the documents, a reason code, or the state of a Model
+// tidegate explain: a field of the documents, a reason code, a rendered file, or the state of a Model
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,7 +7,9 @@
 #include "admin/reasons.hpp"
 #include "app/admin_call.hpp"
 #include "app/explain_model.hpp"
+#include "app/explain_tree.hpp"
 #include "app/field_text.hpp"
+#include "app/platform_documents.hpp"
 #include "app/view.hpp"
 #include "app/words.hpp"
 #include "text/suggest.hpp"
@@ -19,8 +21,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct ExplainFlags {
-  std::string data;
-  std::vector<std::string> words;
+  std::string data, platform;
+  std::vector<std::string> words, files;
 };
 
 // Text of at most `columns` columns a line.
@@ -59,6 +61,45 @@ View fields_view(const std::vector<FieldPlace>& places) {
           }};
 }
 
+// With -f: a field as these documents have it, or a file of the tree that they give.
+Result<int> explain_rendered(Terminal& terminal, const ExplainFlags& flags, Format format) {
+  const std::string& what = flags.words.front();
+  auto read = read_platform(flags.files);
+  if (!read) return std::unexpected(read.error());
+  if (const auto bad = first_error(read->findings)) {
+    return fail("documents_invalid", fmt::format("the documents have errors, the first: {}", *bad),
+                fmt::format("tidegate check {}", fmt::join(flags.files, " ")));
+  }
+  std::vector<render::Origin> origins;
+  auto rendered = render::render(read->documents, flags.platform, &origins);
+  if (!rendered) return std::unexpected(rendered.error());
+  const RenderedDocuments all{rendered->tree, origins};
+  // A folder of the tree is told by its slash: "components/" is one, "components" a field.
+  const bool is_path = what.find('/') != std::string::npos || rendered->tree.find(what) != nullptr;
+  if (const auto places = is_path ? std::vector<FieldPlace>() : find_fields(what); !places.empty()) {
+    Json fields = fields_json(places);
+    add_uses(all, places, fields);
+    const View view{[&] { return Result<std::string>(fields.dump()); },
+                    [&](Terminal& t, const Json& j, bool) { t.out(fields_text(places) + uses_text(j)); },
+                    fields_view(places).names};
+    if (auto r = show(terminal, format, view); !r) return std::unexpected(r.error());
+    return kGood;
+  }
+  auto object = tree_json(all, what);
+  if (!object) return std::unexpected(object.error());
+  const View view{[&] { return Result<std::string>(object->dump()); },
+                  [](Terminal& t, const Json& j, bool) { t.out(tree_text(t, j)); },
+                  [](const Json& j) {
+                    std::vector<std::string> names;
+                    for (const Json& o : j.at("origins")) {
+                      for (const Json& f : o.at("files")) names.push_back(text_at(f, "/path"));
+                    }
+                    return names;
+                  }};
+  if (auto r = show(terminal, format, view); !r) return std::unexpected(r.error());
+  return kGood;
+}
+
 Result<int> explain(Terminal& terminal, const ExplainFlags& flags, Format format) {
   const std::string& first = flags.words.front();
   if (first == "model" && flags.words.size() == 2) {
@@ -76,6 +117,7 @@ Result<int> explain(Terminal& terminal, const ExplainFlags& flags, Format format
     return fail("unknown_word", fmt::format("'{}' is one argument too many", printable(flags.words[1])),
                 "tidegate explain --help");
   }
+  if (!flags.files.empty()) return explain_rendered(terminal, flags, format);
   if (const admin::ReasonEntry* entry = admin::find_reason(first)) {
     if (auto r = show(terminal, format, code_view(*entry)); !r) return std::unexpected(r.error());
     return kGood;
@@ -87,6 +129,11 @@ Result<int> explain(Terminal& terminal, const ExplainFlags& flags, Format format
   std::vector<std::string> names = field_names();
   for (const admin::ReasonEntry& e : admin::reasons()) names.emplace_back(e.code);
   const std::string near = text::did_you_mean(first, names);
+  if (near.empty() && first.find('/') != std::string::npos) {
+    return fail("unknown_name",
+                fmt::format("'{}' may be a rendered file: of which documents?", printable(first)),
+                fmt::format("tidegate explain -f FILE {}", printable(first)));
+  }
   return fail("unknown_name",
               fmt::format("'{}' is neither a reason code nor a field of the documents", printable(first)),
               near.empty() ? "tidegate explain Model lists the fields of a Model" : near);
@@ -99,7 +146,10 @@ void add_explain(CommandLine& line) {
   Word& word = line.root().sub("explain", "the long form of a field, a reason code or a Model's state");
   word.example("tidegate explain Model.spec.hold.deadline").example("tidegate explain memory_short");
   word.example("tidegate explain model qwen3-4b");
+  word.example("tidegate explain -f platform.yaml components/metrics");
   word.arguments("WHAT", flags->words, "a field's path, a kind, a reason code, or: model NAME");
+  word.list("-f,--file", "PATH", flags->files, "WHAT is a field of these documents, or a path in their tree");
+  word.option("--platform", "NAME", flags->platform, "with -f: which Platform, when there are several");
   word.data_flag(flags->data).output_flag();
   word.action_result([flags, &word](Terminal& terminal) { return explain(terminal, *flags, word.format()); });
 }

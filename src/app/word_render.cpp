@@ -3,12 +3,10 @@
 
 #include <algorithm>
 
-#include "app/stdin_text.hpp"
+#include "app/platform_documents.hpp"
 #include "app/view.hpp"
 #include "app/words.hpp"
 #include "render/render.hpp"
-#include "spec/load.hpp"
-#include "verify/verify.hpp"
 
 namespace tg::app {
 
@@ -16,42 +14,8 @@ namespace {
 
 struct RenderFlags {
   std::vector<std::string> files;
-  std::string out, only, diff, platform;
+  std::string out, only, diff, platform, environment;
 };
-
-bool is_error(const spec::Finding& f) { return f.severity == spec::Severity::error; }
-
-void print(Terminal& terminal, const std::vector<spec::Finding>& findings) {
-  for (const spec::Finding& f : findings) {
-    terminal.err(
-        printable(fmt::format("{}: ", f.at.str())) +
-        terminal.err_paint(is_error(f) ? Style::bad : Style::warn, is_error(f) ? "error" : "warning") +
-        printable(fmt::format("[{}] {}\n", f.code, f.message)));
-    if (!f.hint.empty()) terminal.err(printable(fmt::format("  hint: {}\n", f.hint)));
-  }
-}
-
-// In the order of files and places; the checks come from three sources.
-void sort(std::vector<spec::Finding>& findings) {
-  std::stable_sort(findings.begin(), findings.end(), [](const spec::Finding& a, const spec::Finding& b) {
-    if (a.at.file != b.at.file) return a.at.file < b.at.file;
-    if (a.at.line != b.at.line) return a.at.line < b.at.line;
-    return a.at.column < b.at.column;
-  });
-}
-
-Result<spec::DecodeResult> read(const RenderFlags& flags) {
-  if (flags.files.empty()) {
-    return fail("missing_argument", "-f is missing: which documents?", "tidegate render -f FILE -o DIR");
-  }
-  std::string input;
-  if (std::find(flags.files.begin(), flags.files.end(), "-") != flags.files.end()) {
-    auto text = read_stdin("documents");
-    if (!text) return std::unexpected(text.error());
-    input = std::move(*text);
-  }
-  return spec::load(flags.files, input, spec::Purpose::platform);
-}
 
 Result<int> deliver(Terminal& terminal, const RenderFlags& flags, const render::Tree& tree) {
   if (!flags.diff.empty()) {
@@ -73,25 +37,25 @@ Result<int> render_word(Terminal& terminal, const RenderFlags& flags) {
     return fail("missing_argument", "one of -o DIR and --diff DIR is needed",
                 "tidegate render -f FILE -o DIR writes the tree, --diff OLD_DIR shows what would change");
   }
-  auto decoded = read(flags);
+  if (auto place = refuse_format(flags.out); !place) return std::unexpected(place.error());
+  if (flags.files.empty())
+    return fail("missing_argument", "-f is missing: which documents?", "tidegate render -f FILE -o DIR");
+  auto decoded = read_platform(flags.files);
   if (!decoded) return std::unexpected(decoded.error());
   std::vector<spec::Finding> findings = decoded->findings;
   render::Rendered rendered;
   if (decoded->ok()) {
-    for (spec::Finding& f : verify::check(decoded->documents)) findings.push_back(std::move(f));
-    if (std::none_of(findings.begin(), findings.end(), is_error)) {
-      auto result = render::render(decoded->documents, flags.platform);
-      if (!result) return std::unexpected(result.error());
-      rendered = std::move(*result);
-      for (spec::Finding& f : rendered.findings) {
-        // Said of the whole tree: who asks for a part may well write the rest later.
-        if (f.code == "nothing_renders" && !flags.only.empty()) continue;
-        findings.push_back(std::move(f));
-      }
+    auto result = render::render(decoded->documents, flags.platform, nullptr, flags.environment);
+    if (!result) return std::unexpected(result.error());
+    rendered = std::move(*result);
+    for (spec::Finding& f : rendered.findings) {
+      // Said of the whole tree: who asks for a part may well write the rest later.
+      if (f.code == "nothing_renders" && !flags.only.empty()) continue;
+      findings.push_back(std::move(f));
     }
   }
-  sort(findings);
-  print(terminal, findings);
+  sort_findings(findings);
+  print_findings(terminal, findings, Stream::err);
   if (const auto errors = std::count_if(findings.begin(), findings.end(), is_error); errors > 0) {
     terminal.note(fmt::format("{} error{}, nothing is written", errors, errors == 1 ? "" : "s"));
     return kFailed;
@@ -118,6 +82,8 @@ void add_render(CommandLine& line) {
   word.option("--only", "PATH", flags->only, "only this part of the tree, for example components/metrics");
   word.option("--diff", "DIR", flags->diff, "write nothing, show what differs from this rendered tree");
   word.option("--platform", "NAME", flags->platform, "which Platform, when there are several");
+  word.option("--environment", "NAME", flags->environment,
+              "the tree of one of its delivery.environments, for example staging");
   word.action_result([flags](Terminal& terminal) { return render_word(terminal, *flags); });
 }
 

@@ -7,6 +7,7 @@ std::string program_version() { return TIDEGATE_VERSION; }
 void add_words(CommandLine& line) {
   line.root().example("tidegate up -f models.yaml").example("tidegate keys create --name laptop");
   add_up(line);
+  add_init(line);
   add_check(line);
   add_render(line);
   add_status(line);

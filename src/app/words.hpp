@@ -8,6 +8,7 @@
 namespace tg::app {
 
 void add_up(CommandLine& line);
+void add_init(CommandLine& line);
 void add_check(CommandLine& line);
 void add_render(CommandLine& line);
 void add_keys(CommandLine& line);

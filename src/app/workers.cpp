@@ -19,8 +19,9 @@ Workers::Workers(const Shared& shared, const http::ServerOptions& server, std::s
     options.index = i;
     options.server = server;
     options.max_requests = max_requests;
-    t->worker = std::make_unique<gateway::Worker>(t->loop, options, shared.keys, shared.ledger.journal(i),
-                                                  shared.metrics, shared.resolver, shared.control);
+    t->worker =
+        std::make_unique<gateway::Worker>(t->loop, options, shared.keys, shared.ledger.journal(i),
+                                          shared.metrics, shared.resolver, shared.log, shared.control);
     t->worker->set_snapshot(snapshot);
     t->worker->listen(std::move(listeners[i]));
     threads_.push_back(std::move(t));

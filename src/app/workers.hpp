@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/log.hpp"
 #include "gateway/worker.hpp"
 #include "ledger/writer.hpp"
 #include "net/loop.hpp"
@@ -20,6 +21,7 @@ class Workers {
     ledger::LedgerWriter& ledger;
     Metrics& metrics;
     net::Resolver& resolver;
+    Logger& log;
     gateway::ControlPort control;
   };
 

@@ -14,6 +14,7 @@ namespace {
 constexpr auto kImages = std::to_array<Image>({
     {"kube-bench", "docker.io/aquasec/kube-bench", "v0.15.0"},
     {"kured", "ghcr.io/kubereboot/kured", "1.21.0"},
+    {"local-volume-provisioner", "registry.k8s.io/sig-storage/local-volume-provisioner", "v2.8.0"},
     {"busybox", "docker.io/library/busybox", "1.37.0"},
     {"curl", "docker.io/curlimages/curl", "8.17.0"},
     {"postgresql", "docker.io/library/postgres", "17.7-bookworm"},
@@ -23,11 +24,26 @@ constexpr auto kImages = std::to_array<Image>({
     {"snapshot-controller", "registry.k8s.io/sig-storage/snapshot-controller", "v8.6.0"},
     // The firewall's module fits one line of Envoy only: both move together.
     {"envoy-coraza", "ghcr.io/tetratelabs/built-on-envoy/composer", "0.6.0"},
+    {"oauth2-proxy", "quay.io/oauth2-proxy/oauth2-proxy", "v7.13.0"},
     {"rclone", "docker.io/rclone/rclone", "1.71.2"},
     {"velero-plugin-for-aws", "docker.io/velero/velero-plugin-for-aws", "v1.14.1"},
     {"velero-plugin-for-gcp", "docker.io/velero/velero-plugin-for-gcp", "v1.14.1"},
     {"velero-plugin-for-microsoft-azure", "docker.io/velero/velero-plugin-for-microsoft-azure", "v1.14.1"},
-    {"kubectl", "registry.k8s.io/kubectl", "v1.35.8"},
+    {"cnpg-postgresql-16", "ghcr.io/cloudnative-pg/postgresql", "16.11-standard-trixie"},
+    {"cnpg-postgresql-17", "ghcr.io/cloudnative-pg/postgresql", "17.7-standard-trixie"},
+    {"cnpg-postgresql-18", "ghcr.io/cloudnative-pg/postgresql", "18.1-standard-trixie"},
+    {"cnpg-timescaledb-17", "ghcr.io/clevyr/cloudnativepg-timescale", "17.5"},
+    {"llama-server", "ghcr.io/ggml-org/llama.cpp", "server-b11176"},
+    {"llama-server-cuda", "ghcr.io/ggml-org/llama.cpp", "server-cuda-b11176"},
+    {"vllm", "docker.io/vllm/vllm-openai", "v0.18.2"},
+    {"ollama", "docker.io/ollama/ollama", "0.32.15"},
+    {"tidegate", "ghcr.io/tidegate/tidegate", "0.1.0"},
+    {"cluster-autoscaler", "registry.k8s.io/autoscaling/cluster-autoscaler", "v1.35.0"},
+    // 1.82.7 and 1.82.8 carried somebody else's code: a version is taken only after it was looked at.
+    {"litellm", "ghcr.io/berriai/litellm", "v1.105.0"},
+    {"ollama", "docker.io/ollama/ollama", "0.32.15"},
+    // Kubernetes' own image of it has no shell.
+    {"kubectl", "docker.io/alpine/kubectl", "1.35.4"},
 });
 
 }  // namespace

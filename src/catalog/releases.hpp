@@ -19,5 +19,22 @@ std::span<const Kubernetes> kubernetes_releases();
 const Kubernetes* kubernetes(std::string_view minor);
 // The newest that every component of the catalog supports.
 const Kubernetes& default_kubernetes();
+// The day of this list, "2026-11-21": what ended before it has ended whenever the program runs.
+std::string_view catalog_date();
+
+// Minors that the Cloud Container Engine offers, which keeps its own windows; the newest is last.
+std::span<const std::string_view> cce_versions();
+
+// A part that goes with some minors only.
+struct Window {
+  std::string_view component;  // "gateway"
+  std::string_view use;        // "ingress-nginx"
+  std::string_view release;    // "4.15.1"
+  std::string_view first, last;
+};
+std::span<const Window> windows();
+
+// -1, 0, 1 as "1.9" comes before, is or comes after "1.10".
+int compare_minor(std::string_view a, std::string_view b);
 
 }  // namespace tg::catalog

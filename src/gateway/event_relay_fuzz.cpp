@@ -24,6 +24,7 @@ class Sink final : public tg::http::ServerStream {
   bool takes_chunks() const override { return chunks; }
   void flush() override {}
   void finish(std::string_view framed) override { decode(framed); }
+  void finish_with(const std::string_view* parts, std::size_t count) override { write(parts, count); }
   void abort() override {}
   bool blocked() const override { return false; }
   std::size_t pending() const override { return 0; }

@@ -73,29 +73,38 @@ bool Request::find_route() {
   return true;
 }
 
-std::int64_t Request::estimate_tokens(std::int64_t code_points) const {
-  // Of all backends of a route the first local one has learned most about its text.
-  double per_token = 4;
-  for (const Backend& b : route_->to) {
-    if (b.table != nullptr) {
-      per_token = b.table->code_points_per_token.load(std::memory_order_relaxed);
-      break;
-    }
-  }
-  return static_cast<std::int64_t>(static_cast<double>(code_points) / std::max(0.1, per_token) + 0.999);
+namespace {
+
+// Of all backends of a route the first local one has learned most about its text.
+const Backend* first_local(const Route& route) {
+  const auto found = std::ranges::find_if(route.to, [](const Backend& b) { return b.table != nullptr; });
+  return found == route.to.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+double Request::code_points_per_token() const {
+  const Backend* local = first_local(*route_);
+  return local != nullptr ? local->table->code_points_per_token.load(std::memory_order_relaxed) : 4.0;
+}
+
+// By the backend that has the request, before there is one by the one that is likely to get it.
+OutputBounds Request::output_bounds() const {
+  const Backend* backend = backend_ != nullptr ? backend_ : first_local(*route_);
+  return {.text = operation_ != "embeddings",
+          .max_tokens = facts_.max_tokens,
+          .choices = facts_.choices,
+          .context = backend != nullptr ? backend->context : 0,
+          .prompt_tokens = prompt_estimate_};
 }
 
 bool Request::admit() {
-  prompt_estimate_ = estimate_tokens(facts_.prompt_code_points);
-  std::int64_t output = 256;
-  for (const Backend& b : route_->to) {
-    if (b.table == nullptr) continue;
-    output = b.table->output_p90.load(std::memory_order_relaxed);
-    break;
-  }
-  if (facts_.max_tokens >= 0) output = std::min(output, facts_.max_tokens);
-  if (operation_ == "embeddings") output = 0;
-  token_estimate_ = prompt_estimate_ + output * facts_.choices;
+  prompt_estimate_ = tokens_of(facts_.prompt_code_points, code_points_per_token());
+  const Backend* local = first_local(*route_);
+  std::int64_t output = local != nullptr ? local->table->output_p90.load(std::memory_order_relaxed) : 256;
+  output *= facts_.choices;
+  if (const auto most = largest_output(output_bounds())) output = std::min(output, *most);
+  token_estimate_ = prompt_estimate_ + output;
   admission_ = ledger::admit(scopes(), token_estimate_, worker_.loop().now());
   if (admission_.ok()) {
     admitted_ = true;
@@ -344,8 +353,9 @@ bool Request::try_other(bool may_have_been_charged) {
   return true;
 }
 
-void Request::on_failure(Failure failure, std::string_view detail) {
+void Request::on_failure(Failure failure, const http::FailureDetail& detail) {
   connection_ = nullptr;
+  if (failure == Failure::tls) worker_.warn_tls(backend_->name, detail);
   const bool local = backend_->table != nullptr;
   const bool never_reached = failure == Failure::resolve || failure == Failure::connect ||
                              failure == Failure::connect_timeout || failure == Failure::tls ||
@@ -402,7 +412,8 @@ void Request::on_failure(Failure failure, std::string_view detail) {
       error = {502, error_type(502), "upstream_unreachable", "the upstream cannot be reached"};
       break;
     case Failure::tls:
-      error = {502, error_type(502), "upstream_tls_failed", "no trusted TLS session with the upstream"};
+      error = {502, error_type(502), "upstream_tls_failed",
+               fmt::format("no trusted TLS session with the upstream: {}", detail.cause)};
       break;
     case Failure::unanswered:
       error = {502, error_type(502), "upstream_no_answer",
@@ -415,7 +426,6 @@ void Request::on_failure(Failure failure, std::string_view detail) {
       error = {502, error_type(502), "upstream_malformed", "the upstream's answer is not valid HTTP"};
       break;
   }
-  (void)detail;  // names addresses: for the log only
   const bool timed_out = failure == Failure::connect_timeout || failure == Failure::tls_timeout;
   if (relayed_) {
     cut(error);

@@ -15,6 +15,7 @@
 #include "base/pen.hpp"
 #include "gateway/errors.hpp"
 #include "gateway/event_relay.hpp"
+#include "gateway/output_estimate.hpp"
 #include "gateway/worker.hpp"
 
 namespace tg::gateway {
@@ -31,7 +32,7 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
 
   void on_head(const http::ResponseHead& head) override;
   void on_data(const http::BodyPart& part) override;
-  void on_failure(http::Failure failure, std::string_view detail) override;
+  void on_failure(http::Failure failure, const http::FailureDetail& detail) override;
 
   void on_grant(const replica::Grant& grant);
 
@@ -42,7 +43,8 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
   bool find_route();
   bool admit();
   std::array<ledger::Scope, 2> scopes() const;
-  std::int64_t estimate_tokens(std::int64_t code_points) const;
+  double code_points_per_token() const;
+  OutputBounds output_bounds() const;
 
   // Attempts.
   void attempt();
@@ -74,6 +76,8 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
   void fail(const ApiError& error, ledger::Outcome outcome);
   void cut(const ApiError& error);
   void settle(ledger::Outcome outcome, int status, std::string_view reason);
+  bool is_charged(ledger::Outcome outcome) const;
+  std::int64_t estimated_output(ledger::Outcome outcome, Nanos now) const;
   void retire();
 
   void on_timer(Nanos now) override;

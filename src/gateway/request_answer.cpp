@@ -176,9 +176,7 @@ void Request::hold_answer(const http::BodyPart& part) {
     if (part.last) {
       find_usage_in_tail();
       settle(Outcome::complete, answer_status_, "");
-      http::ServerStream& stream = *std::exchange(stream_, nullptr);
-      if (part.count > 0) stream.write(part.payload, part.count);
-      stream.finish();
+      std::exchange(stream_, nullptr)->finish_with(part.payload, part.count);
       retire();
       return;
     }

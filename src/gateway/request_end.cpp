@@ -139,6 +139,33 @@ void Request::on_gone() {
   retire();
 }
 
+// Whether a request whose usage upstream did not tell may have cost anything.
+bool Request::is_charged(Outcome outcome) const {
+  if (!was_dispatched_ || outcome == Outcome::refused) return false;
+  if (state_ == State::holding && answer_status_ >= 400) return false;  // who refuses has done no work
+  return relayed_ || outcome == Outcome::client_gone || outcome == Outcome::timed_out ||
+         outcome == Outcome::complete;
+}
+
+// Of an answer whose usage upstream did not tell.
+std::int64_t Request::estimated_output(Outcome outcome, Nanos now) const {
+  OutputSeen seen{.code_points_per_token = code_points_per_token()};
+  const bool texts_read =
+      events_ != nullptr || (outcome == Outcome::complete && answer_json_ && !long_answer_);
+  if (texts_read) {
+    seen.code_points = answer_code_points_;
+  } else {
+    seen.bytes = std::max<std::uint64_t>(bytes_out_, held_.size());
+  }
+  // A plain answer comes when all of it is made: until its first byte it was being made.
+  if (!facts_.stream && (state_ == State::sent || state_ == State::holding)) {
+    seen.generating = now - dispatched_;
+    if (backend_->table != nullptr)
+      seen.decode_rate = backend_->table->decode_rate.load(std::memory_order_relaxed);
+  }
+  return estimate_output(output_bounds(), seen);
+}
+
 void Request::settle(Outcome outcome, int status, std::string_view reason) {
   if (settled_) return;
   settled_ = true;
@@ -162,22 +189,10 @@ void Request::settle(Outcome outcome, int status, std::string_view reason) {
     info.tokens_in = std::max<std::int64_t>(0, usage_.prompt_tokens);
     info.tokens_out = std::max<std::int64_t>(0, usage_.completion_tokens);
     info.tokens_cached = std::max<std::int64_t>(0, usage_.cached_tokens);
-  } else if (was_dispatched_ && outcome != Outcome::refused &&
-             (relayed_ || outcome == Outcome::client_gone || outcome == Outcome::timed_out ||
-              outcome == Outcome::complete)) {
+  } else if (is_charged(outcome)) {
     info.tokens_in = prompt_estimate_;
-    info.tokens_out = answer_code_points_ > 0 ? estimate_tokens(answer_code_points_) : 0;
-    if (!facts_.stream && outcome != Outcome::complete && backend_ != nullptr && backend_->table != nullptr &&
-        dispatched_ > 0) {
-      // A cut plain answer was being generated all the while.
-      const double seconds = static_cast<double>(now - dispatched_) / 1e9;
-      info.tokens_out +=
-          static_cast<std::int64_t>(seconds * backend_->table->decode_rate.load(std::memory_order_relaxed));
-      if (facts_.max_tokens >= 0) info.tokens_out = std::min(info.tokens_out, facts_.max_tokens);
-    }
+    info.tokens_out = estimated_output(outcome, now);
   }
-  if (status >= 400 && !info.reported && !relayed_ && outcome != Outcome::timed_out)
-    info.tokens_in = info.tokens_out = 0;
   info.first_byte_ns = first_byte_ > 0 ? first_byte_ - arrived_ : 0;
   info.total_ns = now - arrived_;
   info.bytes_in = body_bytes_;

@@ -77,6 +77,21 @@ std::string read_credential(const spec::Credentials& credentials, std::string& w
   return secret;
 }
 
+// 0 where somebody else runs the server and its context is not in the document.
+std::int64_t context_of(const spec::Model& model) {
+  switch (model.engine) {
+    case spec::EngineKind::simulated:
+      return model.simulated.context;
+    case spec::EngineKind::ollama:
+      return model.ollama.url.empty() ? model.context : 0;
+    case spec::EngineKind::llamacpp:
+      return model.context;
+    case spec::EngineKind::external:
+      break;
+  }
+  return 0;
+}
+
 }  // namespace
 
 UpstreamHead::UpstreamHead(std::string_view host, std::string_view base_path,
@@ -95,7 +110,9 @@ Backend SnapshotBuilder::backend_of(const spec::Target& target, const spec::Docu
   if (target.provider.empty()) {
     backend.name = "model/" + target.model;
     backend.table = table_of(target.model);
-    backend.keep_alive_after = documents.models.at(target.model).hold.keep_alive_after;
+    const spec::Model& model = documents.models.at(target.model);
+    backend.keep_alive_after = model.hold.keep_alive_after;
+    backend.context = context_of(model);
     return backend;
   }
   const spec::Provider& provider = documents.providers.at(target.provider);

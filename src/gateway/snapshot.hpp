@@ -53,6 +53,7 @@ struct Backend {
   // A local Model:
   std::shared_ptr<replica::Table> table;
   Nanos keep_alive_after = 0;  // hold.keepAliveAfter; 0 = never
+  std::int64_t context = 0;    // tokens of prompt and answer together; 0 = not known
   // A Provider:
   std::shared_ptr<const http::Target> target;
   std::shared_ptr<ProviderState> provider;

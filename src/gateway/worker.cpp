@@ -17,10 +17,12 @@ constexpr std::size_t kKeptRequests = 256;
 }  // namespace
 
 Worker::Worker(net::Loop& loop, WorkerOptions options, ledger::KeyRegistry& keys,
-               ledger::JournalWriter& journal, Metrics& metrics, net::Resolver& resolver, ControlPort control)
+               ledger::JournalWriter& journal, Metrics& metrics, net::Resolver& resolver, Logger& log,
+               ControlPort control)
     : loop_(loop),
       options_(options),
       keys_(keys),
+      log_(log),
       control_(std::move(control)),
       upstreams_(loop, resolver),
       server_(loop, *this, options.server),
@@ -37,6 +39,7 @@ Worker::Worker(net::Loop& loop, WorkerOptions options, ledger::KeyRegistry& keys
       metrics.counter("tidegate_refused_requests_total", help, {{"reason", "model_not_found"}});
   metrics_.client_gone_before_dispatch =
       metrics.counter("tidegate_refused_requests_total", help, {{"reason", "client_gone_before_dispatch"}});
+  journal_.hold_wakes();
   uses_.push_back(std::make_unique<SnapshotUse>(SnapshotUse{std::make_shared<Snapshot>(), 0}));
 }
 
@@ -146,6 +149,29 @@ std::int64_t Worker::utc_now() {
     utc_ = utc_now_ns();
   }
   return utc_;
+}
+
+ledger::JournalWriter& Worker::journal() {
+  if (!announces_) {
+    announces_ = true;
+    loop_.defer([this] {
+      announces_ = false;
+      journal_.announce();
+    });
+  }
+  return journal_;
+}
+
+void Worker::warn_tls(const std::string& upstream, const http::FailureDetail& detail) {
+  constexpr Nanos kBetween = 10 * kSecond;
+  const Nanos now = loop_.now();
+  TlsWarning& last = tls_warnings_[upstream];
+  ++last.failures;
+  if (last.written_at != 0 && now - last.written_at < kBetween) return;
+  log_.warn("no TLS session with an upstream",
+            {field("upstream", upstream), field("cause", detail.cause), field("error", detail.text),
+             field("failures", last.failures)});
+  last = {now, 0};
 }
 
 void Worker::drain(std::function<void()> done) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/id.hpp"
+#include "base/log.hpp"
 #include "base/metrics.hpp"
 #include "base/object_pool.hpp"
 #include "gateway/answer_scan.hpp"
@@ -50,7 +51,7 @@ struct SnapshotUse {
 class Worker final : public http::Service {
  public:
   Worker(net::Loop& loop, WorkerOptions options, ledger::KeyRegistry& keys, ledger::JournalWriter& journal,
-         Metrics& metrics, net::Resolver& resolver, ControlPort control);
+         Metrics& metrics, net::Resolver& resolver, Logger& log, ControlPort control);
   ~Worker() override;
 
   // The rest: on the loop's thread.
@@ -78,7 +79,9 @@ class Worker final : public http::Service {
   http::Upstreams& upstreams() { return upstreams_; }
   BodyScanner& body_scanner() { return body_scanner_; }
   AnswerScanner& answer_scanner() { return answer_scanner_; }
-  ledger::JournalWriter& journal() { return journal_; }
+  // For one call: what is stored in it is announced to the ledger's thread at the end of this turn, behind
+  // the bytes that go to upstreams and clients.
+  ledger::JournalWriter& journal();
   ControlPort& control() { return control_; }
   std::size_t index() const { return options_.index; }
   SnapshotUse& use_snapshot();
@@ -99,6 +102,9 @@ class Worker final : public http::Service {
   void forget_grant(std::uint64_t handle) { waiting_.erase(handle); }
   void retire(Request* request);
   std::int64_t utc_now();  // read once per turn of the loop
+  // Why there is no TLS session with that upstream, in the log: once in ten seconds for each, with the number
+  // of failures in between.
+  void warn_tls(const std::string& upstream, const http::FailureDetail& detail);
 
   struct GatewayMetrics {
     Counter bad_requests, overloaded, unauthorized, unknown_model, client_gone_before_dispatch;
@@ -113,6 +119,7 @@ class Worker final : public http::Service {
   net::Loop& loop_;
   WorkerOptions options_;
   ledger::KeyRegistry& keys_;
+  Logger& log_;
   ControlPort control_;
   http::Upstreams upstreams_;
   http::Server server_;
@@ -133,6 +140,12 @@ class Worker final : public http::Service {
   std::uint64_t random_state_;
   std::int64_t utc_ = 0;
   Nanos utc_read_at_ = -1;
+  struct TlsWarning {
+    Nanos written_at = 0;
+    std::int64_t failures = 0;  // since then
+  };
+  StringMap<TlsWarning> tls_warnings_;  // by upstream
+  bool announces_ = false;              // at the end of this turn
   bool ready_ = false;
   bool cutting_ = false;
 

@@ -178,7 +178,7 @@ void ClientConnection::continue_handshake() {
   const net::Io io = tls_->handshake();
   if (io.kind == net::Io::again) return;
   if (io.kind == net::Io::error) {
-    fail(Failure::tls, tls_->error());
+    fail(Failure::tls, tls_->error(), tls_->cause());
     return;
   }
   cancel_timer();
@@ -213,6 +213,7 @@ void ClientConnection::continue_send() {
       unsent_.clear();
       readable_ = true;
       hung_up_ = true;
+      write_failed_ = true;
       if (state_ == State::sending) state_ = State::head;
       owner_.loop_.defer([this] {
         if (state_ == State::head || state_ == State::body) read();
@@ -272,7 +273,8 @@ void ClientConnection::read() {
     }
     readable_ = false;
     if (io.kind == net::Io::again) break;
-    if (state_ == State::body && until_close_ && io.kind == net::Io::eof) {
+    // A write that failed took the reset's error away, so that what follows looks like an orderly end.
+    if (state_ == State::body && until_close_ && io.kind == net::Io::eof && !write_failed_) {
       BodyPart part;
       part.last = true;
       ClientEvents* events = std::exchange(events_, nullptr);
@@ -424,7 +426,7 @@ void ClientConnection::answer_complete(bool surplus) {
   owner_.put_idle(*this);
 }
 
-void ClientConnection::fail(Failure failure, std::string_view detail) {
+void ClientConnection::fail(Failure failure, std::string_view detail, std::string_view cause) {
   if (state_ == State::closed) return;
   ClientEvents* events = std::exchange(events_, nullptr);
   const std::string text(detail);
@@ -434,12 +436,13 @@ void ClientConnection::fail(Failure failure, std::string_view detail) {
   if (events == nullptr) return;
   if (inside_acquire) {
     deferred_events_ = events;
-    owner_.loop_.defer([this, failure, text] {
-      if (deferred_events_ != nullptr) std::exchange(deferred_events_, nullptr)->on_failure(failure, text);
+    owner_.loop_.defer([this, failure, text, cause] {
+      if (deferred_events_ != nullptr)
+        std::exchange(deferred_events_, nullptr)->on_failure(failure, {text, cause});
     });
     return;
   }
-  events->on_failure(failure, text);
+  events->on_failure(failure, {text, cause});
 }
 
 void ClientConnection::cancel() {

@@ -56,11 +56,16 @@ enum class Failure {
   malformed,   // not HTTP as we accept it
 };
 
+struct FailureDetail {
+  std::string_view text;   // for logs: it names hosts
+  std::string_view cause;  // of a failed TLS session, in a constant phrase that names nothing; else empty
+};
+
 class ClientEvents {
  public:
   virtual void on_head(const ResponseHead& head) = 0;
   virtual void on_data(const BodyPart& part) = 0;
-  virtual void on_failure(Failure failure, std::string_view detail) = 0;
+  virtual void on_failure(Failure failure, const FailureDetail& detail) = 0;
 
  protected:
   ~ClientEvents() = default;
@@ -107,7 +112,7 @@ class ClientConnection final : public net::Handler, private net::Timer {
   bool take(std::string_view bytes);
   bool take_body(std::string_view bytes);
   void answer_complete(bool surplus);
-  void fail(Failure failure, std::string_view detail);
+  void fail(Failure failure, std::string_view text, std::string_view cause = {});
   void close();
   void cancel_timer();
   net::Io read_io(char* out, std::size_t room);
@@ -141,6 +146,7 @@ class ClientConnection final : public net::Handler, private net::Timer {
   bool readable_ = false;
   bool reading_ = false;
   bool hung_up_ = false;
+  bool write_failed_ = false;
 };
 
 class Upstreams {

@@ -66,6 +66,8 @@ class ServerStream {
   virtual void flush() = 0;
   // Ends a started answer: with the last chunk, in the same segment as `framed` if that is not empty.
   virtual void finish(std::string_view framed = {}) = 0;
+  // write() and finish() in one: the payload's chunk and the last one leave in the same segment.
+  virtual void finish_with(const std::string_view* parts, std::size_t count) = 0;
   // Ends it so that the client sees a truncation: closes without the last chunk. Pending bytes are still
   // sent.
   virtual void abort() = 0;

@@ -370,6 +370,17 @@ void Http1Connection::start(int status, std::string_view headers, Framing framin
 }
 
 void Http1Connection::write(const std::string_view* parts, std::size_t count) {
+  send_payload(parts, count, false);
+}
+
+void Http1Connection::finish_with(const std::string_view* parts, std::size_t count) {
+  answered_ = true;
+  send_payload(parts, count, true);
+  if (state_ != State::closed) exchange_done();
+}
+
+// With the head that still waits; `last`: and with what ends the answer.
+void Http1Connection::send_payload(const std::string_view* parts, std::size_t count, bool last) {
   std::array<iovec, 68> out;
   int n = 0;
   std::size_t total = 0;
@@ -379,8 +390,8 @@ void Http1Connection::write(const std::string_view* parts, std::size_t count) {
   if (chunked_answer_) ++n;
   if (count > 64) {
     // More parts than one call takes: several chunks.
-    write(parts, 64);
-    write(parts + 64, count - 64);
+    send_payload(parts, 64, false);
+    send_payload(parts + 64, count - 64, last);
     return;
   }
   for (std::size_t i = 0; i < count; ++i) {
@@ -388,13 +399,15 @@ void Http1Connection::write(const std::string_view* parts, std::size_t count) {
     total += parts[i].size();
     out[static_cast<std::size_t>(n++)] = part_of(parts[i]);
   }
-  if (total == 0) return flush();
-  if (chunked_answer_) {
+  if (total == 0 && !last) return flush();
+  if (chunked_answer_ && total == 0) {
+    out[static_cast<std::size_t>(first)] = part_of("0\r\n\r\n");
+  } else if (chunked_answer_) {
     Pen pen(size);
     pen.put_hex(total);
     pen.put("\r\n");
     out[static_cast<std::size_t>(first)] = part_of(pen.text());
-    out[static_cast<std::size_t>(n++)] = part_of("\r\n");
+    out[static_cast<std::size_t>(n++)] = part_of(last ? "\r\n0\r\n\r\n" : "\r\n");
   }
   send(out.data(), n);
   head_out_.release();

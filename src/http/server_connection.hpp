@@ -20,6 +20,7 @@ class Http1Connection final : public net::Handler, public ServerStream, private 
   bool takes_chunks() const override { return chunked_answer_; }
   void flush() override;
   void finish(std::string_view framed) override;
+  void finish_with(const std::string_view* parts, std::size_t count) override;
   void abort() override;
   bool blocked() const override { return blocked_; }
   std::size_t pending() const override { return out_.size(); }
@@ -55,6 +56,7 @@ class Http1Connection final : public net::Handler, public ServerStream, private 
   void body_complete();
   void refuse(int status, std::string_view reason);
   void exchange_done();
+  void send_payload(const std::string_view* parts, std::size_t count, bool last);
   void send(const iovec* parts, int count);
   void continue_output();
   void gone();

@@ -145,7 +145,7 @@ Ticket JournalWriter::begin(const RequestInfo& request, std::int64_t utc_ns) {
   body.id = request.id;
   body.prompt_estimate = request.prompt_estimate;
   const Ticket ticket = make_ticket(sequence_, append(body));
-  signal_.work();
+  stored();
   return ticket;
 }
 
@@ -179,7 +179,7 @@ void JournalWriter::settle(Ticket ticket, const RequestInfo& request, const Answ
   body.reported = answer.reported ? 1 : 0;
   body.retries = static_cast<std::uint8_t>(std::clamp(answer.retries, 0, 255));
   append(body);
-  signal_.work();
+  stored();
 }
 
 }  // namespace tg::ledger

@@ -1,6 +1,6 @@
 // A worker's side of the journal. One object per worker, used by that worker alone: no lock, no allocation,
 // no system call (but one wake-up after an idle time and one per segment); a record is built on the stack and
-// copied once into mapped memory.
+// copied once into mapped memory. The wake-up after an idle time may be put off: hold_wakes().
 //
 //   Ticket t = journal.begin(request, utc);        // at dispatch
 //   journal.settle(t, request, answer, utc);       // before the last answer byte goes to the kernel
@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "base/id.hpp"
 #include "base/metrics.hpp"
@@ -68,7 +69,18 @@ class JournalWriter {
   Ticket begin(const RequestInfo& request, std::int64_t utc_ns);
   void settle(Ticket ticket, const RequestInfo& request, const AnswerInfo& answer, std::int64_t utc_ns);
 
+  // From now on records are stored only, and the caller wakes the writer thread by announce(), soon: waking a
+  // thread costs more than the record, and must not stand before the bytes that somebody waits for.
+  void hold_wakes() { holds_wakes_ = true; }
+  void announce() {
+    if (std::exchange(unannounced_, false)) signal_.work();
+  }
+
  private:
+  void stored() {
+    unannounced_ = true;
+    if (!holds_wakes_) announce();
+  }
   // Names of the present segment: found by their bytes. A slot is the number of a name, 0 = free.
   struct Names {
     static constexpr std::size_t kSlots = 2 * kMaxNames;
@@ -104,6 +116,8 @@ class JournalWriter {
   std::uint64_t offset_ = 0;
   std::uint64_t limit_ = 0;  // no record may begin at or after this
   bool names_full_ = false;
+  bool holds_wakes_ = false;
+  bool unannounced_ = false;
   std::array<NameId, kFields> last_{};  // most requests carry the names of the one before
   Names names_;
 };

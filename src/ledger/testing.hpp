@@ -128,6 +128,7 @@ class LooseJournal {
   JournalWriter& operator*() { return *journal_; }
   JournalWriter* operator->() { return journal_.get(); }
   Segment& segment() { return *segment_; }
+  Signal& signal() { return signal_; }
   std::int64_t lost() const { return channel_.lost_records.load(); }
   void end() { journal_.reset(); }
 

@@ -15,6 +15,40 @@ namespace {
 struct SessionDeleter {
   void operator()(SSL_SESSION* s) const { SSL_SESSION_free(s); }
 };
+
+std::string_view cause_of_certificate(long verify) {
+  switch (verify) {
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      return "its certificate is for another name";
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      return "its certificate has expired";
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return "its certificate is not valid yet";
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_CERT_UNTRUSTED:
+      return "its certificate is signed by nobody this machine trusts";
+    default:
+      return "its certificate is not acceptable";
+  }
+}
+
+// `code`: of OpenSSL's error queue, 0 = none.
+std::string_view cause_of_error(unsigned long code) {
+  if (code == 0) return "it closed the connection";
+  const int reason = ERR_GET_REASON(code);
+  if (ERR_GET_LIB(code) != ERR_LIB_SSL) return "the session failed";
+  if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST) return "it does not speak TLS";
+  if (reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION)
+    return "it has no TLS version in common with us";
+  if (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) return "it closed the connection";
+  if (reason > SSL_AD_REASON_OFFSET) return "it refused the session";
+  return "the session failed";
+}
 }  // namespace
 
 struct TlsContext::Impl {
@@ -49,14 +83,6 @@ TlsContext::TlsContext() : impl_(std::make_unique<Impl>()) {
 TlsContext::~TlsContext() {
   impl_->sessions.clear();
   SSL_CTX_free(impl_->context);
-}
-
-Result<> TlsContext::trust_file(const std::string& path) {
-  if (SSL_CTX_load_verify_locations(impl_->context, path.c_str(), nullptr) != 1) {
-    ERR_clear_error();
-    return fail("bad_certificate_file", path + ": no certificate that OpenSSL can read");
-  }
-  return {};
 }
 
 std::unique_ptr<TlsSession> TlsContext::connect(int fd, const std::string& host) {
@@ -105,9 +131,11 @@ Io TlsSession::outcome(int result, const char* step) {
   if (kind == SSL_ERROR_ZERO_RETURN) return {Io::eof};
   const long verify = SSL_get_verify_result(impl_->ssl);
   if (verify != X509_V_OK) {
+    cause_ = cause_of_certificate(verify);
     error_ = std::string("certificate of ") + impl_->host + ": " + X509_verify_cert_error_string(verify);
   } else {
     const unsigned long code = ERR_peek_error();
+    cause_ = cause_of_error(code);
     error_ = std::string(step) + ": " + (code != 0 ? ERR_reason_error_string(code) : "connection closed");
   }
   ERR_clear_error();
@@ -118,7 +146,10 @@ Io TlsSession::handshake() {
   const int result = SSL_do_handshake(impl_->ssl);
   if (result == 1) return {Io::ok};
   const Io io = outcome(result, "TLS handshake");
-  return io.kind == Io::eof ? Io{Io::error} : io;
+  if (io.kind != Io::eof) return io;
+  error_ = "TLS handshake: connection closed";
+  cause_ = cause_of_error(0);
+  return {Io::error};
 }
 
 Io TlsSession::read(char* out, std::size_t room) {

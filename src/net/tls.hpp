@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 
-#include "base/error.hpp"
 #include "net/socket.hpp"
 
 namespace tg::net {
@@ -22,8 +22,6 @@ class TlsContext {
 
   // A client session on a connected descriptor (not owned). `host` is verified and sent as server name.
   std::unique_ptr<TlsSession> connect(int fd, const std::string& host);
-  // Trusts the certificates in this PEM file too (tests, private roots).
-  Result<> trust_file(const std::string& path);
 
  private:
   friend class TlsSession;
@@ -42,6 +40,9 @@ class TlsSession {
   Io read(char* out, std::size_t room);
   Io write(const iovec* parts, int count);
   const std::string& error() const { return error_; }
+  // The same in a constant phrase about the peer ("its certificate has expired"), without names or addresses;
+  // empty without an error.
+  std::string_view cause() const { return cause_; }
   bool resumed() const;
 
  private:
@@ -51,6 +52,7 @@ class TlsSession {
   struct Impl;
   std::unique_ptr<Impl> impl_;
   std::string error_;
+  std::string_view cause_;
 };
 
 }  // namespace tg::net

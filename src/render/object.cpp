@@ -254,6 +254,8 @@ Json cron_job(std::string_view name, std::string_view ns, std::string_view sched
   Json spec{{"schedule", schedule}};
   if (!time_zone.empty()) spec["timeZone"] = time_zone;
   spec["concurrencyPolicy"] = "Forbid";
+  // A controller that was away starts at most this late; without a bound it gives up after a hundred misses.
+  spec["startingDeadlineSeconds"] = 3600;
   spec["successfulJobsHistoryLimit"] = 3;
   spec["failedJobsHistoryLimit"] = 3;
   spec["jobTemplate"] = {{"spec", {{"backoffLimit", 3}, {"template", pod_template(name, once, 1)}}}};

@@ -7,6 +7,7 @@
 
 #include "render/tree.hpp"
 #include "spec/decode.hpp"
+#include "spec/reads.hpp"
 
 namespace tg::render {
 
@@ -15,7 +16,26 @@ struct Rendered {
   std::vector<spec::Finding> findings;  // what cannot be rendered, and fields that nothing rendered
 };
 
-// `platform`: name of the Platform, empty if there is only one. Errors: no_platform, many_platforms.
-Result<Rendered> render(const spec::Documents& documents, std::string_view platform = {});
+struct OriginFile {
+  std::string path;
+  std::string
+      what;  // "values of the chart loki 18.11.0, release loki in logging"; "Deployment web, Service web"
+};
+
+// Which part of the platform made files, and what of the documents it acted on: for `tidegate explain`.
+// Refers to the documents.
+struct Origin {
+  std::string part;        // "metrics"; empty for RUNBOOK.md and plan.json, which tell of all parts
+  bool collected = false;  // made of what all other parts declare, beside the fields below
+  std::vector<OriginFile> files;
+  std::vector<spec::Read> reads;
+};
+
+// `platform`: name of the Platform, empty if there is only one. `environment`: the tree of one of its
+// delivery.environments; empty: of the document as it stands, and what its environments change is judged too.
+// `origins`, unless null, gets where each file of the document as it stands comes from.
+// Errors: no_platform, many_platforms, unknown_reference.
+Result<Rendered> render(const spec::Documents& documents, std::string_view platform = {},
+                        std::vector<Origin>* origins = nullptr, std::string_view environment = {});
 
 }  // namespace tg::render

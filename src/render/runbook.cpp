@@ -8,6 +8,10 @@
 #include <set>
 
 #include "catalog/releases.hpp"
+#include "render/architecture.hpp"
+#include "render/by_hand.hpp"
+#include "render/care.hpp"
+#include "text/emit.hpp"
 
 namespace tg::render {
 
@@ -62,6 +66,57 @@ std::string group_name(const Peer& peer) {
   return {};
 }
 
+Json plain(const text::Node& node) {
+  switch (node.kind) {
+    case text::Node::Kind::mapping: {
+      Json out = Json::object();
+      for (const text::Member& m : node.members) out[m.key] = plain(m.value);
+      return out;
+    }
+    case text::Node::Kind::sequence: {
+      Json out = Json::array();
+      for (const text::Node& item : node.items) out.push_back(plain(item));
+      return out;
+    }
+    case text::Node::Kind::scalar:
+      break;
+  }
+  if (!node.plain) return node.text;
+  switch (text::resolve(node)) {
+    case text::ScalarType::boolean:
+      return text::as_boolean(node);
+    case text::ScalarType::integer:
+    case text::ScalarType::floating: {
+      Json number = Json::parse(node.text, nullptr, false);
+      return number.is_discarded() ? Json(node.text) : number;
+    }
+    default:
+      return node.text;
+  }
+}
+
+// What makes this platform differ from any other, in one place: the documents, merged. They hold no secret.
+std::string settings_of(const spec::Documents& documents) {
+  std::string out;
+  for (const spec::Document& d : documents.all)
+    out += (out.empty() ? "" : "---\n") + text::emit_yaml(plain(d.node));
+  return fmt::format(
+      "## The document\nEvery setting of this platform that is not a default stands here and nowhere else: "
+      "change it in the document, "
+      "render again, read the difference.\n\n```yaml\n{}```\n\n",
+      out);
+}
+
+std::string in_order(const Context& context, const std::vector<Part>& parts) {
+  return fmt::format(
+      "From the folder of this file, with the cluster in `KUBECONFIG`, after the infrastructure and the "
+      "Secrets "
+      "of the table "
+      "at the end. `plan.json` says the same to programs, with what comes after what. Every line may be "
+      "repeated.\n\n```sh\n{}```\n",
+      by_hand(context, parts));
+}
+
 // What the platform itself says without asking any part.
 std::vector<Section> general(const Context& context, const std::vector<Part>& parts) {
   std::vector<Section> out;
@@ -83,6 +138,15 @@ std::vector<Section> general(const Context& context, const std::vector<Part>& pa
       {Chapter::weekly, "Space on volumes",
        "kubectl get --raw /api/v1/nodes/NODE/proxy/metrics | grep kubelet_volume_stats_available_bytes\n"});
   out.push_back({Chapter::monthly, "Requests against use", "kubectl top pods -A --sort-by=memory\n"});
+  out.push_back(
+      {Chapter::monthly, "What was learned",
+       fmt::format(
+           "An hour of {} together: the alerts that fired and what helped, the last restore drill, what "
+           "changed in the document and why, "
+           "what this file did not say. What was missing becomes an alert, a line of the document or "
+           "a word here, so that it is known to all.\n",
+           context.spec().text("contacts.team").empty() ? "the team"
+                                                        : context.spec().text("contacts.team"))});
   out.push_back({Chapter::monthly, "Newer releases", "tidegate render -f DOCUMENT --diff THIS_FOLDER\n"});
   out.push_back({Chapter::troubleshooting, "A pod is Pending",
                  "kubectl describe pod -n NAMESPACE POD | sed -n '/Events/,$p'\nkubectl top nodes\nkubectl "
@@ -106,6 +170,46 @@ std::vector<Section> general(const Context& context, const std::vector<Part>& pa
   return out;
 }
 
+// What the commands of this book need, and how to see that it is new enough.
+Section tools(const Context& context, const std::vector<Part>& parts) {
+  const bool terraform = std::any_of(parts.begin(), parts.end(), [](const Part& p) {
+    return std::any_of(p.steps.begin(), p.steps.end(), [](const Step& s) { return s.kind == "terraform"; });
+  });
+  std::string rows = fmt::format(
+      "| kubectl | {} or one minor beside it | `kubectl version --client` |\n"
+      "| helm | 3.18 or newer | `helm version --short` |\n",
+      context.kubernetes());
+  if (terraform) rows += "| tofu or terraform | 1.8 or newer | `tofu version` |\n";
+  if (context.use("mesh") == "istio")
+    rows += fmt::format("| istioctl, to look into the mesh | {} | `istioctl version` |\n",
+                        catalog::chart("istiod").version);
+  const bool velero = std::any_of(parts.begin(), parts.end(), [](const Part& p) {
+    return std::any_of(p.releases.begin(), p.releases.end(),
+                       [](const Release& r) { return r.chart == "velero"; });
+  });
+  if (velero) rows += "| velero | 1.18 | `velero version --client-only` |\n";
+  return {Chapter::first_steps, "Tools on your machine",
+          "| tool | version | shown by |\n|---|---|---|\n" + rows};
+}
+
+// How a person makes one that `apply` would generate, with the first of them. Values never stand in
+// arguments.
+std::string generated_by_hand(const std::vector<Part>& parts) {
+  for (const Part& p : parts) {
+    for (const SecretNeed& s : p.secrets) {
+      if (s.from != SecretNeed::From::generated || s.keys.size() > 2) continue;
+      std::string keys;
+      for (const std::string& key : s.keys)
+        keys += fmt::format(" \\\n  --from-file={}=<(openssl rand -hex 24 | tr -d '\\n')", key);
+      return fmt::format(
+          " What is generated can be made by hand too:\n\n```sh\nkubectl -n {} create secret generic "
+          "{}{}\n```",
+          s.ns, s.name, keys);
+    }
+  }
+  return {};
+}
+
 std::string secrets_table(const std::vector<Part>& parts) {
   std::string rows;
   for (const Part& p : parts) {
@@ -115,7 +219,8 @@ std::string secrets_table(const std::vector<Part>& parts) {
     }
   }
   if (rows.empty()) return {};
-  return "## Secrets\nNone of them is in these files.\n\n| secret | keys | from | for "
+  return "## Secrets\nNone of them is in these files." + generated_by_hand(parts) +
+         "\n\n| secret | keys | from | for "
          "|\n|---|---|---|---|\n" +
          rows + "\n";
 }
@@ -159,15 +264,27 @@ std::string diagram(const Context&, const std::vector<Part>& parts) {
   return out + "```\n";
 }
 
-std::string runbook(const Context& context, const std::vector<Part>& parts) {
+std::string runbook(const Context& context, const spec::Documents& documents,
+                    const std::vector<Part>& parts) {
   std::map<Chapter, std::vector<Section>> chapters;
+  const auto cluster = std::find_if(parts.begin(), parts.end(),
+                                    [](const Part& p) { return p.where != Where::infrastructure; });
   for (const Part& p : parts) {
+    // Behind the infrastructure, before the first use of what stands on it.
+    if (cluster != parts.end() && &p == &*cluster)
+      chapters[Chapter::first_steps].push_back(
+          {Chapter::first_steps, "Put everything in place", in_order(context, parts)});
     for (const Section& s : p.sections) chapters[s.chapter].push_back(s);
-    for (const Alert& a : p.alerts)
-      chapters[Chapter::troubleshooting].push_back(
-          {Chapter::troubleshooting, "Alert " + a.name, a.action + "\n"});
   }
+  auto& first = chapters[Chapter::first_steps];
+  first.insert(first.begin(), tools(context, parts));
   for (Section& s : general(context, parts)) chapters[s.chapter].push_back(std::move(s));
+  for (Section& s : care(context, parts)) chapters[s.chapter].push_back(std::move(s));
+  // A collector repeats what it took over, and a part may know better than all do.
+  for (auto& [chapter, sections] : chapters) {
+    std::set<std::string> titles;
+    std::erase_if(sections, [&](const Section& s) { return !titles.insert(s.title).second; });
+  }
   std::string out = fmt::format("# {}: runbook\n\n", context.name());
   const spec::Reader& spec = context.spec();
   const auto contact = [&](const char* path, const char* what) {
@@ -180,14 +297,15 @@ std::string runbook(const Context& context, const std::vector<Part>& parts) {
   contact("contacts.issues", "Issues");
   contact("contacts.docs", "Documentation");
   contact("domain", "Domain");
-  out += "\n## Parts\n" + parts_table(parts) + "## Who talks to whom\n" + diagram(context, parts) + "\n";
+  out += "\n## Architecture\n" + architecture(context, parts) + "\n## Parts\n" + parts_table(parts) +
+         "## Who talks to whom\n" + diagram(context, parts) + "\n";
   for (const ChapterTitle& c : kChapters) {
     const auto it = chapters.find(c.chapter);
     if (it == chapters.end()) continue;
     out += fmt::format("## {}\n", c.title);
     for (const Section& s : it->second) out += fmt::format("### {}\n{}\n", s.title, body(s.text));
   }
-  return out + secrets_table(parts);
+  return out + settings_of(documents) + secrets_table(parts);
 }
 
 }  // namespace tg::render

@@ -9,7 +9,7 @@
 
 namespace tg::render {
 
-std::string runbook(const Context& context, const std::vector<Part>& parts);
+std::string runbook(const Context& context, const spec::Documents& documents, const std::vector<Part>& parts);
 
 // The diagram alone, as Mermaid: groups of pods and the edges between them.
 std::string diagram(const Context& context, const std::vector<Part>& parts);

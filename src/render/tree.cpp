@@ -1,8 +1,12 @@
 #include "render/tree.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/fd.hpp"
 #include "base/files.hpp"
 #include "base/id.hpp"
 
@@ -47,13 +52,29 @@ bool inside(const std::string& path) {
   return true;
 }
 
+// False: errno says why.
+bool write_all(int fd, std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t n = ::write(fd, content.data(), content.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return false;
+    content.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+// The whole file or the old one. It is not forced to the disk: a tree can be rendered again.
 Result<> write_one(const std::string& path, const File& file) {
-  std::error_code error;
-  fs::create_directories(fs::path(path).parent_path(), error);
-  if (error) return fail("cannot_write", fmt::format("{}: {}", path, error.message()));
-  auto done = replace_file(path, file.content, file.executable ? 0755 : 0644);
-  if (!done) return fail("cannot_write", done.error().message, done.error().hint);
-  return {};
+  const std::string temporary = fmt::format("{}.tmp-{}", path, ::getpid());
+  {
+    const Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+                       file.executable ? 0755U : 0644U));
+    if (!fd) return fail_errno("cannot_write", path, errno);
+    if (write_all(fd.get(), file.content) && ::rename(temporary.c_str(), path.c_str()) == 0) return {};
+  }
+  const int err = errno;
+  ::unlink(temporary.c_str());
+  return fail_errno("cannot_write", path, err);
 }
 
 std::vector<std::string> lines_of(const std::string& text) {
@@ -120,21 +141,25 @@ const File* Tree::find(std::string_view path) const {
 
 Tree Tree::only(std::string_view path) const {
   Tree out;
-  for (const auto& [name, file] : files_) {
-    std::string plain = name;
-    // "components/40-metrics/…" is also "components/metrics/…".
-    if (const std::string_view rest = std::string_view(name).starts_with("components/")
-                                          ? std::string_view(name).substr(11)
-                                          : std::string_view{};
-        rest.size() > 3 && rest[2] == '-')
-      plain = "components/" + std::string(rest.substr(3));
-    for (const std::string_view candidate : {std::string_view(name), std::string_view(plain)}) {
-      if (candidate == path ||
-          (candidate.starts_with(path) && (path.ends_with('/') || candidate[path.size()] == '/'))) {
-        out.files_.emplace(name, file);
-        break;
-      }
-    }
+  const auto take = [&](const std::string& at) {
+    if (const auto file = files_.find(at); file != files_.end()) out.files_.insert(*file);
+    const std::string folder = at.ends_with('/') ? at : at + '/';
+    for (auto it = files_.lower_bound(folder); it != files_.end() && it->first.starts_with(folder); ++it)
+      out.files_.insert(*it);
+  };
+  take(std::string(path));
+  // "components/metrics/…" is also "components/40-metrics/…".
+  constexpr std::string_view kComponents = "components/";
+  if (!path.starts_with(kComponents)) return out;
+  const std::string_view wanted = path.substr(kComponents.size());
+  const std::string_view name = wanted.substr(0, wanted.find('/'));
+  for (auto it = files_.lower_bound(std::string(kComponents));
+       it != files_.end() && it->first.starts_with(kComponents);) {
+    const std::string folder = it->first.substr(0, it->first.find('/', kComponents.size()));
+    const std::string_view own = std::string_view(folder).substr(kComponents.size());
+    if (own.size() > 3 && own[2] == '-' && own.substr(3) == name)
+      take(folder + std::string(wanted.substr(name.size())));
+    it = files_.lower_bound(folder + static_cast<char>('/' + 1));
   }
   return out;
 }
@@ -152,39 +177,86 @@ std::string Tree::digest() const {
   return out;
 }
 
+namespace {
+
+// What was rendered into the folder before. Error not_a_tree: it holds something else.
+Result<std::set<std::string>> files_before(const std::string& folder) {
+  std::error_code error;
+  if (fs::exists(folder + "/" + std::string(kList), error)) {
+    auto list = listed(folder);
+    if (!list) return fail("cannot_write", list.error().message, list.error().hint);
+    return list;
+  }
+  if (fs::is_empty(folder, error) && !error) return std::set<std::string>();
+  return fail("not_a_tree", fmt::format("{} holds files that no tidegate render wrote", folder),
+              "render into a new or empty folder: -o NEW_DIR");
+}
+
+// Nothing may be written through a link that somebody put into the tree, nor over a file that is not its own.
+Result<> prepare(const Tree& tree, const std::string& folder, const std::set<std::string>& before) {
+  std::error_code error;
+  std::set<fs::path> made;
+  for (const auto& [path, file] : tree.files()) {
+    const fs::path parent = fs::path(path).parent_path();
+    if (made.insert(parent).second) {
+      fs::path at = folder;
+      for (const fs::path& step : parent) {
+        at /= step;
+        if (fs::is_symlink(at, error)) {
+          return fail("not_a_tree", fmt::format("{} is a link that leads out of the tree", at.string()),
+                      "remove it, or render into a new folder");
+        }
+      }
+      fs::create_directories(at, error);
+      if (error) return fail("cannot_write", fmt::format("{}: {}", at.string(), error.message()));
+    }
+    const std::string whole = folder + "/" + path;
+    if (!before.contains(path) && fs::exists(fs::symlink_status(whole, error))) {
+      return fail("not_a_tree", fmt::format("{} is in the way: no tidegate render wrote it", whole),
+                  "move it, or render into a new folder");
+    }
+  }
+  return {};
+}
+
+// Files of the tree before that are not in this one, and folders that are empty then.
+void remove_old(const std::string& folder, const std::set<std::string>& before, const Tree& tree) {
+  std::error_code error;
+  for (const std::string& path : before) {
+    if (tree.find(path) != nullptr || !inside(path)) continue;
+    fs::remove(folder + "/" + path, error);
+    for (fs::path up = fs::path(path).parent_path(); !up.empty(); up = up.parent_path()) {
+      if (!fs::remove(fs::path(folder) / up, error)) break;
+    }
+  }
+}
+
+}  // namespace
+
 Result<> write_tree(const Tree& tree, const std::string& folder, bool whole) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) return fail("cannot_write", fmt::format("{}: {}", folder, error.message()));
-  std::set<std::string> before;
-  const bool ours = fs::exists(folder + "/" + std::string(kList), error);
-  if (ours) {
-    auto list = listed(folder);
-    if (!list) return fail("cannot_write", list.error().message, list.error().hint);
-    before = std::move(*list);
-  } else if (!fs::is_empty(folder, error)) {
-    return fail("not_a_tree", fmt::format("{} has files that were not rendered", folder),
-                "render into an empty or new folder");
-  }
+  const auto before = files_before(folder);
+  if (!before) return std::unexpected(before.error());
+  if (auto good = prepare(tree, folder, *before); !good) return good;
+  // The list first: what a run that is cut short has written is known to the next.
+  std::set<std::string> all = *before;
+  for (const auto& [path, file] : tree.files()) all.insert(path);
+  const auto write_list = [&folder](const auto& paths) {
+    std::string list;
+    for (const std::string& path : paths) list += path + "\n";
+    return write_one(folder + "/" + std::string(kList), {std::move(list), false});
+  };
+  if (auto done = write_list(all); !done) return done;
   for (const auto& [path, file] : tree.files()) {
     if (auto done = write_one(folder + "/" + path, file); !done) return done;
   }
-  std::set<std::string> now;
-  if (!whole) now = before;
-  for (const auto& [path, file] : tree.files()) now.insert(path);
-  if (whole) {
-    for (const std::string& path : before) {
-      if (now.contains(path) || !inside(path)) continue;
-      fs::remove(folder + "/" + path, error);
-      // Folders that are empty now go too.
-      for (fs::path up = fs::path(path).parent_path(); !up.empty(); up = up.parent_path()) {
-        if (!fs::remove(fs::path(folder) / up, error)) break;
-      }
-    }
-  }
-  std::string list;
-  for (const std::string& path : now) list += path + "\n";
-  return write_one(folder + "/" + std::string(kList), {std::move(list), false});
+  if (!whole) return {};
+  remove_old(folder, *before, tree);
+  std::vector<std::string> now;
+  for (const auto& [path, file] : tree.files()) now.push_back(path);
+  return write_list(now);
 }
 
 Result<std::string> diff_tree(const std::string& old_folder, const Tree& tree) {

@@ -32,9 +32,10 @@ class Tree {
   std::map<std::string, File> files_;
 };
 
-// Writes the tree to a folder. The folder is made, or must be empty, or hold a tree that was written before:
-// files of that tree that are not in this one are removed, files that it did not write are never touched.
-// `whole` = false: nothing is removed. Blocking. Errors: cannot_write, not_a_tree.
+// Writes the tree to a folder and nowhere else. The folder is made, or must be empty, or hold a tree that was
+// written before: its own list of files says so. Files of that tree that are not in this one are removed,
+// files that it did not write are never touched, no link is followed. `whole` = false: nothing is removed.
+// Blocking. Errors: cannot_write; not_a_tree, then nothing was written.
 Result<> write_tree(const Tree& tree, const std::string& folder, bool whole = true);
 
 // What differs between a folder that was rendered before and the tree: one line per file ("+ PATH", "- PATH",

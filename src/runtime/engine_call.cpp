@@ -54,12 +54,12 @@ class RunningCall final : public http::ClientEvents, public std::enable_shared_f
     if (part.last) finish(CallResult::What::answered, {});
   }
 
-  void on_failure(http::Failure failure, std::string_view detail) override {
+  void on_failure(http::Failure failure, const http::FailureDetail& detail) override {
     using http::Failure;
     const bool refused = failure == Failure::resolve || failure == Failure::connect ||
                          failure == Failure::connect_timeout || failure == Failure::tls ||
                          failure == Failure::tls_timeout;
-    finish(refused ? CallResult::What::refused : CallResult::What::failed, detail);
+    finish(refused ? CallResult::What::refused : CallResult::What::failed, detail.text);
   }
 
   void timed_out() {

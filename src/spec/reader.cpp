@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "spec/reads.hpp"
+
 namespace tg::spec {
 
 using text::Node;
@@ -21,19 +23,33 @@ const Field& Reader::field(std::string_view path) const {
   return *f;
 }
 
+namespace {
+
+// The member of `map` that `path` begins with, which is shortened. Names of hosts and resources have dots of
+// their own, so the shortest key that is there counts.
+const Node* child(const Node& map, std::string_view& path) {
+  if (map.kind != Node::Kind::mapping) return nullptr;
+  for (std::size_t dot = path.find('.');; dot = path.find('.', dot + 1)) {
+    if (const Node* found = map.find(path.substr(0, dot))) {
+      path = dot == std::string_view::npos ? std::string_view{} : path.substr(dot + 1);
+      return found;
+    }
+    if (dot == std::string_view::npos) return nullptr;
+  }
+}
+
+}  // namespace
+
 const Node* Reader::find(std::string_view path) const {
   const Node* node = node_;
-  while (node != nullptr && !path.empty()) {
-    const std::size_t dot = path.find('.');
-    node = node->kind == Node::Kind::mapping ? node->find(path.substr(0, dot)) : nullptr;
-    path = dot == std::string_view::npos ? std::string_view{} : path.substr(dot + 1);
-  }
+  while (node != nullptr && !path.empty()) node = child(*node, path);
   return node;
 }
 
 const Node* Reader::read(std::string_view path) const {
   const Node* node = find(path);
-  if (node != nullptr && usage_ != nullptr) usage_->mark(*node);
+  if (usage_ != nullptr)
+    usage_->mark(node != nullptr ? *node : absent_field(kind_, where(path), nearest(path)));
   return node;
 }
 
@@ -101,7 +117,7 @@ std::vector<std::pair<std::string, Reader>> Reader::named(std::string_view path)
 std::map<std::string, std::string> Reader::texts_map(std::string_view path) const {
   static_cast<void>(field(path));
   std::map<std::string, std::string> out;
-  const Node* node = find(path);
+  const Node* node = read(path);
   if (node == nullptr || node->kind != Node::Kind::mapping) return out;
   if (usage_ != nullptr) usage_->mark_all(*node);
   for (const text::Member& m : node->members) {
@@ -127,7 +143,7 @@ std::map<std::string, std::string> Reader::quantities(std::string_view path) con
 
 std::optional<SecretRef> Reader::secret(std::string_view path) const {
   static_cast<void>(field(path));
-  const Node* node = find(path);
+  const Node* node = read(path);
   if (node == nullptr || node->kind != Node::Kind::mapping || node->members.size() != 1) return std::nullopt;
   if (usage_ != nullptr) usage_->mark_all(*node);
   const text::Member& only = node->members.front();
@@ -180,7 +196,7 @@ std::vector<std::pair<std::string, text::Position>> Reader::texts(std::string_vi
   Field entry = field(path);
   entry.type = entry.type == Type::names ? Type::model_name : entry.item.value_or(Type::text);
   std::vector<std::pair<std::string, text::Position>> out;
-  const Node* node = find(path);
+  const Node* node = read(path);
   if (node == nullptr || node->kind != Node::Kind::sequence) return out;
   if (usage_ != nullptr) usage_->mark_all(*node);
   for (const Node& item : node->items) {

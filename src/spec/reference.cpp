@@ -8,6 +8,7 @@
 #include "base/clock.hpp"
 #include "base/units.hpp"
 #include "spec/documents.hpp"
+#include "spec/requirements.hpp"
 #include "text/suggest.hpp"
 
 namespace tg::spec {
@@ -69,17 +70,18 @@ std::string escaped(std::string_view text) {
 }
 
 // What a person must know besides the meaning.
-std::string remarks(const Field& f) {
+std::string remarks(DocumentKind kind, const Field& f) {
   std::string out;
   if (!f.reason.empty()) out += fmt::format(" Why this default: {}.", f.reason);
   if (!f.shorthand.empty() && f.shorthand != "[]")
     out += fmt::format(" A value in place of the map is its `{}`.", f.shorthand);
   if (!f.like.empty()) out += fmt::format(" Also has the fields of `{}`.", f.like);
   if (f.planned) out += " Serving refuses it.";
+  if (const auto rows = own_meets(kind, f); !rows.empty()) out += fmt::format(" Decides {}.", rows);
   return out;
 }
 
-void add_row(std::string& out, const Field& f) {
+void add_row(std::string& out, DocumentKind kind, const Field& f) {
   std::string limits(f.unit);
   const std::string r = range(f);
   if (!r.empty()) limits += limits.empty() ? r : ", " + r;
@@ -88,7 +90,7 @@ void add_row(std::string& out, const Field& f) {
                        (f.platform || given.find(' ') == std::string::npos);
   out += fmt::format("| `{}` | {} | {} | {} | {} |\n", f.path, escaped(type_of(f)),
                      literal ? "`" + given + "`" : escaped(given), escaped(limits),
-                     escaped(std::string(f.meaning) + remarks(f)));
+                     escaped(std::string(f.meaning) + remarks(kind, f)));
 }
 
 // The part below `spec` that a row belongs to: "components".
@@ -111,7 +113,7 @@ void add_table(std::string& out, DocumentKind kind, bool by_area) {
       out += fmt::format("\n### {}.spec.{}\n\n{}", kind_name(kind), area(f), kTableHead);
       last = area(f);
     }
-    add_row(out, f);
+    add_row(out, kind, f);
   }
   std::vector<std::string> planned;
   for (const Field& f : fields(kind)) {
@@ -132,6 +134,16 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+std::vector<std::string_view> split(std::string_view text, char at) {
+  std::vector<std::string_view> out;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(at), text.size());
+    out.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
+}
+
 std::string describe_field(DocumentKind kind, const Field& f) {
   std::string out = fmt::format("{}.{}\n  {}\n", kind_name(kind), f.path, f.meaning);
   const auto line = [&out](std::string_view name, std::string_view value) {
@@ -146,6 +158,11 @@ std::string describe_field(DocumentKind kind, const Field& f) {
   line("range", range(f));
   line("default", default_of(f));
   line("why", f.reason);
+  line("rows", meets(kind, f));
+  for (const std::string_view row : split(meets(kind, f), ' ')) {
+    if (const std::string_view text = outdated_text(row); !text.empty())
+      out += fmt::format("  {:<9}{}: {}\n", "", row, text);
+  }
   if (f.shorthand == "[]")
     line("short", "one value in place of the list");
   else
@@ -195,7 +212,10 @@ std::string reference_markdown() {
       "`{env: VARIABLE}`,\n  `{file: PATH}` or `{vault: PATH}`.\n"
       "- For `render`, a later file may repeat a kind and name: what it says is put over the earlier "
       "document, "
-      "null removes.\n";
+      "null removes.\n"
+      "- *Decides S1-51* names rows of the requirements, which `docs/coverage.md` lists with their proofs; "
+      "*F-44* is\n  a row at the end of this page, of what is outdated in them. Fields below decide the same "
+      "unless they say otherwise.\n";
   for (const DocumentKind kind : decoded_kinds()) {
     out += fmt::format("\n## {}\n\n", kind_name(kind));
     const bool for_render = kind == DocumentKind::platform || kind == DocumentKind::training_run;
@@ -203,6 +223,11 @@ std::string reference_markdown() {
       out += "For `render` and `apply`; serving accepts and names it and does not look into it.\n\n";
     add_table(out, kind, kind == DocumentKind::platform);
   }
+  out +=
+      "\n## Outdated\n\nWhat the guides behind the requirements say that does not hold today, and what "
+      "stands "
+      "in its place.\n\n| row | what |\n|---|---|\n";
+  for (const Outdated& o : outdated()) out += fmt::format("| {} | {} |\n", o.row, escaped(o.text));
   return out;
 }
 

@@ -31,7 +31,21 @@ TEST(Reference, ExplainsOneField) {
             "  type     a whole number\n"
             "  unit     replicas\n"
             "  range    from 1 to 1000\n"
-            "  default  1\n");
+            "  default  1\n"
+            "  rows     S3-88\n");
+}
+
+TEST(Reference, NamesTheRowsOfTheFieldOrOfWhatIsAroundIt) {
+  EXPECT_NE(
+      explain_field("platform.spec.cluster.networks.pods")
+          ->find("  rows     S3-41 S4-26 F-06\n"
+                 "           F-06: the pod network held the hosts' own network: overlaps are refused\n"),
+      std::string::npos);
+  EXPECT_NE(explain_field("platform.spec.cluster.etcd.snapshots.keep")->find("  rows     S1-215 F-59\n"),
+            std::string::npos);
+  EXPECT_NE(explain_field("platform.spec.access.peering.vpcId")->find("  rows     S0-81\n"),
+            std::string::npos);
+  EXPECT_EQ(explain_field("platform.spec.apps.web.port")->find("  rows "), std::string::npos);
 }
 
 TEST(Reference, ExplainsMapsListsAndKinds) {

@@ -5,6 +5,7 @@
 
 #include "spec/documents.hpp"
 #include "spec/reference.hpp"
+#include "spec/requirements.hpp"
 #include "spec/value.hpp"
 
 namespace tg::spec {
@@ -333,6 +334,8 @@ Json object(Mode mode, std::string_view path) {
     Json schema = of_field(mode, *f);
     if (mode.overlay) schema = one_of({std::move(schema), {{"type", "null"}}});
     schema["description"] = f->meaning;
+    if (const auto rows = own_meets(kind, *f); !rows.empty())
+      schema["$comment"] = fmt::format("decides {}", rows);
     put_default(schema, *f);
     if (f->path == "apiVersion") schema = {{"const", kApiVersion}, {"description", f->meaning}};
     if (f->path == "kind") schema = {{"const", kind_name(kind)}, {"description", f->meaning}};

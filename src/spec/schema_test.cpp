@@ -125,7 +125,7 @@ class Validator {
     }
     if (word == "properties" || word == "additionalProperties" || word == "propertyNames")
       return members(word, rule, schema, value, at);
-    static const std::vector<std::string> notes{"$schema", "title", "description", "default"};
+    static const std::vector<std::string> notes{"$schema", "title", "description", "default", "$comment"};
     return std::find(notes.begin(), notes.end(), word) != notes.end() ? "" : "unknown keyword " + word;
   }
 

@@ -1,11 +1,13 @@
 // The field table of the four kinds that serving acts on; table_*.cpp have the others. Defaults are text, so
 // that the decoder, the schema and the reference page state the same one.
 #include <array>
-#include <initializer_list>
+#include <map>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "spec/fields.hpp"
+#include "spec/requirements.hpp"
 #include "spec/tables.hpp"
 
 namespace tg::spec {
@@ -15,6 +17,7 @@ namespace {
 using rows::kMi;
 using rows::kPi;
 using rows::kTi;
+using rows::Row;
 using rows::row;
 
 constexpr double kMs = static_cast<double>(kMillisecond);
@@ -538,9 +541,84 @@ constexpr auto kTrainingRunHead = std::to_array<Field>({
      .platform = true},
 });
 
-std::vector<Field> joined(std::initializer_list<std::span<const Field>> parts) {
-  std::vector<Field> out;
-  for (const auto part : parts) out.insert(out.end(), part.begin(), part.end());
+// Rows that stand in this file, and what they decide.
+struct Decision {
+  std::string_view path, rows;
+};
+constexpr auto kModelDecides = std::to_array<Decision>({
+    {"spec.source", "S2-06 S3-84"},
+    {"spec.replicas.min", "S3-87"},
+    {"spec.replicas.max", "S3-88"},
+    {"spec.slots", "S3-89 F-107"},
+    {"spec.cache", "F-107"},
+    {"spec.pool", "S2-29 F-94"},
+});
+constexpr auto kProviderDecides = std::to_array<Decision>({
+    {"spec.dialect", "S3-17"},
+    {"spec.credentials", "S3-83 F-104"},
+});
+constexpr auto kRouteDecides = std::to_array<Decision>({
+    {"spec.to", "S3-02 S3-82 S3-83"},
+    {"spec.fallback", "S3-02"},
+});
+constexpr auto kTenantDecides = std::to_array<Decision>({
+    {"spec.quota", "S4-40"},
+    {"spec.quota.requests", "S4-41 S4-42 S4-43"},
+    {"spec.quota.limits", "S4-44 S4-45 S4-46 F-13"},
+    {"spec.defaults", "F-14"},
+    {"spec.roles", "S4-72 F-33"},
+    {"spec.priority", "S4-66"},
+    {"spec.isolation", "S2-33 S2-34 S4-69 F-21"},
+    {"spec.podSecurity", "S4-73 F-03"},
+    {"spec.secrets", "S2-35"},
+});
+
+std::vector<std::span<const Row>> platform_rows() {
+  return {platform_general_rows(),  platform_infrastructure_rows(), platform_cluster_rows(),
+          platform_workload_rows(), platform_component_rows(),      platform_observability_rows(),
+          platform_upkeep_rows()};
+}
+
+std::vector<Field> joined(std::span<const Field> head, const std::vector<std::span<const Row>>& parts) {
+  std::vector<Field> out(head.begin(), head.end());
+  for (const auto part : parts) {
+    for (const Row& r : part) out.push_back(r.f);
+  }
+  return out;
+}
+
+using Decisions = std::unordered_map<std::string_view, std::string_view>;  // path → rows
+
+Decisions decisions_of(DocumentKind kind) {
+  Decisions out;
+  const auto own = [&out](std::span<const Decision> all) {
+    for (const Decision& d : all) out.emplace(d.path, d.rows);
+  };
+  const auto rows_of = [&out](std::span<const Row> all) {
+    for (const Row& r : all) {
+      if (!r.decides.empty()) out.emplace(r.f.path, r.decides);
+    }
+  };
+  switch (kind) {
+    case DocumentKind::model:
+      own(kModelDecides);
+      break;
+    case DocumentKind::provider:
+      own(kProviderDecides);
+      break;
+    case DocumentKind::route:
+      own(kRouteDecides);
+      break;
+    case DocumentKind::tenant:
+      own(kTenantDecides);
+      break;
+    case DocumentKind::platform:
+      for (const auto part : platform_rows()) rows_of(part);
+      break;
+    case DocumentKind::training_run:
+      rows_of(training_run_rows());
+      break;
+  }
   return out;
 }
 
@@ -557,16 +635,37 @@ std::span<const Field> fields(DocumentKind kind) {
     case DocumentKind::tenant:
       return kTenant;
     case DocumentKind::platform: {
-      static const std::vector<Field> all =
-          joined({kPlatformHead, platform_general_rows(), platform_infrastructure_rows(),
-                  platform_cluster_rows(), platform_workload_rows(), platform_component_rows(),
-                  platform_observability_rows(), platform_upkeep_rows()});
+      static const std::vector<Field> all = joined(kPlatformHead, platform_rows());
       return all;
     }
     case DocumentKind::training_run: {
-      static const std::vector<Field> all = joined({kTrainingRunHead, training_run_rows()});
+      static const std::vector<Field> all = joined(kTrainingRunHead, {training_run_rows()});
       return all;
     }
+  }
+  return {};
+}
+
+std::string_view own_meets(DocumentKind kind, const Field& field) {
+  // Built at the first use and never changed.
+  static const std::map<DocumentKind, Decisions> all = [] {
+    std::map<DocumentKind, Decisions> made;
+    for (const DocumentKind k : decoded_kinds()) made.emplace(k, decisions_of(k));
+    return made;
+  }();
+  const Decisions& decisions = all.at(kind);
+  const auto it = decisions.find(field.path);
+  return it == decisions.end() ? std::string_view{} : it->second;
+}
+
+std::string_view meets(DocumentKind kind, const Field& field) {
+  std::string_view path = field.path;
+  for (const Field* f = &field; f != nullptr; f = find_field(kind, path)) {
+    if (const std::string_view own = own_meets(kind, *f); !own.empty()) return own;
+    const std::size_t dot = path.rfind('.');
+    if (dot == std::string_view::npos) break;
+    path = path.substr(0, dot);
+    if (path.ends_with("[]")) path.remove_suffix(2);
   }
   return {};
 }

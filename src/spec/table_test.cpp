@@ -7,9 +7,12 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 
+#include "base/files.hpp"
 #include "spec/decode.hpp"
 #include "spec/fields.hpp"
+#include "spec/requirements.hpp"
 #include "spec/value.hpp"
 #include "text/emit.hpp"
 
@@ -193,6 +196,29 @@ TEST(Table, RowsAreInOrder) {
                 p->type == Type::secret || p->type == Type::map || p->type == Type::count);
     EXPECT_FALSE(p->platform && !f.platform) << "its map is not looked into";
   });
+}
+
+// "S1-51 F-44": rows of the requirements that there are, each once.
+TEST(Table, DecidesRowsThatExist) {
+  const auto coverage =
+      read_file(std::string(TIDEGATE_SOURCE_DIR) + "/test/coverage/requirements.yaml", 64 << 20);
+  ASSERT_TRUE(coverage) << coverage.error().message;
+  std::set<std::string> named;
+  for (const DocumentKind kind : decoded_kinds()) {
+    for (const Field& f : fields(kind)) {
+      std::istringstream rows{std::string(own_meets(kind, f))};
+      std::set<std::string> own;
+      for (std::string row; rows >> row;) {
+        EXPECT_TRUE(own.insert(row).second) << name_of(kind, f) << " names " << row << " twice";
+        EXPECT_TRUE(!outdated_text(row).empty() ||
+                    coverage->find(fmt::format("\n{}:", row)) != std::string::npos)
+            << name_of(kind, f) << ": " << row;
+        named.insert(row);
+      }
+    }
+  }
+  EXPECT_GT(named.size(), 250U) << "most requirements are decided by a field";
+  for (const Outdated& o : outdated()) EXPECT_TRUE(named.contains(std::string(o.row))) << o.row;
 }
 
 TEST(Table, DefaultsAreValues) {

@@ -8,16 +8,6 @@
 
 namespace tg::spec {
 
-// The rows below Platform.spec, by area, and those of a TrainingRun.
-std::span<const Field> platform_general_rows();
-std::span<const Field> platform_infrastructure_rows();
-std::span<const Field> platform_cluster_rows();
-std::span<const Field> platform_workload_rows();
-std::span<const Field> platform_component_rows();
-std::span<const Field> platform_observability_rows();
-std::span<const Field> platform_upkeep_rows();
-std::span<const Field> training_run_rows();
-
 namespace rows {
 
 inline constexpr double kSeconds = static_cast<double>(kSecond);
@@ -32,6 +22,7 @@ inline constexpr double kPi = kKi * kTi;
 // One row under construction: `row("spec.x.y", Type::text, "What it is.").of("none").why("…")`.
 struct Row {
   Field f;
+  std::string_view decides{};  // rows of the requirements: "S1-51 F-44"
 
   // Stands first: clang evaluates the rows below only once its body is known.
   template <class F>
@@ -92,6 +83,11 @@ struct Row {
   constexpr Row partial() const {
     return with([](Field& g) { g.partial = true; });
   }
+  constexpr Row meets(std::string_view requirements) const {
+    Row out = *this;
+    out.decides = requirements;
+    return out;
+  }
 
   constexpr operator Field() const { return f; }  // NOLINT(google-explicit-constructor): rows become fields
 };
@@ -107,5 +103,15 @@ constexpr Row row(std::string_view path, Type type, std::string_view meaning) {
 }
 
 }  // namespace rows
+
+// The rows below Platform.spec, by area, and those of a TrainingRun.
+std::span<const rows::Row> platform_general_rows();
+std::span<const rows::Row> platform_infrastructure_rows();
+std::span<const rows::Row> platform_cluster_rows();
+std::span<const rows::Row> platform_workload_rows();
+std::span<const rows::Row> platform_component_rows();
+std::span<const rows::Row> platform_observability_rows();
+std::span<const rows::Row> platform_upkeep_rows();
+std::span<const rows::Row> training_run_rows();
 
 }  // namespace tg::spec

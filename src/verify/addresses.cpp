@@ -12,8 +12,8 @@ namespace {
 // One range of the document, for comparison with all others.
 struct Range {
   Cidr cidr;
-  spec::Reader reader;
-  std::string path;
+  text::Position at;
+  std::string where;
   std::string what;  // "the pods"
 };
 
@@ -21,21 +21,25 @@ class Ranges {
  public:
   void add(const spec::Reader& reader, const std::string& path, std::string what) {
     if (const auto cidr = parse_cidr(reader.text(path)))
-      all_.push_back({*cidr, reader, path, std::move(what)});
+      all_.push_back({*cidr, reader.at(path), reader.where(path), std::move(what)});
   }
-  void add_text(const spec::Reader& reader, const std::string& path, std::string_view text,
-                std::string what) {
-    if (const auto cidr = parse_cidr(text)) all_.push_back({*cidr, reader, path, std::move(what)});
+  // Each network of a list.
+  void add_each(const spec::Reader& reader, const std::string& path, const std::string& what) {
+    const auto networks = reader.texts(path);
+    for (std::size_t i = 0; i < networks.size(); ++i) {
+      if (const auto cidr = parse_cidr(networks[i].first))
+        all_.push_back({*cidr, networks[i].second, fmt::format("{}[{}]", reader.where(path), i), what});
+    }
   }
   void compare(Report& report) const {
     for (std::size_t i = 0; i < all_.size(); ++i) {
       for (std::size_t j = 0; j < i; ++j) {
-        if (!all_[i].cidr.overlaps(all_[j].cidr)) continue;
-        report.error(all_[i].reader, all_[i].path, "address_overlap",
-                     fmt::format("{}: {} of {} overlaps {} of {} ({})", all_[i].reader.where(all_[i].path),
-                                 all_[i].cidr.str(), all_[i].what, all_[j].cidr.str(), all_[j].what,
-                                 all_[j].reader.where(all_[j].path)),
-                     "choose a range that nothing else uses");
+        const Range &a = all_[i], &b = all_[j];
+        if (!a.cidr.overlaps(b.cidr)) continue;
+        report.error_at(a.at, a.where, "address_overlap",
+                        fmt::format("{} of {} overlaps {} of {} ({})", a.cidr.str(), a.what, b.cidr.str(),
+                                    b.what, b.where),
+                        "choose a range that nothing else uses");
       }
     }
   }
@@ -53,16 +57,14 @@ void check_hosts(const Subject& s, Report& report) {
     const auto parsed = parse_cidr(address);
     if (!parsed) continue;
     if (lan && !lan->contains(parsed->base)) {
-      report.error(host, "address", "address_outside",
-                   fmt::format("{}: {} is not in {}", host.where("address"), address, lan->str()),
+      report.error(host, "address", "address_outside", fmt::format("{} is not in {}", address, lan->str()),
                    "correct the address or infrastructure.machines.network.cidr");
     }
     for (const auto& [other, owner] : seen) {
       if (other == address) {
-        report.error(
-            host, "address", "address_taken",
-            fmt::format("{}: {} is the address of {} already", host.where("address"), address, owner),
-            "give each host its own address");
+        report.error(host, "address", "address_taken",
+                     fmt::format("{} is the address of {} already", address, owner),
+                     "give each host its own address");
       }
     }
     seen.emplace_back(address, name);
@@ -79,18 +81,40 @@ void check_subnets(const Subject& s, Report& report) {
     if (!cidr) continue;
     if (!network->contains(*cidr)) {
       report.error(subnet, "cidr", "address_outside",
-                   fmt::format("{}: {} is not in {}", subnet.where("cidr"), cidr->str(), network->str()),
+                   fmt::format("{} is not in {}", cidr->str(), network->str()),
                    "choose a range inside network.cidr");
     }
     if (cidr->bits > 28) {
       report.error(subnet, "cidr", "subnet_too_small",
-                   fmt::format("{}: /{} has {} addresses, a cluster needs 16 at least", subnet.where("cidr"),
-                               cidr->bits, cidr->size()),
+                   fmt::format("/{} has {} addresses, a cluster needs 16 at least", cidr->bits, cidr->size()),
                    "choose /28 or larger");
     }
     subnets.add(subnet, "cidr", "subnet " + name);
   }
   subnets.compare(report);
+}
+
+// Each node takes a /24 of the pods' network, on nodes that are not the cloud's own.
+void check_room(const Subject& s, Report& report) {
+  const auto pods = parse_cidr(s.spec.text("cluster.networks.pods"));
+  const auto services = parse_cidr(s.spec.text("cluster.networks.services"));
+  if (services && services->bits > 27)
+    report.error(
+        s.spec, "cluster.networks.services", "network_too_small",
+        fmt::format("/{} has {} addresses, and each service takes one", services->bits, services->size()),
+        "choose /24 or larger");
+  std::int64_t most = 0;
+  if (s.hosts()) {
+    most = static_cast<std::int64_t>(s.infrastructure().named("hosts").size());
+  } else {
+    for (const auto& [name, pool] : s.spec.named("pools")) most += pool.integer("count.max");
+  }
+  if (!pods || s.site == "aws" || s.site == "existing") return;  // AWS gives pods addresses of its subnets
+  const std::int64_t room = pods->bits > 24 ? 0 : std::int64_t{1} << (24 - pods->bits);
+  if (most > room)
+    report.error(s.spec, "cluster.networks.pods", "network_too_small",
+                 fmt::format("/{} has a /24 for {} nodes, and there can be {}", pods->bits, room, most),
+                 "choose a larger network, such as a /16");
 }
 
 }  // namespace
@@ -107,13 +131,11 @@ void check_addresses(const Subject& s, Report& report) {
   }
   ranges.add(s.spec, "cluster.networks.pods", "the pods");
   ranges.add(s.spec, "cluster.networks.services", "the services");
-  for (const std::string& network : s.spec.list("access.vpn.networks"))
-    ranges.add_text(s.spec, "access.vpn.networks", network, "the VPN's far side");
-  for (const spec::Reader& peering : s.spec.entries("access.peering")) {
-    for (const std::string& network : peering.list("networks"))
-      ranges.add_text(peering, "networks", network, "a peer");
-  }
+  ranges.add_each(s.spec, "access.vpn.networks", "the VPN's far side");
+  for (const spec::Reader& peering : s.spec.entries("access.peering"))
+    ranges.add_each(peering, "networks", "a peer");
   ranges.compare(report);
+  check_room(s, report);
   if (s.site == "machines" || s.site == "k3s") check_hosts(s, report);
   if (cloud) check_subnets(s, report);
 }

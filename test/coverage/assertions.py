@@ -119,8 +119,10 @@ def find(value, path: str):
 
 
 def load(path: pathlib.Path):
-    """Objects of a file: a list for YAML and JSON, else its text."""
+    """Objects of a file: a list for YAML and JSON, else its text. What helm has to fill in first is text."""
     text = path.read_text(encoding="utf-8")
+    if "templates" in path.parts and re.search(r"(?m)^\s*(\{\{-|[\w-]+: \{\{)", text):
+        return text
     if path.suffix in (".yaml", ".yml"):
         return [o for o in yaml.load_all(text, Loader=Loader) if o is not None]
     if path.suffix == ".json":
@@ -222,8 +224,8 @@ def changed(value):
     if isinstance(value, str):
         return "changed-by-the-mutation-run"
     if isinstance(value, list):
-        return []
-    return {}
+        return [] if value else ["changed-by-the-mutation-run"]
+    return {} if value else {"changed": "by-the-mutation-run"}
 
 
 def mutants(content, assertion: Assertion):

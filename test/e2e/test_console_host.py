@@ -1,4 +1,5 @@
-"""The console port answers to loopback hosts only: a web page may rebind a name of its own to 127.0.0.1."""
+"""The console port answers to loopback hosts only: a web page may rebind a name of its own to 127.0.0.1. On an address
+that others reach, it gives metrics and health to a scraper by any name, and nothing else."""
 
 from __future__ import annotations
 
@@ -21,9 +22,9 @@ def console(binary, tmp_path_factory):
         yield program.up["console"]
 
 
-def status_for(console: str, host: str) -> int:
+def status_for(console: str, host: str, path: str = "/api/v1/status") -> int:
     connection = http.client.HTTPConnection(console, timeout=10)
-    connection.putrequest("GET", "/api/v1/status", skip_host=True)
+    connection.putrequest("GET", path, skip_host=True)
     connection.putheader("Host", host)
     connection.endheaders()
     status = connection.getresponse().status
@@ -41,3 +42,22 @@ def test_loopback_is_answered(console, host):
 )
 def test_other_names_are_not(console, host):
     assert status_for(console, host) == 403
+
+
+FACTS = ("/metrics", "/healthz", "/readyz")
+
+
+@pytest.mark.parametrize("path", FACTS)
+def test_metrics_on_loopback_are_for_loopback(console, path):
+    assert status_for(console, "10.1.2.3:4001", path) == 403
+
+
+def test_a_scraper_gets_metrics_and_nothing_else(binary, tmp_path):
+    arguments = ("--console", "0.0.0.0:0")
+    with Program(binary, tmp_path, {"m.yaml": SIMULATED}, arguments=arguments) as program:
+        console = program.up["console"].replace("0.0.0.0", "127.0.0.1")
+        for path in FACTS:
+            assert status_for(console, "10.1.2.3:4001", path) == 200
+        for path in ("/api/v1/status", "/api/v1/models", "/metrics/"):
+            assert status_for(console, "10.1.2.3:4001", path) == 403
+        assert status_for(console, "127.0.0.1:4001") == 200

@@ -186,6 +186,17 @@ class ApiServer:
         self, method: str, path: str, body: dict | None = None, content_type: str = "application/json"
     ) -> Answer:
         """One exchange on the connection that stays. The body of the answer is {} when it is not JSON."""
+        reused = self._connection is not None
+        try:
+            return self._exchange(method, path, body, content_type)
+        except (OSError, http.client.HTTPException):
+            # The server ends connections that were quiet for long.
+            self._drop()
+            if not reused:
+                raise
+            return self._exchange(method, path, body, content_type)
+
+    def _exchange(self, method: str, path: str, body: dict | None, content_type: str) -> Answer:
         connection = self._connect()
         headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
         data = None

@@ -81,6 +81,10 @@ def title(found: object) -> str:
     return f"{found.get('apiVersion', '?')} {found.get('kind', '?')} {place}"
 
 
+# What stands beside the pod's own fields in the template of a Knative Service.
+OF_REVISION = ("containerConcurrency", "timeoutSeconds", "responseStartTimeoutSeconds", "idleTimeoutSeconds")
+
+
 def pods_of(objects: Iterable[dict]) -> list[dict]:
     """A Pod for each pod template among the objects, as its controller would make it; of custom kinds too."""
     found = []
@@ -93,6 +97,8 @@ def pods_of(objects: Iterable[dict]) -> list[dict]:
             if metadata.get("namespace"):
                 made["namespace"] = metadata["namespace"]
             spec = dict(template["spec"])
+            if str(owner.get("apiVersion", "")).startswith("serving.knative.dev/"):
+                spec = {key: value for key, value in spec.items() if key not in OF_REVISION}
             if owner.get("kind") in ("Job", "CronJob", "JobSet"):
                 spec.setdefault("restartPolicy", "Never")
             claims = (owner.get("spec") or {}).get("volumeClaimTemplates") or []  # of a StatefulSet

@@ -22,6 +22,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
@@ -111,6 +112,10 @@ class Oracle:
         with as_file(what, self.file_name) as path:
             return self.judge(path, **options)
 
+    def check_all(self, paths: Iterable[pathlib.Path], **options) -> list[Problem]:
+        """Many files: one start of the program for all where it takes several."""
+        return [problem for path in paths for problem in self.check(path, **options)]
+
     def judge(self, path: pathlib.Path, **options) -> list[Problem]:
         raise NotImplementedError
 
@@ -146,7 +151,6 @@ kubeadm = Command(
     "kubeadm", lambda p: ["kubeadm", "config", "validate", "--config", p], "tools/oracles.sh kubernetes builds it"
 )
 kustomize = Command("kustomize", lambda p: ["kubectl", "kustomize", p], "tools/oracles.sh kubernetes builds it")
-amtool_config = Command("amtool", lambda p: ["amtool", "check-config", p], DEBIAN)
 promtool_tests = Command("promtool test rules", lambda p: ["promtool", "test", "rules", p], DEBIAN)
 shellcheck = Command("shellcheck", lambda p: ["shellcheck", "--severity=style", p], DEBIAN, "script.sh")
 
@@ -190,15 +194,19 @@ class Kubeconform(Oracle):
     programs = ("kubeconform",)
 
     def judge(self, path: pathlib.Path, skip: Iterable[str] = ()) -> list[Problem]:
+        return self.check_all([path], skip=skip)
+
+    def check_all(self, paths: Iterable[pathlib.Path], skip: Iterable[str] = ()) -> list[Problem]:
+        paths = list(paths)
         location = f"{json_schemas()}/{{{{.Group}}}}/{{{{.ResourceKind}}}}_{{{{.ResourceAPIVersion}}}}.json"
         command = [program("kubeconform"), "-output", "json", "-schema-location", location]
         if skip:
             command += ["-skip", ",".join(skip)]
-        ended = run(*command, path)
+        ended = run(*command, *paths)
         try:
             resources = json.loads(ended.stdout)["resources"]
         except (ValueError, KeyError):
-            return [self.problem(path, ended.stderr or ended.stdout)]
+            return [self.problem(paths, ended.stderr or ended.stdout)]
         return [
             self.problem(f"{r['filename']} {r['version']} {r['kind']} {r['name']}", f"{r['msg']}".replace("\n", " "))
             for r in resources
@@ -208,15 +216,25 @@ class Kubeconform(Oracle):
 
 @functools.cache
 def json_schemas() -> pathlib.Path:
-    """The folder of schemas, written once for these facts. Core kinds lie in `v1`, as kubeconform names their group."""
+    """The folder of schemas, written once for these facts. Core kinds lie in `v1`, as kubeconform names their group.
+
+    Its name says of which facts, and it appears when it is whole: another run may have other facts, or the same idea.
+    """
     facts = [*kube_facts.FACTS.iterdir(), *kube_facts.OWN.iterdir()]
     stamp = f"{max(int(p.stat().st_mtime) for p in facts)}-{sum(p.stat().st_size for p in facts)}"
-    place = kube.folder_of_tools() / "json-schemas"
-    if (place / "stamp").exists() and (place / "stamp").read_text() == stamp:
+    place = kube.folder_of_tools() / f"json-schemas-{stamp}"
+    if place.exists():
         return place
-    shutil.rmtree(place, ignore_errors=True)
-    kube_facts.write_json_schemas(place)
-    (place / "stamp").write_text(stamp)
+    kube.folder_of_tools().mkdir(parents=True, exist_ok=True)
+    half = pathlib.Path(tempfile.mkdtemp(prefix="json-schemas-", dir=kube.folder_of_tools()))
+    kube_facts.write_json_schemas(half)
+    try:
+        half.rename(place)
+    except OSError:  # somebody else was faster
+        shutil.rmtree(half)
+    for old in kube.folder_of_tools().glob("json-schemas-*"):
+        if old != place and time.time() - old.stat().st_mtime > 86400:
+            shutil.rmtree(old, ignore_errors=True)
     return place
 
 
@@ -306,6 +324,31 @@ def rule_files(text: str) -> list[dict]:
     ]
 
 
+class AmtoolConfig(Oracle):
+    """The configuration of Alertmanager. Before 0.26 it knew no `url_file` of a webhook: an older amtool reads a copy
+    in which an address stands there."""
+
+    name = "amtool"
+    programs = ("amtool",)
+    hint = DEBIAN
+
+    @staticmethod
+    @functools.cache
+    def knows_url_file() -> bool:
+        text = run(program("amtool"), "--version").stdout
+        found = re.search(r"version (\d+)\.(\d+)", text)
+        return bool(found) and (int(found[1]), int(found[2])) >= (0, 26)
+
+    @classmethod
+    def readable(cls, path: pathlib.Path) -> str:
+        text = path.read_text(encoding="utf-8")
+        return text if cls.knows_url_file() else re.sub(r"\burl_file: \S+", "url: http://receiver.invalid/", text)
+
+    def judge(self, path: pathlib.Path) -> list[Problem]:
+        with as_file(self.readable(path), "alertmanager.yaml") as file:
+            return self.by_status(path, run(program("amtool"), "check-config", file))
+
+
 class AmtoolRoutes(Oracle):
     """Where an alert goes: check(config, cases=[({label: value}, [receiver, ...]), ...])."""
 
@@ -314,6 +357,10 @@ class AmtoolRoutes(Oracle):
     hint = DEBIAN
 
     def judge(self, path: pathlib.Path, cases: Iterable[tuple[dict, Iterable[str]]] = ()) -> list[Problem]:
+        with as_file(AmtoolConfig.readable(path), "alertmanager.yaml") as file:
+            return self._routes(file, cases)
+
+    def _routes(self, path: pathlib.Path, cases: Iterable[tuple[dict, Iterable[str]]]) -> list[Problem]:
         found = []
         for labels, receivers in cases:
             pairs = [f"{k}={v}" for k, v in labels.items()]
@@ -431,7 +478,9 @@ class Actionlint(Oracle):
     file_name = "workflow.yaml"
 
     def judge(self, path: pathlib.Path) -> list[Problem]:
-        ended = run(program("actionlint"), "-format", "{{json .}}", path)
+        beside = path.parent.parent / "actionlint.yaml"
+        known = ["-config-file", beside] if beside.exists() else []
+        ended = run(program("actionlint"), *known, "-format", "{{json .}}", path)
         try:
             found = json.loads(ended.stdout)
         except ValueError:
@@ -452,10 +501,14 @@ class Yamllint(Oracle):
     LINE = re.compile(r"^(?P<where>.*?:\d+:\d+): \[(?P<level>error|warning)\] (?P<text>.*)$")
 
     def judge(self, path: pathlib.Path) -> list[Problem]:
-        ended = run(program("yamllint"), "--format", "parsable", "--config-data", self.RULES, path)
+        return self.check_all([path])
+
+    def check_all(self, paths: Iterable[pathlib.Path]) -> list[Problem]:
+        paths = list(paths)
+        ended = run(program("yamllint"), "--format", "parsable", "--config-data", self.RULES, *paths)
         lines = [self.LINE.match(line) for line in ended.stdout.splitlines()]
         found = [self.problem(m["where"], m["text"], m["level"] == "warning") for m in lines if m]
-        return found or self.by_status(path, ended)
+        return found or self.by_status(paths, ended)
 
 
 # --- Helm ------------------------------------------------------------------------------------------------------------
@@ -528,6 +581,7 @@ kubeconform = Kubeconform()
 kube_score = KubeScore()
 gator = GatorTest()
 promtool_rules = PromtoolRules()
+amtool_config = AmtoolConfig()
 amtool_routes = AmtoolRoutes()
 nginx = Nginx()
 nginx_waf = NginxWaf()

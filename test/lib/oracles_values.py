@@ -24,6 +24,9 @@ TYPES = {
     "number": (int, float),
 }
 
+# Keys that a chart hands on whole although its own values name some below them.
+HANDED_ON = {("istiod", "meshConfig"): "merged into the mesh's own configuration"}
+
 
 @functools.cache
 def charts() -> dict:
@@ -55,7 +58,9 @@ class ChartValues:
         if isinstance(what, str):
             what = yaml.load(what, kube_facts.StrictLoader)
         return [
-            Problem(self.name, f"{chart}: {path}", message) for path, message in _walk(what or {}, known["values"], "")
+            Problem(self.name, f"{chart}: {path}", message)
+            for path, message in _walk(what or {}, known["values"], "")
+            if (chart, path.split(".")[0]) not in HANDED_ON
         ]
 
 

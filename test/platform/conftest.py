@@ -10,10 +10,33 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Platforms whose every part renders; the others are decoded and checked, and render once their parts are there.
-EXAMPLES = ("webui-k3s",)
-
-
-TREES = EXAMPLES
+EXAMPLES = (
+    "webui-k3s",
+    "bare-metal",
+    "analytics-hub",
+    "otc-training",
+    "saas-aws",
+    "self-scaling",
+)
+# The same with overlays of examples/variants.
+VARIANTS = (
+    "analytics-hub+google",
+    "analytics-hub+azure",
+    "analytics-hub+ingress-nginx",
+    "analytics-hub+own-ca",
+    "analytics-hub+self-signed",
+    "analytics-hub+vertical",
+    "webui-k3s+existing",
+    "self-scaling+apps-existing",
+    "self-scaling+tidegate-serving",
+    "saas-aws+karpenter",
+    "otc-training+elasticsearch",
+    "otc-training+cce-monitoring",
+    "otc-training+training-deployment",
+    "bare-metal+kubeflow",
+    "bare-metal+two-load-balancers",
+)
+TREES = EXAMPLES + VARIANTS
 
 
 def documents(tree: str) -> list[str]:

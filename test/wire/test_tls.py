@@ -199,39 +199,60 @@ def test_an_address_is_verified_and_not_sent_as_a_name(binary, tmp_path, authori
         assert len(one.requests) == 2, "the connection is kept"
 
 
+FOREIGN = "its certificate is signed by nobody this machine trusts"
+OTHER_NAME = "its certificate is for another name"
+EXPIRED = "its certificate has expired"
+# names, days, signer, what the upstream hears, what the client is told, OpenSSL's words in the log
 REFUSED = {
-    "unknown authority": ("DNS:localhost", 2, "other", "alert unknown ca"),
-    "wrong name": ("DNS:other.example", 2, "ours", ""),
-    "only the address": ("IP:127.0.0.1", 2, "ours", ""),
-    "expired": ("DNS:localhost", -1, "ours", "expired"),
+    "unknown authority": ("DNS:localhost", 2, "other", "alert unknown ca", FOREIGN, "unable to get local issuer"),
+    "wrong name": ("DNS:other.example", 2, "ours", "", OTHER_NAME, "hostname mismatch"),
+    "only the address": ("IP:127.0.0.1", 2, "ours", "", OTHER_NAME, "hostname mismatch"),
+    "expired": ("DNS:localhost", -1, "ours", "expired", EXPIRED, "certificate has expired"),
 }
+
+
+def refusal(got: Message, cause: str) -> None:
+    """502 with its own code and the kind of reason; clients are not told of addresses."""
+    assert got.status == 502
+    error = json.loads(got.payload)["error"]
+    assert error["code"] == "upstream_tls_failed"
+    assert error["message"] == f"no trusted TLS session with the upstream: {cause}"
+
+
+def warnings(running: Program) -> list[dict]:
+    """What the log says of TLS sessions that did not come about."""
+    lines = [json.loads(line) for line in (running.folder / "stderr").read_text().splitlines() if line.startswith("{")]
+    return [line for line in lines if line["message"] == "no TLS session with an upstream"]
 
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_not_trusted(binary, tmp_path, authority, what):
-    """502 with its own code, no byte of the request leaves the program, and the ledger charges nothing."""
-    names, days, signer, alert = REFUSED[what]
+    """A 502 that says why, no byte of the request leaves the program, the ledger charges nothing; the log has the rest."""
+    names, days, signer, alert, cause, words = REFUSED[what]
     signed_by = authority if signer == "ours" else Authority(tmp_path / "other", "other")
     with (
         TlsUpstream(signed_by.certificate(names, days)) as upstream,
         program(binary, tmp_path, f"https://localhost:{upstream.port}/v1", authority.file) as running,
     ):
-        got = whole(ask(running))
-        assert got.status == 502
-        error = json.loads(got.payload)["error"]
-        assert error["code"] == "upstream_tls_failed"
-        assert "localhost" not in error["message"], "clients are not told of addresses"
+        refusal(whole(ask(running)), cause)
         upstream.wait("the refusal", lambda: upstream.seen)
         assert alert in upstream.seen[0].problem
         assert not any(one.requests for one in upstream.seen)
         (row,) = json.loads(running.command("usage", "--requests", "-o", "json").stdout)["items"]
         assert (row["outcome"], row["reason"], row["tokensIn"]) == ("upstream_error", "upstream_tls_failed", 0)
+        (warning,) = warnings(running)
+        assert (warning["level"], warning["upstream"], warning["cause"]) == ("warn", "provider/up", cause)
+        assert words in warning["error"].lower()
+        assert "localhost" in warning["error"], "the log names the host"
+        refusal(whole(ask(running)), cause)
+        assert len(warnings(running)) == 1, "one line in ten seconds for one upstream"
 
 
 class PlainListener:
-    """Takes connections and sends these bytes, or nothing."""
+    """Takes connections and sends these bytes, or nothing; `closes`: ends each after the first bytes that come."""
 
-    def __init__(self, greeting: bytes = b""):
+    def __init__(self, greeting: bytes = b"", closes: bool = False):
+        self.closes = closes
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.greeting = greeting
@@ -244,6 +265,9 @@ class PlainListener:
                 sock, _ = self.listener.accept()
                 self.taken.append(sock)
                 sock.sendall(self.greeting)
+                if self.closes:
+                    sock.recv(1 << 16)
+                    sock.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> PlainListener:
         return self
@@ -259,8 +283,29 @@ def test_no_tls_at_the_other_end(binary, tmp_path, authority):
         PlainListener(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") as listener,
         program(binary, tmp_path, f"https://localhost:{listener.port}/v1", authority.file) as running,
     ):
-        got = whole(ask(running))
-        assert (got.status, json.loads(got.payload)["error"]["code"]) == (502, "upstream_tls_failed")
+        refusal(whole(ask(running)), "it does not speak TLS")
+        assert "wrong version number" in warnings(running)[0]["error"]
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")  # that these are old is the point
+def test_no_version_in_common(binary, tmp_path, authority, localhost):
+    """Below TLS 1.2 nothing is spoken."""
+    with TlsUpstream(localhost) as upstream:
+        upstream.context.minimum_version = ssl.TLSVersion.TLSv1
+        upstream.context.maximum_version = ssl.TLSVersion.TLSv1_1
+        upstream.context.set_ciphers("ALL:@SECLEVEL=0")
+        with program(binary, tmp_path, f"https://localhost:{upstream.port}/v1", authority.file) as running:
+            refusal(whole(ask(running)), "it has no TLS version in common with us")
+            assert "version" in warnings(running)[0]["error"]
+
+
+def test_the_other_end_closes_within_the_handshake(binary, tmp_path, authority):
+    with (
+        PlainListener(closes=True) as listener,
+        program(binary, tmp_path, f"https://localhost:{listener.port}/v1", authority.file) as running,
+    ):
+        refusal(whole(ask(running)), "it closed the connection")
+        assert warnings(running)[0]["error"].startswith("TLS handshake: ")
 
 
 def test_the_handshake_has_a_timeout(binary, tmp_path, authority):

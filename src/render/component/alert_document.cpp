@@ -157,7 +157,7 @@ AlertGroup document_alerts(const Context& context, const std::vector<Part>& part
       context.refuse("no_gpu", rule.at("gpu"), rule.where("gpu"), "nothing measures GPUs on this platform",
                      "give a pool gpu: {vendor: nvidia}");
     if (measures == 0) {
-      context.refuse("required", rule.at("severity"), rule.where("memory"),
+      context.refuse("missing_field", rule.at("severity"), rule.where("memory"),
                      fmt::format("{} says nothing that could be measured", name),
                      "add one of memory, cpu, gpu, disk (a share like 80%) or expr");
       continue;

@@ -119,7 +119,7 @@ std::vector<AlertGroup> groups_of(const Context& context, const std::vector<Part
   std::vector<AlertGroup> out;
   std::set<std::string> names;
   const auto take = [&](AlertGroup group) {
-    std::erase_if(group.alerts, [&](const Alert& a) { return !names.insert(a.name).second; });
+    std::erase_if(group.alerts, [&](const Alert& a) { return names.contains(a.name); });
     if (group.alerts.empty()) return;
     const auto same =
         std::find_if(out.begin(), out.end(), [&](const AlertGroup& g) { return g.name == group.name; });
@@ -129,9 +129,20 @@ std::vector<AlertGroup> groups_of(const Context& context, const std::vector<Part
       same->alerts.insert(same->alerts.end(), group.alerts.begin(), group.alerts.end());
     }
   };
+  const auto know = [&] {
+    for (const AlertGroup& g : out) {
+      for (const Alert& a : g.alerts) names.insert(a.name);
+    }
+  };
   take(observability::document_alerts(context, parts));
+  know();
+  // Two databases have alerts of one name, each about itself.
   for (const Part& p : parts) take({p.name, p.alerts});
-  for (AlertGroup& g : observability::built_in_alerts(context)) take(std::move(g));
+  know();
+  for (AlertGroup& g : observability::built_in_alerts(context)) {
+    take(std::move(g));
+    know();
+  }
   return out;
 }
 
@@ -179,8 +190,8 @@ void explain(const Context& context, const std::vector<AlertGroup>& groups, Part
 }  // namespace
 
 std::vector<Part> alerts(const Context& context, const std::vector<Part>& parts) {
-  const std::string use = context.use("alerts");
-  if (!observability::stack(context) || use == "none") return {};
+  // The add-on of CCE has the same operator, so rules are read there too; its Alertmanager takes the file.
+  if (!context.has("metrics") || context.use("alerts") == "none") return {};
   Part part = component("alerts");
   part.after = {"metrics"};
   part.namespaces.push_back({.name = kNs});

@@ -3,12 +3,15 @@
 // velero: objects of the cluster and volumes, on any cluster. copies: on one small machine an own CronJob for
 // each database and volume costs no memory while it sleeps.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
 
 #include "catalog/images.hpp"
 #include "render/component/components.hpp"
+#include "render/component/identity.hpp"
+#include "text/emit.hpp"
 
 namespace tg::render {
 
@@ -70,9 +73,23 @@ void need_store_keys(Part& part, const Context& context, const std::string& ns) 
 // --- velero
 // ----------------------------------------------------------------------------------------------------------
 
-Json location(const Store& s) {
+// Where a store of the cloud is, and as whom it is asked: by identity, never by a key.
+Json store_config(const Context& context, const Store& s) {
+  const spec::Reader site = context.infrastructure();
+  if (s.provider == "gcp") return {{"serviceAccount", "output:backup_account"}};
+  Json out = Json::object();
+  if (s.provider != "azure") return out;
+  std::string group = site.text("resourceGroup");
+  out["resourceGroup"] = group.empty() ? context.name() : group;
+  out["storageAccount"] = "output:backup_bucket";
+  out["storageAccountURI"] = "output:backup_url";
+  out["useAAD"] = "true";
+  return out;
+}
+
+Json location(const Context& context, const Store& s) {
   Json out{{"name", "default"}, {"provider", s.provider}, {"bucket", s.bucket}, {"default", true}};
-  Json config = Json::object();
+  Json config = store_config(context, s);
   if (!s.region.empty() && s.provider == "aws") config["region"] = s.region;
   if (!s.endpoint.empty()) {
     config["s3Url"] = s.endpoint;
@@ -91,12 +108,58 @@ std::string plugin(const std::string& provider) {
   return "velero-plugin-for-aws";
 }
 
+// Its pods act as an identity of the cloud.
+void add_identity(Json& values, const Store& s) {
+  Json& account = values["serviceAccount"]["server"];
+  if (s.provider == "gcp")
+    account["annotations"] = {{"iam.gke.io/gcp-service-account", "output:backup_account"}};
+  if (s.provider != "azure") return;
+  account["annotations"] = {{"azure.workload.identity/client-id", "output:backup_client_id"}};
+  values["podLabels"] = {{"azure.workload.identity/use", "true"}};
+  values["nodeAgent"]["podLabels"] = {{"azure.workload.identity/use", "true"}};
+}
+
+constexpr const char* kAgentConfig = "node-agent-config";
+constexpr const char* kVolumePolicies = "volume-policies";
+
+// A snapshot is read through a volume that is made of it for a while: it need not be of the fast class that
+// it was taken of. What no driver takes snapshots of is read file by file.
+void add_snapshot_rules(Part& part, const Context& context) {
+  const std::string inside = context.spec().text("backup.class");
+  Json volumes = Json::object(), by_files = Json::array();
+  for (const auto& [name, c] : context.spec().named("storage.classes")) {
+    const std::string kind = c.text("kind");
+    if (kind == "shared" || kind == "local") {
+      by_files.push_back(name);
+    } else if (!inside.empty() && name != inside) {
+      volumes[name] = {{"storageClass", inside}};
+    }
+  }
+  Json agent{{"loadConcurrency", {{"globalConfig", 1}}}};
+  if (!volumes.empty()) agent["backupPVC"] = std::move(volumes);
+  part.add("volumes.yaml",
+           config_map(kAgentConfig, kNamespace, {{"node-agent-config.json", agent.dump(2) + "\n"}}));
+  if (by_files.empty()) return;
+  Json rule{{"conditions", {{"storageClass", std::move(by_files)}}}, {"action", {{"type", "fs-backup"}}}};
+  const Json policies{{"version", "v1"}, {"volumePolicies", Json::array({std::move(rule)})}};
+  part.add("volumes.yaml",
+           config_map(kVolumePolicies, kNamespace, {{"policies.yaml", text::emit_yaml(policies)}}));
+}
+
+bool any_by_files(const Context& context) {
+  const auto all = context.spec().named("storage.classes");
+  return std::any_of(all.begin(), all.end(), [](const auto& c) {
+    const std::string kind = c.second.text("kind");
+    return kind == "shared" || kind == "local";
+  });
+}
+
 Json velero_values(const Context& context, const Store& s) {
   const spec::Reader spec = context.spec().sub("backup");
   const std::string volumes = spec.text("volumes");
   const std::string image = plugin(s.provider);
   Json out = Json::object();
-  Json configuration{{"backupStorageLocation", Json::array({location(s)})},
+  Json configuration{{"backupStorageLocation", Json::array({location(context, s)})},
                      {"uploaderType", "kopia"},
                      {"defaultVolumesToFsBackup", volumes == "fileSystem"},
                      {"defaultBackupTTL", hours(spec.seconds("keep"))}};
@@ -117,9 +180,12 @@ Json velero_values(const Context& context, const Store& s) {
       s.own_keys ? Json{{"useSecret", true}, {"existingSecret", kStoreSecret}} : Json{{"useSecret", false}};
   out["deployNodeAgent"] = volumes != "none";
   out["nodeAgent"] = {{"resources", to_json(context.size("backup", "node-agent"))}};
+  if (volumes == "snapshots")
+    out["nodeAgent"]["extraArgs"] = Json::array({fmt::format("--node-agent-configmap={}", kAgentConfig)});
   // Data lies on tainted nodes too.
   out["nodeAgent"]["tolerations"] = Json::array({{{"operator", "Exists"}}});
   out["resources"] = to_json(context.size("backup", "velero"));
+  if (s.provider == "gcp" || s.provider == "azure") add_identity(out, s);
   const Placement where = context.add_on_placement();
   if (!where.node_selector.empty()) out["nodeSelector"] = to_json(where.node_selector);
   if (!where.tolerations.empty()) out["tolerations"] = where.tolerations;
@@ -132,6 +198,9 @@ Json velero_values(const Context& context, const Store& s) {
                          {{"ttl", hours(spec.seconds("keep"))},
                           {"includedNamespaces", Json::array({"*"})},
                           {"storageLocation", "default"}}}}}};
+  if (volumes == "snapshots" && any_by_files(context))
+    out["schedules"]["daily"]["template"]["resourcePolicy"] = {{"kind", "configmap"},
+                                                               {"name", kVolumePolicies}};
   return out;
 }
 
@@ -234,13 +303,40 @@ std::string drill_namespace(const std::vector<Part>& parts) {
   return {};
 }
 
+// The namespaces of what is the platform's own: programs and their data.
+std::string own_namespaces(const std::vector<Part>& parts) {
+  std::set<std::string> names;
+  for (const Part& p : parts) {
+    for (const Keep& k : p.keeps) names.insert(k.ns);
+    if (p.where != Where::workload) continue;
+    for (const Namespace& n : p.namespaces) names.insert(n.name);
+  }
+  return fmt::format("{}", fmt::join(names, ","));
+}
+
 Part velero(const Context& context, const std::vector<Part>& parts) {
   const Store s = store(context);
   Part part = component("backup");
   part.after = {"namespaces", "network-policies", "storage"};
   part.namespaces.push_back(
       {.name = kNamespace, .level = Level::privileged, .reason = "the node agent reads volumes on the host"});
-  if (s.own_keys) need_store_keys(part, context, kNamespace);
+  if (s.own_keys) {
+    need_store_keys(part, context, kNamespace);
+    part.sections.push_back(
+        {Section::Chapter::first_steps, "Keys of the backup store",
+         fmt::format(
+             "`cloud` is a credentials file as AWS's tools read it, for velero; the other two are the "
+             "same keys alone.\n\n```sh\nprintf '[default]\\naws_access_key_id=%s\\n"
+             "aws_secret_access_key=%s\\n' \"$(<access-key)\" \"$(<secret-key)\" >cloud\n"
+             "kubectl -n {} create secret generic {} --from-file=cloud --from-file=access-key "
+             "--from-file=secret-key\nrm cloud access-key secret-key\n```\n",
+             kNamespace, kStoreSecret)});
+  }
+  // Without one of its own velero locks every copy with a password that the whole world knows.
+  part.secrets.push_back({.name = "velero-repo-credentials",
+                          .ns = kNamespace,
+                          .keys = {"repository-password"},
+                          .why = "locks the copies of volumes; keep one outside the cluster"});
   if (!s.ca.empty()) {
     part.secrets.push_back({.name = s.ca,
                             .ns = kNamespace,
@@ -250,6 +346,7 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
                             .why = "trusts the certificate of the backup store"});
   }
   Json values = velero_values(context, s);
+  if (context.spec().text("backup.volumes") == "snapshots") add_snapshot_rules(part, context);
   if (!s.ca.empty()) {
     values["configuration"]["extraEnvVars"] = Json::array({env("AWS_CA_BUNDLE", "/etc/backup-ca/ca.crt")});
     values["extraVolumes"] = Json::array({volume_secret("backup-ca", s.ca)});
@@ -262,15 +359,17 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
   part.releases.push_back(
       {.chart = "velero", .release = "velero", .ns = kNamespace, .values = std::move(values)});
   const Labels pods{{"app.kubernetes.io/name", "velero"}};
+  // It makes pods of its own for each volume and for the care of the store.
   part.edges.push_back(
-      {.from = Peer::pods(kNamespace, pods), .to = Peer::api_server(), .why = "reads what it copies"});
+      {.from = Peer::pods(kNamespace), .to = Peer::api_server(), .why = "reads what it copies"});
   const std::string port = s.endpoint.rfind(':') != std::string::npos && s.endpoint.rfind(':') > 6
                                ? s.endpoint.substr(s.endpoint.rfind(':') + 1)
                                : "443";
-  part.edges.push_back({.from = Peer::pods(kNamespace, pods),
+  part.edges.push_back({.from = Peer::pods(kNamespace),
                         .to = Peer::everywhere(),
                         .ports = {{"https", std::atoi(port.c_str())}},
                         .why = "writes to the bucket of the backups"});
+  if (!s.own_keys) add_identity_edge(part, context, Peer::pods(kNamespace, pods));
   if (context.has("metrics")) {
     part.edges.push_back({.from = prometheus_peer(),
                           .to = Peer::pods(kNamespace, pods),
@@ -280,9 +379,16 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
   }
   const std::string ns = drill_namespace(parts);
   add_drill(part, context, ns);
+  part.sections.push_back({Section::Chapter::backup, "Now",
+                           fmt::format("velero backup create test-backup --include-namespaces {} --wait\n",
+                                       own_namespaces(parts))});
   part.sections.push_back(
-      {Section::Chapter::backup, "Now, of one namespace",
-       fmt::format("velero backup create test-backup --include-namespaces {} --wait\n", ns)});
+      {Section::Chapter::restore, "The password of the copies",
+       fmt::format("Copies of volumes open only with the password that was made with this cluster. Keep it "
+                   "where the platform's other keys are kept, and put it there again before a restore into a "
+                   "new cluster:\n\n```sh\nkubectl -n {} get secret velero-repo-credentials -o "
+                   "go-template='{{{{index .data \"repository-password\" | base64decode}}}}'\n```\n",
+                   kNamespace)});
   part.sections.push_back(
       {Section::Chapter::restore, "By hand",
        fmt::format("velero backup get\nvelero restore create --from-backup test-backup --namespace-mappings "

@@ -1,7 +1,9 @@
 // cert-manager and its issuers. Certificates themselves belong to what is published (routes.cpp).
 #include <fmt/format.h>
 
+#include "render/component/cert_manager.hpp"
 #include "render/component/components.hpp"
+#include "render/component/identity.hpp"
 
 namespace tg::render {
 
@@ -32,7 +34,9 @@ Json values(const Context& context) {
   out["crds"] = {{"enabled", true}, {"keep", true}};
   out["config"] = {{"apiVersion", "controller.config.cert-manager.io/v1alpha1"},
                    {"kind", "ControllerConfiguration"},
-                   {"enableGatewayAPI", true}};
+                   {"enableGatewayAPI", context.use("gateway") != "ingress-nginx"}};
+  // Its pod is the identity that changes the zone.
+  if (context.site() == Site::azure) out["podLabels"] = {{"azure.workload.identity/use", "true"}};
   out["webhook"] = workload(context, "webhook");
   out["cainjector"] = workload(context, "cainjector");
   if (context.has("metrics")) out["prometheus"] = {{"servicemonitor", {{"enabled", true}}}};
@@ -47,12 +51,17 @@ Json dns_provider(const Context& context) {
       return {{"route53", {{"region", site.text("region")}}}};
     case Site::google:
       return {{"cloudDNS", {{"project", site.text("project")}}}};
-    case Site::azure:
+    case Site::azure: {
+      std::string group = site.text("resourceGroup"), zone = site.text("dns.zone");
+      if (group.empty()) group = context.name();
+      if (zone.empty()) zone = context.spec().text("domain");
       return {{"azureDNS",
                {{"subscriptionID", site.text("subscription")},
-                {"resourceGroupName", context.name()},
-                {"hostedZoneName", site.text("dns.zone")},
-                {"environment", "AzurePublicCloud"}}}};
+                {"resourceGroupName", group},
+                {"hostedZoneName", zone},
+                {"environment", "AzurePublicCloud"},
+                {"managedIdentity", {{"clientID", "output:cert_manager_client_id"}}}}}};
+    }
     default:
       return nullptr;
   }
@@ -77,6 +86,10 @@ Json solvers(const Context& context) {
       solver["dns01"] = std::move(provider);
       out.push_back(std::move(solver));
     } else {
+      if (context.use("gateway") == "ingress-nginx") {
+        out.push_back({{"http01", {{"ingress", {{"ingressClassName", "nginx"}}}}}});
+        continue;
+      }
       Json gateway{{"group", "gateway.networking.k8s.io"},
                    {"kind", "Gateway"},
                    {"name", kGatewayName},
@@ -134,8 +147,46 @@ void add_authority(Part& part, const Context& context) {
   part.add("issuers.yaml", std::move(issuer));
 }
 
+Json authority(const std::string& name, const std::string& common_name, const std::string& issuer) {
+  Json out = object("cert-manager.io/v1", "Certificate", name, kNamespace);
+  Json& spec = out["spec"];
+  spec["isCA"] = true;
+  spec["commonName"] = common_name;
+  spec["secretName"] = name;
+  spec["duration"] = "43800h";
+  spec["renewBefore"] = "4380h";
+  spec["privateKey"] = {{"algorithm", "ECDSA"}, {"size", 256}, {"rotationPolicy", "Always"}};
+  spec["issuerRef"] = {{"name", issuer}, {"kind", "ClusterIssuer"}};
+  return out;
+}
+
+// An authority of the cluster's own, for programs that nobody outside speaks to; OpenBao's certificate by it.
+void add_vault(Part& part, const Context& context) {
+  Json root = object("cert-manager.io/v1", "ClusterIssuer", "inside-root");
+  root["spec"]["selfSigned"] = Json::object();
+  part.add("inside.yaml", std::move(root));
+  part.add("inside.yaml", authority("inside-ca", context.name() + " inside", "inside-root"));
+  Json issuer = object("cert-manager.io/v1", "ClusterIssuer", "inside");
+  issuer["spec"]["ca"]["secretName"] = "inside-ca";
+  part.add("inside.yaml", std::move(issuer));
+  Json own = object("cert-manager.io/v1", "Certificate", "openbao", "secrets");
+  Json& spec = own["spec"];
+  spec["secretName"] = "openbao-tls";
+  spec["duration"] = "2160h";
+  spec["renewBefore"] = "720h";
+  spec["privateKey"] = {{"algorithm", "ECDSA"}, {"size", 256}, {"rotationPolicy", "Always"}};
+  spec["dnsNames"] = Json::array();
+  for (const char* name : {"localhost", "openbao.secrets.svc", "openbao-active.secrets.svc",
+                           "*.openbao-internal", "*.openbao-internal.secrets.svc"})
+    spec["dnsNames"].push_back(name);
+  spec["ipAddresses"] = Json::array({"127.0.0.1"});
+  spec["issuerRef"] = {{"name", "inside"}, {"kind", "ClusterIssuer"}};
+  part.add("inside.yaml", std::move(own));
+}
+
 void add_edges(Part& part, const Context& context) {
-  for (const char* component : {"controller", "webhook", "cainjector"}) {
+  // The last one looks after the installation whether the webhook answers.
+  for (const char* component : {"controller", "webhook", "cainjector", "startupapicheck"}) {
     part.edges.push_back({.from = Peer::pods(kNamespace, pods(component)),
                           .to = Peer::api_server(),
                           .why = "reads and writes certificates"});
@@ -148,10 +199,13 @@ void add_edges(Part& part, const Context& context) {
                         .to = Peer::everywhere(),
                         .ports = {{"https", 443}, {"http", 80}, {"dns", 53, "UDP"}, {"dns-tcp", 53}},
                         .why = "asks the certificate authority and tries its challenges first"});
-  part.edges.push_back({.from = gateway_peer(context),
-                        .to = Peer::pods(kGatewayNamespace, {{"acme.cert-manager.io/http01-solver", "true"}}),
-                        .ports = {{"http", kSolver}},
-                        .why = "answers the challenges of the certificate authority"});
+  if (context.has("gateway"))
+    part.edges.push_back(
+        {.from = gateway_peer(context),
+         .to = Peer::pods(kGatewayNamespace, {{"acme.cert-manager.io/http01-solver", "true"}}),
+         .ports = {{"http", kSolver}},
+         .why = "answers the challenges of the certificate authority"});
+  add_identity_edge(part, context, Peer::pods(kNamespace, pods("controller")));
   if (context.has("metrics")) {
     part.edges.push_back({.from = prometheus_peer(),
                           .to = Peer::pods(kNamespace, pods("controller")),
@@ -168,7 +222,8 @@ void add_alerts(Part& part) {
        .severity = "critical",
        .summary = "Certificate {{ $labels.namespace }}/{{ $labels.name }} expires in less than 7 days",
        .description = "It was due for renewal long before; the renewal fails.",
-       .action = "kubectl describe certificate -n NAMESPACE NAME, then the newest order and challenge of it.",
+       .action = "Look at `kubectl describe certificate -n NAMESPACE NAME`, then at its newest order and "
+                 "challenge.",
        .input = {{"certmanager_certificate_expiration_timestamp_seconds{namespace=\"gateway-system\",name="
                   "\"www\"}",
                   "500000x60"}},
@@ -186,15 +241,27 @@ std::string certificate_issuer(const Context& context) {
   return "letsencrypt-production";
 }
 
+bool own_vault(const Context& context) {
+  return context.use("secrets") == "external-secrets" &&
+         context.component("secrets").text("from.vault.install") == "openbao";
+}
+
+bool cert_manager(const Context& context) {
+  return context.use("certificates") == "cert-manager" && (context.has("gateway") || own_vault(context));
+}
+
 std::vector<Part> certificates(const Context& context) {
-  if (!context.has("certificates") || !context.has("gateway")) return {};
+  if (!cert_manager(context)) return {};
   Part part = component("certificates");
   part.after = {"namespaces", "network-policies"};
   part.namespaces.push_back({.name = kNamespace});
   part.releases.push_back(
       {.chart = "cert-manager", .release = "cert-manager", .ns = kNamespace, .values = values(context)});
+  if (own_vault(context)) add_vault(part, context);
   const std::string issuer = certificate_issuer(context);
-  if (issuer == "development") {
+  if (!context.has("gateway")) {
+    // Nothing is published: programs inside ask, nobody else.
+  } else if (issuer == "development") {
     add_self_signed(part, context);
   } else if (issuer == "own-ca") {
     add_authority(part, context);

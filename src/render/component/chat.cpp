@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include "render/component/components.hpp"
+#include "render/component/knative.hpp"
+#include "render/workload/workloads.hpp"
 
 namespace tg::render {
 
@@ -10,14 +12,68 @@ namespace {
 constexpr const char* kNamespace = "chat";
 constexpr const char* kAdmin = "open-webui-admin";
 constexpr int kPort = 8080;
+constexpr int kRedis = 6379;
 
 Labels pods() { return {{"app.kubernetes.io/component", "open-webui"}}; }
+Labels socket_pods() { return {{"tidegate.dev/role", "chat-sockets"}}; }
+
+std::string first_user(const Context& context) {
+  const std::string email = context.component("chat").text("admin.email");
+  return email.empty() ? context.spec().text("contacts.email") : email;
+}
+
+Json hardened_pod(int user) {
+  return {{"runAsNonRoot", true},
+          {"runAsUser", user},
+          {"runAsGroup", user},
+          {"fsGroup", user},
+          {"seccompProfile", {{"type", "RuntimeDefault"}}}};
+}
+
+// Sockets of several replicas find each other through Redis, which keeps nothing.
+Json sockets(const Context& context) {
+  const Json container{{"allowPrivilegeEscalation", false},
+                       {"readOnlyRootFilesystem", true},
+                       {"capabilities", {{"drop", Json::array({"ALL"})}}}};
+  Json pod_labels = Json::object();
+  pod_labels["labels"] = to_json(socket_pods());
+  Json redis{{"enabled", true},
+             {"args", Json::array({"redis-server", "--save", "", "--appendonly", "no"})},
+             {"pods", std::move(pod_labels)},
+             {"resources", to_json(context.size("chat", "sockets"))},
+             {"podSecurityContext", hardened_pod(999)},
+             {"containerSecurityContext", container}};
+  return {{"enabled", true},
+          {"manager", "redis"},
+          {"url", fmt::format("redis://open-webui-redis:{}/0", kRedis)},
+          {"redis", std::move(redis)}};
+}
+
+// Files that users give it. Several replicas write one volume, so it must be one that they can share.
+Json persistence(const Context& context, bool many) {
+  const spec::Reader chat = context.component("chat");
+  Json out{{"enabled", true}, {"size", chat.text("storage.size")}};
+  std::string name = chat.text("storage.class");
+  bool shared = false;
+  for (const auto& [known, c] : context.spec().named("storage.classes")) {
+    if (many && name.empty() && c.text("kind") == "shared") name = known;
+    if (known == name) shared = c.text("kind") == "shared";
+  }
+  if (name.empty()) name = context.default_storage_class();
+  if (!name.empty()) out["storageClass"] = name;
+  if (!many) return out;
+  out["accessModes"] = Json::array({"ReadWriteMany"});
+  if (!shared) {
+    context.refuse("needs_shared_class", chat.at("replicas"), chat.where("replicas"),
+                   "replicas of the chat write one volume, and no storage class is shared",
+                   "add a class with kind: shared, or write replicas: 1");
+  }
+  return out;
+}
 
 Json environment(const Context& context, const ModelApi& api) {
   const spec::Reader chat = context.component("chat");
-  std::string email = chat.text("admin.email");
-  if (email.empty()) email = context.spec().text("contacts.email");
-  Json out = Json::array({env("WEBUI_ADMIN_EMAIL", email),
+  Json out = Json::array({env("WEBUI_ADMIN_EMAIL", first_user(context)),
                           env_from_secret("WEBUI_ADMIN_PASSWORD", kAdmin, "password"),
                           env_from_secret("WEBUI_SECRET_KEY", kAdmin, "session-key"),
                           // Nobody registers on his own: the first user invites.
@@ -47,24 +103,18 @@ Json values(const Context& context, const ModelApi& api) {
   out["ollama"] = {{"enabled", false}};  // the chart's own would be a second one
   out["pipelines"] = {{"enabled", false}};
   out["tika"] = {{"enabled", false}};
-  // Sockets of several replicas find each other through Redis; one replica needs none.
-  out["websocket"] = {{"enabled", replicas > 1}, {"redis", {{"enabled", replicas > 1}}}};
+  // One replica needs nobody to find.
+  out["websocket"] =
+      replicas > 1 ? sockets(context) : Json{{"enabled", false}, {"redis", {{"enabled", false}}}};
   out["ollamaUrls"] = api.ollama ? Json::array({api.url}) : Json::array();
   out["enableOpenaiApi"] = !api.ollama;
   out["openaiApiKey"] = "";  // the chart's default is a key of its own; ours comes from a Secret
   out["image"] = {{"useSlim", context.small()}};
   out["serviceAccount"] = {{"automountServiceAccountToken", false}};
-  out["persistence"] = {{"enabled", true}, {"size", chat.text("storage.size")}};
-  std::string storage_class = chat.text("storage.class");
-  if (storage_class.empty()) storage_class = context.default_storage_class();
-  if (!storage_class.empty()) out["persistence"]["storageClass"] = storage_class;
+  out["persistence"] = persistence(context, replicas > 1);
   out["resources"] = to_json(context.size("chat", "open-webui"));
   out["extraEnvVars"] = environment(context, api);
-  out["podSecurityContext"] = {{"runAsNonRoot", true},
-                               {"runAsUser", 65532},
-                               {"runAsGroup", 65532},
-                               {"fsGroup", 65532},
-                               {"seccompProfile", {{"type", "RuntimeDefault"}}}};
+  out["podSecurityContext"] = hardened_pod(65532);
   out["containerSecurityContext"] = {{"allowPrivilegeEscalation", false},
                                      {"capabilities", {{"drop", Json::array({"ALL"})}}}};
   const Placement where = context.add_on_placement();
@@ -87,10 +137,18 @@ std::vector<Part> chat(const Context& context) {
                           .keys = {"password", "session-key"},
                           .why = "first user of the chat, and the key of its sessions"});
   if (!api.ollama) {
-    part.secrets.push_back({.name = "open-webui-key",
-                            .ns = kNamespace,
-                            .keys = {"key"},
-                            .why = "the chat's own key at the gateway"});
+    SecretNeed key{.name = "open-webui-key",
+                   .ns = kNamespace,
+                   .keys = {"key"},
+                   .from = SecretNeed::From::reference,
+                   .reference = "tidegate key open-webui",
+                   .why = "the chat's own key at the gateway"};
+    if (context.use("serving") == "knative") {
+      // LiteLLM without a database knows one key only.
+      key.reference = fmt::format("copy of {}/{}", kModelNamespace, kLiteLlmKey);
+      key.why = "the gateway's key, for the chat";
+    }
+    part.secrets.push_back(std::move(key));
   }
   part.releases.push_back(
       {.chart = "open-webui", .release = "open-webui", .ns = kNamespace, .values = values(context, api)});
@@ -99,16 +157,17 @@ std::vector<Part> chat(const Context& context) {
                         .to = api.pods,
                         .ports = {{"http", api.port}},
                         .why = "asks the models"});
-  if (const std::string database = spec.text("database"); !database.empty()) {
-    part.secrets.push_back({.name = database + "-postgresql",
-                            .ns = kNamespace,
-                            .keys = {"url"},
-                            .from = SecretNeed::From::reference,
-                            .reference = fmt::format("copy of data/{}-postgresql", database),
-                            .why = "stores its chats in PostgreSQL"});
+  if (spec.integer("replicas") > 1) {
     part.edges.push_back({.from = Peer::pods(kNamespace, pods()),
-                          .to = Peer::pods("data", selector(database)),
-                          .ports = {{"postgresql", 5432}},
+                          .to = Peer::pods(kNamespace, socket_pods()),
+                          .ports = {{"redis", kRedis}},
+                          .why = "its replicas tell each other of open pages"});
+  }
+  if (const auto database = data_api(context, spec.text("database"))) {
+    part.secrets.push_back(copy_of_data_secret(*database, kNamespace, "stores its chats in PostgreSQL"));
+    part.edges.push_back({.from = Peer::pods(kNamespace, pods()),
+                          .to = database->peer,
+                          .ports = {{"postgresql", database->port}},
                           .why = "stores its chats"});
   }
   if (const std::string host = spec.text("host"); !host.empty()) {
@@ -124,7 +183,7 @@ std::vector<Part> chat(const Context& context) {
         {Section::Chapter::access, "Chat",
          fmt::format("https://{} · user {} · password:\n\n"
                      "    kubectl -n chat get secret {} -o jsonpath='{{.data.password}}' | base64 -d\n",
-                     host, spec.text("admin.email"), kAdmin)});
+                     host, first_user(context), kAdmin)});
   }
   return {std::move(part)};
 }

@@ -11,6 +11,9 @@ std::vector<Part> gpu(const Context&);
 std::vector<Part> host_metrics(const Context&);
 std::vector<Part> network(const Context&);
 std::vector<Part> upkeep(const Context&);
+std::vector<Part> node_autoscaling(const Context&);
+std::vector<Part> balancer_controller(const Context&);
+std::vector<Part> local_disks(const Context&);
 
 // Who brings the software of GPUs: operator, host, none.
 std::string gpu_software(const Context&);
@@ -23,6 +26,9 @@ std::vector<Part> secrets(const Context&, const std::vector<Part>&);
 std::vector<Part> mesh(const Context&, const std::vector<Part>&);
 std::vector<Part> serving(const Context&);
 std::vector<Part> chat(const Context&);
+std::vector<Part> scaling(const Context&);
+std::vector<Part> operators(const Context&);
+std::vector<Part> training(const Context&);
 
 // The namespace and name of the Gateway that everything published hangs on.
 inline constexpr const char* kGatewayNamespace = "gateway-system";
@@ -51,6 +57,13 @@ std::vector<Part> monitoring_crds(const Context&);
 std::vector<Part> metrics(const Context&);
 std::vector<Part> logs(const Context&);
 std::vector<Part> traces(const Context&);
+// serving: tidegate, when there is something to serve.
+bool tidegate_serves(const Context&);
+ModelApi tidegate_api();
+std::vector<Part> tidegate_serving(const Context&);
+
+// What runs TrainingRuns; "none" if nothing does.
+std::string training_use(const Context&);
 
 // The pods of Prometheus, for edges to what they scrape.
 Peer prometheus_peer();

@@ -319,7 +319,7 @@ Dashboard postgresql(const std::string& title, const std::string& uid, bool own_
 }
 
 // The three ways of asking that the runbook explains, ready to be changed.
-Dashboard log_pages(const std::string& ns) {
+Dashboard log_pages(const Program& program) {
   Panel by_level = graph("Lines by level", "short",
                          {{"sum by (level) (count_over_time({namespace=~\".+\"} [$__auto]))", "{{level}}"}});
   by_level.source = "loki";
@@ -327,16 +327,16 @@ Dashboard log_pages(const std::string& ns) {
       graph("Bytes by namespace", "bytes",
             {{"sum by (namespace) (bytes_over_time({namespace=~\".+\"} [$__auto]))", "{{namespace}}"}});
   by_namespace.source = "loki";
-  return {
-      .uid = "logs",
-      .title = "Logs",
-      .folder = "Platform",
-      .panels = {by_level, by_namespace, lines("Lines with errors", "{namespace=~\".+\"} |~ \"(?i)error\""),
-                 lines("One program", fmt::format("{{namespace=\"{}\", app=~\".+\"}}", ns)),
-                 lines("Fields of JSON lines", fmt::format("{{namespace=\"{}\"}} | json | __error__=\"\" | "
-                                                           "line_format \"{{{{.level}}}} {{{{.msg}}}}\"",
-                                                           ns)),
-                 lines("Machines", "{job=\"journal\"}")}};
+  return {.uid = "logs",
+          .title = "Logs",
+          .folder = "Platform",
+          .panels = {
+              by_level, by_namespace, lines("Lines with errors", "{namespace=~\".+\"} |~ \"(?i)error\""),
+              lines("One program", fmt::format("{{namespace=\"{}\", app=\"{}\"}}", program.ns, program.app)),
+              lines("Fields of JSON lines", fmt::format("{{namespace=\"{}\"}} | json | __error__=\"\" | "
+                                                        "line_format \"{{{{.level}}}} {{{{.msg}}}}\"",
+                                                        program.ns)),
+              lines("Machines", "{job=\"journal\"}")}};
 }
 
 }  // namespace
@@ -353,9 +353,7 @@ std::vector<Dashboard> built_in_dashboards(const Context& context) {
   if (data.contains("postgresql")) out.push_back(postgresql("PostgreSQL", "postgresql", own_operator));
   if (data.contains("valkey")) out.push_back(valkey());
   if (data.contains("kafka")) out.push_back(kafka());
-  if (loki(context))
-    out.push_back(
-        log_pages(context.spec().named("apps").empty() && context.has("chat") ? "chat" : context.name()));
+  if (loki(context)) out.push_back(log_pages(example_program(context)));
   return out;
 }
 

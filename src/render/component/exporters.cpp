@@ -175,7 +175,7 @@ void add_exporters(const Context& context, Part& part) {
     if (!image.empty()) {
       if (!spec.has("port")) {
         context.refuse(
-            "required", spec.at("image"), spec.where("port"),
+            "missing_field", spec.at("image"), spec.where("port"),
             fmt::format("{} has an image of its own, so nobody knows the port of its metrics", name),
             "add port: 9100");
         continue;
@@ -192,7 +192,7 @@ void add_exporters(const Context& context, Part& part) {
     }
     if (t.host.empty() || (kind->login && !ref)) {
       const std::string field = t.host.empty() ? "host" : "credentials";
-      context.refuse("required", spec.at(field), spec.where(field),
+      context.refuse("missing_field", spec.at(field), spec.where(field),
                      fmt::format("the exporter of {} needs {}", name, field),
                      t.host.empty() ? "host: mysql.data.svc" : "credentials: {secretRef: NAME}");
       continue;

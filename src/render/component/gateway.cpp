@@ -4,6 +4,8 @@
 
 #include "catalog/images.hpp"
 #include "render/component/components.hpp"
+#include "render/component/ingress.hpp"
+#include "render/component/observability.hpp"
 
 namespace tg::render {
 
@@ -23,27 +25,6 @@ bool shared_limits(const Context& context) {
     }
     return false;
   }();
-}
-
-// How the load balancer of each cloud hands over the client's address; without it all clients are one.
-Labels balancer_annotations(const Context& context) {
-  switch (context.site()) {
-    case Site::aws:
-      return {{"service.beta.kubernetes.io/aws-load-balancer-type", "external"},
-              {"service.beta.kubernetes.io/aws-load-balancer-nlb-target-type", "ip"},
-              {"service.beta.kubernetes.io/aws-load-balancer-scheme", "internet-facing"},
-              {"service.beta.kubernetes.io/aws-load-balancer-target-group-attributes",
-               "proxy_protocol_v2.enabled=true"},
-              {"service.beta.kubernetes.io/aws-load-balancer-eip-allocations", "output:gateway_address_ids"}};
-    case Site::google:
-      return {{"networking.gke.io/load-balancer-ip-addresses", "output:gateway_address_name"}};
-    case Site::azure:
-      return {{"service.beta.kubernetes.io/azure-pip-name", "output:gateway_address_name"}};
-    case Site::open_telekom_cloud:
-      return {{"kubernetes.io/elb.class", "union"}, {"kubernetes.io/elb.id", "output:gateway_balancer_id"}};
-    default:
-      return {};
-  }
 }
 
 Json envoy_proxy(const Context& context) {
@@ -73,6 +54,13 @@ Json envoy_proxy(const Context& context) {
   Json service{{"type", context.cloud() ? "LoadBalancer" : "NodePort"}, {"externalTrafficPolicy", "Local"}};
   if (Labels annotations = balancer_annotations(context); !annotations.empty())
     service["annotations"] = to_json(annotations);
+  const bool meshed = sidecars_anywhere(context);
+  if (meshed) {
+    // What comes in is for Envoy alone; what goes on to apps takes the way of the mesh.
+    pod["labels"] = {{"sidecar.istio.io/inject", "true"}};
+    pod["annotations"] = {{"traffic.sidecar.istio.io/includeInboundPorts", ""},
+                          {"traffic.sidecar.istio.io/excludeOutboundPorts", "8081,18000,18002"}};
+  }
   out["spec"] = {
       {"provider",
        {{"type", "Kubernetes"},
@@ -82,6 +70,7 @@ Json envoy_proxy(const Context& context) {
           {"envoyPDB", {{"maxUnavailable", 1}}},
           {"envoyService", std::move(service)}}}}},
       {"shutdown", {{"drainTimeout", "60s"}}}};
+  if (meshed) out["spec"]["routingType"] = "Service";
   if (waf) {
     out["spec"]["dynamicModules"] = Json::array(
         {{{"name", "composer"},
@@ -113,7 +102,8 @@ Json gateway_class() {
 
 // Counters of the limits, shared by all proxies. Lost counters cost nothing: no volume.
 Json limits_values(const Context& context) {
-  return {{"auth", {{"enabled", false}}},
+  return {{"fullnameOverride", kLimits},
+          {"auth", {{"enabled", false}}},
           {"dataStorage", {{"enabled", false}}},
           {"replica", {{"enabled", false}}},
           {"resources", to_json(context.size("gateway", "limits"))}};
@@ -139,10 +129,20 @@ Part envoy(const Context& context) {
          .to = Peer::pods(kGatewayNamespace, store),
          .ports = {{"redis", kRedis}},
          .why = "counts requests of all proxies together"});
+    const Peer counters = Peer::pods(kGatewayNamespace, {{"app.kubernetes.io/component", "ratelimit"}});
     part.edges.push_back({.from = gateway_peer(context),
-                          .to = Peer::pods(kGatewayNamespace, {{"app.kubernetes.io/component", "ratelimit"}}),
+                          .to = counters,
                           .ports = {{"grpc", 8081}},
                           .why = "asks whether a request is within its limit"});
+    part.edges.push_back({.from = counters,
+                          .to = Peer::pods(kGatewayNamespace, {{"control-plane", "envoy-gateway"}}),
+                          .ports = {{"xds-limits", 18001}},
+                          .why = "gets the limits"});
+    if (context.has("metrics"))
+      part.edges.push_back({.from = prometheus_peer(),
+                            .to = counters,
+                            .ports = {{"metrics", 19001}},
+                            .why = "scrapes metrics"});
   }
   Json deployment{{"replicas", context.replicas("gateway", "controller")},
                   {"envoyGateway", {{"resources", to_json(context.size("gateway", "controller"))}}}};
@@ -163,6 +163,19 @@ Part envoy(const Context& context) {
   part.edges.push_back({.from = Peer::pods(kGatewayNamespace, controller),
                         .to = Peer::api_server(),
                         .why = "reads routes, makes proxies"});
+  part.edges.push_back(
+      {.from = Peer::pods(kGatewayNamespace, {{"app", "certgen"}}),
+       .to = Peer::api_server(),
+       .why = "makes the certificates between controller and proxies before the first start"});
+  part.edges.push_back({.from = Peer::api_server(),
+                        .to = Peer::pods(kGatewayNamespace, controller),
+                        .ports = {{"webhook", 9443}},
+                        .why = "asks in which zone a proxy is"});
+  if (context.has("traces"))
+    part.edges.push_back({.from = gateway_peer(context),
+                          .to = observability::traces_peer(context),
+                          .ports = {{"zipkin", 9411}},
+                          .why = "sends traces"});
   part.edges.push_back({.from = gateway_peer(context),
                         .to = Peer::pods(kGatewayNamespace, controller),
                         .ports = {{"xds", 18000}, {"wasm", 18002}},
@@ -195,7 +208,8 @@ Part envoy(const Context& context) {
          .input = {{"envoy_http_downstream_rq_xx{envoy_response_code_class=\"5\"}", "0+10x60"},
                    {"envoy_http_downstream_rq_completed", "0+100x60"}},
          .quiet = "3m",
-         .fires = "20m"});
+         .fires = "20m",
+         .value = "10%"});
   }
   return part;
 }
@@ -223,50 +237,39 @@ Part traefik(const Context& context) {
   return part;
 }
 
-Part nginx(const Context& context) {
-  context.warn("component_retired", context.spec().at("components.gateway"), "spec.components.gateway",
-               "ingress-nginx is retired: 4.15.1 is its last release and known holes stay open",
-               "leave components.gateway out: envoy-gateway");
-  Part part = component("gateway");
-  part.after = {"namespaces", "network-policies"};
-  part.namespaces.push_back({.name = kGatewayNamespace});
-  const spec::Reader spec = context.component("gateway");
-  Json config{
-      {"use-http2", "true"},          {"ssl-protocols", "TLSv1.2 TLSv1.3"}, {"hsts", "true"},
-      {"hsts-max-age", "31536000"},   {"hsts-include-subdomains", "true"},  {"limit-req-status-code", "429"},
-      {"proxy-read-timeout", "3600"}, {"proxy-send-timeout", "3600"}};
-  if (spec.text("waf.rules") == "owasp-crs") {
-    config["enable-modsecurity"] = "true";
-    config["enable-owasp-modsecurity-crs"] = "true";
-    config["modsecurity-snippet"] =
-        spec.text("waf.mode") == "block" ? "SecRuleEngine On" : "SecRuleEngine DetectionOnly";
-  }
-  Json values{
-      {"controller",
-       {{"replicaCount", proxies(context)},
-        {"config", std::move(config)},
-        {"allowSnippetAnnotations", false},
-        {"enableAnnotationValidations", true},
-        {"ingressClassResource", {{"default", true}}},
-        {"resources", to_json(context.size("gateway", "proxy"))},
-        {"metrics",
-         {{"enabled", context.has("metrics")}, {"serviceMonitor", {{"enabled", context.has("metrics")}}}}},
-        {"service", {{"externalTrafficPolicy", "Local"}}}}}};
-  part.releases.push_back({.chart = "ingress-nginx",
-                           .release = "ingress-nginx",
-                           .ns = kGatewayNamespace,
-                           .values = std::move(values)});
-  return part;
-}
-
 }  // namespace
+
+// Without the client's address all clients would be one.
+Labels balancer_annotations(const Context& context) {
+  switch (context.site()) {
+    case Site::aws:
+      return {{"service.beta.kubernetes.io/aws-load-balancer-type", "external"},
+              {"service.beta.kubernetes.io/aws-load-balancer-nlb-target-type", "ip"},
+              {"service.beta.kubernetes.io/aws-load-balancer-scheme", "internet-facing"},
+              {"service.beta.kubernetes.io/aws-load-balancer-target-group-attributes",
+               "proxy_protocol_v2.enabled=true"},
+              {"service.beta.kubernetes.io/aws-load-balancer-eip-allocations", "output:gateway_address_ids"}};
+    case Site::google:
+      // A reserved address needs the newer kind of balancer.
+      return {{"cloud.google.com/l4-rbs", "enabled"},
+              {"networking.gke.io/load-balancer-ip-addresses", "output:gateway_address_name"}};
+    case Site::azure:
+      return {
+          {"service.beta.kubernetes.io/azure-pip-name", "output:gateway_address_name"},
+          {"service.beta.kubernetes.io/azure-load-balancer-resource-group", "output:gateway_address_group"}};
+    case Site::open_telekom_cloud:
+      return {{"kubernetes.io/elb.class", "union"}, {"kubernetes.io/elb.id", "output:gateway_balancer_id"}};
+    default:
+      return {};
+  }
+}
 
 std::vector<Part> gateway(const Context& context) {
   const std::string use = context.use("gateway");
   if (use == "envoy-gateway") return {envoy(context)};
   // k3s brings Traefik; its settings stand with the machine's.
   if (use == "traefik" && context.site() != Site::k3s) return {traefik(context)};
-  if (use == "ingress-nginx") return {nginx(context)};
+  if (use == "ingress-nginx") return {ingress_nginx(context)};
   return {};
 }
 

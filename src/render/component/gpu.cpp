@@ -21,8 +21,9 @@ Software brought(const Context& context) {
     case Site::aws:    // the accelerated images carry both
     case Site::azure:  // so do those of GPU node pools
       return {false, false};
+    case Site::open_telekom_cloud:  // its add-on brings both and the plugin: there is no operator
+      return {false, false};
     case Site::google:  // its image has the driver in a place of its own
-    case Site::open_telekom_cloud:
     case Site::cluster_api:
     case Site::existing:
       return {true, true};
@@ -100,7 +101,8 @@ Alert xid() {
           .input = {{"DCGM_FI_DEV_XID_ERRORS{gpu=\"0\",Hostname=\"n1\"}", "0x5 79x10"}},
           .quiet = "4m",
           .fires = "8m",
-          .expected = {{"gpu", "0"}, {"Hostname", "n1"}}};
+          .expected = {{"gpu", "0"}, {"Hostname", "n1"}},
+          .value = "79"};
 }
 
 Alert hot() {
@@ -114,7 +116,8 @@ Alert hot() {
           .input = {{"DCGM_FI_DEV_GPU_TEMP{gpu=\"0\",Hostname=\"n1\"}", "90x30"}},
           .quiet = "9m",
           .fires = "12m",
-          .expected = {{"gpu", "0"}, {"Hostname", "n1"}}};
+          .expected = {{"gpu", "0"}, {"Hostname", "n1"}},
+          .value = "90"};
 }
 
 Dashboard dashboard() {
@@ -147,8 +150,67 @@ std::string gpu_software(const Context& context) {
   return "none";
 }
 
+namespace {
+
+// Where CCE's add-on puts the driver on a node.
+constexpr const char* kCceDriver = "/usr/local/nvidia";
+
+Json exporter_values(const Context& context) {
+  Json volume, mount;
+  volume["name"] = mount["name"] = "driver";
+  volume["hostPath"] = kCceDriver;
+  mount["mountPath"] = kCceDriver;
+  mount["readOnly"] = true;
+  Json out;
+  out["resources"] = size(context, "dcgm-exporter");
+  out["nodeSelector"]["nvidia.com/gpu.present"] = "true";
+  out["tolerations"] = tolerations(context);
+  out["extraHostVolumes"] = Json::array({std::move(volume)});
+  // The list of the chart is replaced as a whole: its own entry holds the counters.
+  Json counters;
+  counters["name"] = "exporter-metrics-volume";
+  counters["mountPath"] = "/etc/dcgm-exporter/default-counters.csv";
+  counters["subPath"] = "default-counters.csv";
+  out["extraVolumeMounts"] = Json::array({std::move(counters), std::move(mount)});
+  out["extraEnv"] = Json::array({env("LD_LIBRARY_PATH", std::string(kCceDriver) + "/lib64")});
+  // The monitor stands with the metrics of the hosts.
+  out["serviceMonitor"]["enabled"] = false;
+  return out;
+}
+
+// CCE's add-on brings driver and device plugin (infrastructure/terraform/addons.tf.json); what is missing are
+// the metrics.
+Part exporter_of_cce(const Context& context) {
+  Part part = component("gpu");
+  const std::string ns = "gpu-operator";
+  part.namespaces.push_back(
+      {.name = ns, .level = Level::privileged, .reason = "the exporter reads the driver of the node"});
+  if (context.has("metrics")) {
+    part.releases.push_back(
+        {.chart = "dcgm-exporter", .release = "dcgm-exporter", .ns = ns, .values = exporter_values(context)});
+    part.edges.push_back({.from = prometheus_peer(),
+                          .to = Peer::pods(ns, {{"app.kubernetes.io/name", "dcgm-exporter"}}),
+                          .ports = {{"metrics", 9400}},
+                          .why = "scrapes metrics"});
+    part.alerts = {xid(), hot()};
+    part.dashboards.push_back(dashboard());
+  }
+  part.sections.push_back(
+      {.chapter = Section::Chapter::troubleshooting,
+       .title = "A node shows no GPU",
+       .text = "```sh\nkubectl get nodes -o "
+               "custom-columns='NODE:.metadata.name,GPUS:.status.allocatable.nvidia\\.com/gpu'\n"
+               "kubectl -n kube-system get pods -o wide | grep nvidia\n"
+               "kubectl -n kube-system logs daemonset/nvidia-driver-installer --tail 30\n```\n\nThe add-on "
+               "`gpu-beta` of CCE installs the driver when a node joins: give it some minutes.\n"});
+  return part;
+}
+
+}  // namespace
+
 std::vector<Part> gpu(const Context& context) {
   if (gpu_software(context) == "none") return {};
+  if (context.site() == Site::open_telekom_cloud) return {exporter_of_cce(context)};
   Part part = component("gpu");
   const std::string ns = "gpu-operator";
   part.namespaces.push_back(

@@ -40,13 +40,16 @@ Alert unreachable() {
           {"proxy", "kubernetes-control-planes"}, {"state", "UP"}, {"server", "kube2"}, {"instance", "lb"}}};
 }
 
-// By the labels that the GPU operator gives its Service.
-Json gpu_monitor() {
+// By the labels that the GPU operator, or the exporter's own chart, gives the Service.
+Json gpu_monitor(const Context& context) {
+  const bool alone = context.site() == Site::open_telekom_cloud;
+  const Labels labels =
+      alone ? Labels{{"app.kubernetes.io/name", "dcgm-exporter"}} : Labels{{"app", "nvidia-dcgm-exporter"}};
   Json out = object("monitoring.coreos.com/v1", "ServiceMonitor", "dcgm-exporter", "gpu-operator");
-  out["spec"] = {
-      {"selector", {{"matchLabels", {{"app", "nvidia-dcgm-exporter"}}}}},
-      {"namespaceSelector", {{"matchNames", Json::array({"gpu-operator"})}}},
-      {"endpoints", Json::array({{{"port", "gpu-metrics"}, {"interval", "15s"}, {"honorLabels", true}}})}};
+  Json endpoint{{"port", alone ? "metrics" : "gpu-metrics"}, {"interval", "15s"}, {"honorLabels", true}};
+  out["spec"] = {{"selector", {{"matchLabels", to_json(labels)}}},
+                 {"namespaceSelector", {{"matchNames", Json::array({"gpu-operator"})}}},
+                 {"endpoints", Json::array({std::move(endpoint)})}};
   return out;
 }
 
@@ -97,7 +100,7 @@ std::vector<Part> host_metrics(const Context& context) {
                           .ports = {{"felix", kFelix}},
                           .why = "scrapes the network's agents"});
   }
-  if (gpu_software(context) != "none") part.add("dcgm-servicemonitor.yaml", gpu_monitor());
+  if (gpu_software(context) != "none") part.add("dcgm-servicemonitor.yaml", gpu_monitor(context));
   if (part.manifests.empty()) return {};
   return {std::move(part)};
 }

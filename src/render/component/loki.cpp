@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "render/component/components.hpp"
+#include "render/component/identity.hpp"
 #include "render/component/logs.hpp"
 #include "render/component/observability.hpp"
 
@@ -50,6 +52,16 @@ Store store(const Context& context) {
   return {"filesystem", "filesystem", {}};
 }
 
+// Storage accounts have small letters and digits only, at most 24.
+std::string azure_account(std::string_view bucket) {
+  std::string out;
+  for (const char c : bucket) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0)
+      out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return out.substr(0, 24);
+}
+
 Json storage_json(const Context& context, const Store& s, Part& part) {
   Json out{{"type", s.type}};
   if (s.type == "filesystem") return out;
@@ -70,12 +82,13 @@ Json storage_json(const Context& context, const Store& s, Part& part) {
                             .reference = "the credentials of the bucket " + s.bucket,
                             .why = "Loki writes to the bucket"});
   } else if (context.site() == Site::azure) {
-    out["azure"] = {{"accountName", s.bucket}, {"useFederatedToken", true}};
+    out["azure"] = {{"accountName", azure_account(s.bucket)}, {"useFederatedToken", true}};
   }
   part.edges.push_back({.from = Peer::pods(kNs, {{"app.kubernetes.io/name", "loki"}}),
                         .to = Peer::everywhere(),
                         .ports = {{"https", 443}},
                         .why = "keeps logs in the bucket"});
+  add_identity_edge(part, context, Peer::pods(kNs, {{"app.kubernetes.io/name", "loki"}}));
   return out;
 }
 
@@ -204,6 +217,11 @@ Json loki_values(const Context& context, Part& part) {
       out[key]["extraEnvFrom"] = from;
     }
   }
+  if (s.type == "azure") {
+    out["serviceAccount"] = {
+        {"annotations", {{"azure.workload.identity/client-id", "output:logs_client_id"}}}};
+    out["loki"]["podLabels"] = {{"azure.workload.identity/use", "true"}};
+  }
   out["lokiCanary"] = {{"enabled", false}};
   out["test"] = {{"enabled", false}};
   out["ruler"] = {{"enabled", false}};
@@ -298,8 +316,7 @@ void watch(Part& part) {
 }
 
 void explain(const Context& context, Part& part) {
-  // Ours to name: an app of the document, else the namespace of the platform.
-  const std::string ns = context.name();
+  const Program program = example_program(context);
   part.sections.push_back(
       {.chapter = Section::Chapter::troubleshooting,
        .title = "Looking into logs",
@@ -308,12 +325,12 @@ void explain(const Context& context, Part& part) {
                        "Streams have the "
                        "labels namespace, app, container and level; pod and node are beside each line.\n\n"
                        "```logql\n"
-                       "# all lines of one program\n{{namespace=\"{0}\", app=\"api\"}}\n"
+                       "# all lines of one program\n{{namespace=\"{0}\", app=\"{1}\"}}\n"
                        "# lines with a word\n{{namespace=\"{0}\"}} |= \"error\"\n"
                        "# fields of JSON lines\n{{namespace=\"{0}\"}} | json | line_format \"{{{{.level}}}} "
                        "{{{{.msg}}}}\"\n"
                        "```",
-                       ns)});
+                       program.ns, program.app)});
   part.sections.push_back(
       {.chapter = Section::Chapter::monthly,
        .title = "Room for logs",

@@ -2,6 +2,8 @@
 // release of its own beside its dashboards.
 #include <fmt/format.h>
 
+#include "render/component/cert_manager.hpp"
+#include "render/component/cluster_dns.hpp"
 #include "render/component/components.hpp"
 #include "render/component/observability.hpp"
 
@@ -24,9 +26,15 @@ constexpr auto kReplacedRules = std::to_array<std::string_view>(
 // The control plane can be measured only where it runs on machines of ours with a port that can be reached.
 bool own_control_plane(const Context& context) { return context.site() == Site::machines; }
 
-// CoreDNS with the label of kubeadm; GKE runs another program, CCE labels it otherwise.
-bool plain_dns(const Context& context) {
-  return context.site() != Site::google && context.site() != Site::open_telekom_cloud;
+// GKE runs another program.
+bool core_dns(const Context& context) { return context.site() != Site::google; }
+
+Json dns_values(const Context& context) {
+  Json out{{"enabled", core_dns(context)}};
+  // Without a word the Service of the chart looks for the label of kubeadm.
+  if (context.site() == Site::open_telekom_cloud)
+    out["service"]["selector"] = to_json(cluster_dns(context).pods);
+  return out;
 }
 
 Json reset_secret(const observability::Held& held, std::string_view key) {
@@ -137,7 +145,7 @@ Json operator_values(const Context& context) {
   Json out{{"resources", to_json(context.size("metrics", "operator"))}};
   out["prometheusConfigReloader"] = {{"resources", to_json(context.size("metrics", "config-reloader"))}};
   // The webhook looks at rules before they are stored. Small machines do without: the rules here are tested.
-  if (!context.small() && context.use("certificates") == "cert-manager") {
+  if (!context.small() && cert_manager(context)) {
     out["admissionWebhooks"] = {{"certManager", {{"enabled", true}}}, {"failurePolicy", "Ignore"}};
   } else {
     out["admissionWebhooks"] = {{"enabled", false}};
@@ -169,7 +177,7 @@ Json values(const Context& context, Part& part) {
   out["kubeApiServer"] = {{"enabled", true}};
   out["kubelet"] = {{"enabled", true}};
   if (context.small()) out["kubelet"]["serviceMonitor"] = {{"cAdvisorInterval", "60s"}};
-  out["coreDns"] = {{"enabled", plain_dns(context)}};
+  out["coreDns"] = dns_values(context);
   out["kubeControllerManager"] = {{"enabled", own}};
   out["kubeScheduler"] = {{"enabled", own}};
   out["kubeEtcd"] = {{"enabled", own}};
@@ -197,7 +205,7 @@ void connect(const Context& context, Part& part) {
   const Peer alertmanager = observability::alertmanager_peer();
   const Peer state = Peer::pods(kNs, {{"app.kubernetes.io/name", "kube-state-metrics"}});
   const Peer op = Peer::pods(kNs, {{"app", "kube-prometheus-stack-operator"}});
-  const int operator_port = !context.small() && context.use("certificates") == "cert-manager" ? 10250 : 8080;
+  const int operator_port = !context.small() && cert_manager(context) ? 10250 : 8080;
   std::vector<Port> nodes{{"kubelet", 10250}, {"node-exporter", 9100}};
   if (own_control_plane(context)) {
     for (const Port& p : std::vector<Port>{
@@ -225,9 +233,9 @@ void connect(const Context& context, Part& part) {
         .ports = {{"http", observability::kPrometheusPort}},
         .why = "asks whether it is ready"},
        {.from = state, .to = Peer::api_server(), .ports = {}, .why = "watches every object"}});
-  if (plain_dns(context))
+  if (core_dns(context))
     part.edges.push_back({.from = prometheus,
-                          .to = Peer::pods("kube-system", {{"k8s-app", "kube-dns"}}),
+                          .to = Peer::pods("kube-system", cluster_dns(context).pods),
                           .ports = {{"metrics", 9153}},
                           .why = scrapes});
   if (operator_port == 10250)
@@ -267,6 +275,13 @@ void explain(const Context& context, Part& part) {
            "-c alertmanager -- amtool --alertmanager.url=http://localhost:9093 alert query "
            "severity=critical`. "
            "Nothing is measured where `up == 0`."});
+  part.sections.push_back(
+      {.chapter = Section::Chapter::daily,
+       .title = "Room on disks",
+       .text = "The dashboard \"Cluster\" has every volume, \"Nodes\" every disk. In Prometheus: "
+               "`topk(5, kubelet_volume_stats_used_bytes / kubelet_volume_stats_capacity_bytes)`. At 85 % an "
+               "alert "
+               "comes."});
   part.sections.push_back(
       {.chapter = Section::Chapter::monthly,
        .title = "Room for measurements",

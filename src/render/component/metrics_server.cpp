@@ -7,9 +7,10 @@ namespace tg::render {
 
 namespace {
 
-// k3s, GKE and AKS run one of their own; a cluster that exists is its owner's.
+// k3s, GKE and AKS run one of their own, CCE has it as an add-on; a cluster that exists is its owner's.
 bool brings_it(Site site) {
-  return site == Site::k3s || site == Site::google || site == Site::azure || site == Site::existing;
+  return site == Site::k3s || site == Site::google || site == Site::azure ||
+         site == Site::open_telekom_cloud || site == Site::existing;
 }
 
 }  // namespace

@@ -10,7 +10,8 @@ namespace {
 // Of the hosts' network plugin: empty where the cloud or the distribution decides.
 std::string plugin(const Context& context) {
   std::string written = context.spec().text("cluster.networks.plugin");
-  if (written.empty() && context.site() == Site::machines) written = "calico";
+  if (written.empty() && (context.site() == Site::machines || context.site() == Site::cluster_api))
+    written = "calico";
   return written;
 }
 
@@ -46,7 +47,8 @@ Json values(const Context& context) {
 }  // namespace
 
 std::vector<Part> network(const Context& context) {
-  const bool own = context.site() == Site::machines || context.site() == Site::k3s;
+  const bool own =
+      context.site() == Site::machines || context.site() == Site::k3s || context.site() == Site::cluster_api;
   const std::string which = plugin(context);
   if (!own || which.empty()) return {};
   const spec::Reader& spec = context.spec();

@@ -11,12 +11,23 @@ namespace observability {
 bool stack(const Context& context) { return context.use("metrics") == "prometheus"; }
 
 std::string logs_use(const Context& context) {
-  std::string use = context.use("logs");
-  if (use.empty()) use = context.use("metrics") == "none" ? "none" : "loki";
-  return use;
+  // A cluster that is too small for metrics is for logs, too.
+  const bool asked = context.spec().has("components.logs");
+  return !asked && context.use("metrics") == "none" ? std::string("none") : context.use("logs");
 }
 
 bool loki(const Context& context) { return logs_use(context) == "loki"; }
+
+Program example_program(const Context& context) {
+  Program out;
+  for (const auto& [name, app] : context.spec().named("apps")) {
+    const std::string tenant = app.text("tenant");
+    if (out.app.empty()) out = {tenant.empty() ? context.name() : tenant, name};
+  }
+  if (out.app.empty() && context.use("chat") == "open-webui") out = {"chat", "open-webui"};
+  if (out.app.empty()) out = {std::string(kMetricsNamespace), "prometheus"};
+  return out;
+}
 
 bool loki_distributed(const Context& context) {
   return loki(context) && context.component("logs").text("mode") == "distributed";

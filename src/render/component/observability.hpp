@@ -30,6 +30,11 @@ bool stack(const Context& context);  // kube-prometheus-stack is there
 // What keeps the logs: loki, elasticsearch, files, cloudwatch or none.
 std::string logs_use(const Context& context);
 bool loki(const Context& context);
+// A program whose logs can be shown as an example: its namespace and its label `app`.
+struct Program {
+  std::string ns{}, app{};
+};
+Program example_program(const Context& context);
 bool loki_distributed(const Context& context);
 // Where the collector pushes to and Grafana asks, without a path: "http://loki.logging.svc:3100".
 std::string loki_url(const Context& context);

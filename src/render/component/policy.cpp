@@ -3,9 +3,12 @@
 // projects.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "render/component/components.hpp"
+#include "render/component/ingress.hpp"
+#include "render/workload/workloads.hpp"
 #include "text/emit.hpp"
 
 namespace tg::render {
@@ -21,6 +24,8 @@ struct PolicyRule {
   Json parameters;  // of the constraint
   Json schema;      // of the parameters
   Json bad;         // changes to a good pod that must be refused
+  // Good manners more than safety: people who try things in their own namespace are told, not stopped.
+  bool manners = false;
 };
 
 // All containers of a pod, whatever list they stand in.
@@ -54,7 +59,8 @@ std::vector<PolicyRule> rules(const std::vector<std::string>& registries) {
                  "}\n",
                  {{"labels", {"app.kubernetes.io/name", "app.kubernetes.io/part-of"}}},
                  {{"labels", text_list()}},
-                 {{"metadata", {{"labels", {{"app.kubernetes.io/part-of", nullptr}}}}}}});
+                 {{"metadata", {{"labels", {{"app.kubernetes.io/part-of", nullptr}}}}}},
+                 true});
   if (!registries.empty()) {
     Json prefixes = Json::array();
     for (const std::string& r : registries) prefixes.push_back(r.ends_with('/') ? r : r + "/");
@@ -125,7 +131,8 @@ std::vector<PolicyRule> rules(const std::vector<std::string>& registries) {
                  "}\n",
                  Json::object(),
                  Json::object(),
-                 {{"securityContext", {{"readOnlyRootFilesystem", false}}}}});
+                 {{"securityContext", {{"readOnlyRootFilesystem", false}}}},
+                 true});
   return out;
 }
 
@@ -187,6 +194,33 @@ void add_cases(Part& part, const std::vector<PolicyRule>& all, const std::vector
   part.extras.push_back({"tests/suite.yaml", text::emit_yaml(suite)});
 }
 
+// Namespaces in which people, and the runs that they start, make pods of their own.
+std::set<std::string> open_namespaces(const Context& context) {
+  std::set<std::string> out;
+  for (const auto& [name, tenant] : context.all(spec::DocumentKind::tenant)) {
+    const auto home = tenant_home(context, name);
+    if (!home) continue;
+    for (const auto& [role, r] : tenant.named("roles")) {
+      for (const std::string& word : r.list("can")) {
+        if (word == "run-workloads" || word == "manage") out.insert(home->ns);
+      }
+    }
+  }
+  return out;
+}
+
+void add_constraints(const Context& context, Part& part, const PolicyRule& rule,
+                     const std::vector<std::string>& namespaces, bool enforce) {
+  std::vector<std::string> strict, told;
+  const std::set<std::string> open = rule.manners ? open_namespaces(context) : std::set<std::string>{};
+  for (const std::string& ns : namespaces) (open.contains(ns) ? told : strict).push_back(ns);
+  if (!strict.empty() || namespaces.empty()) part.add("constraints.yaml", constraint(rule, strict, enforce));
+  if (told.empty()) return;
+  Json o = constraint(rule, told, false);
+  o["metadata"]["name"] = fmt::format("{}-advice", rule.name);
+  part.add("constraints.yaml", std::move(o));
+}
+
 Json values(const Context& context) {
   const bool enforce = context.component("policy").text("mode") == "enforce";
   Json controller{{"resources", to_json(context.size("policy", "controller"))},
@@ -227,7 +261,11 @@ std::vector<Part> policy(const Context& context, const std::vector<Part>& parts)
   if (judged.empty() && !context.spec().has("components.policy")) return {};
   const spec::Reader spec = context.component("policy");
   const std::vector<std::string> namespaces(judged.begin(), judged.end());
-  const std::vector<std::string> registries = spec.list("registries");
+  std::vector<std::string> registries = spec.list("registries");
+  // A pod is judged with the sidecar that was put into it.
+  const bool sidecars =
+      std::any_of(judged.begin(), judged.end(), [&](const auto& ns) { return sidecars_in(context, ns); });
+  if (!registries.empty() && sidecars) registries.emplace_back(kMeshImages);
   const bool enforce = spec.text("mode") == "enforce";
   Part part = component("policy");
   part.after = {"namespaces", "network-policies"};
@@ -237,13 +275,11 @@ std::vector<Part> policy(const Context& context, const std::vector<Part>& parts)
   const std::vector<PolicyRule> all = rules(registries);
   for (const PolicyRule& rule : all) {
     part.add("templates.yaml", constraint_template(rule));
-    part.add("constraints.yaml", constraint(rule, namespaces, enforce));
+    add_constraints(context, part, rule, namespaces, enforce);
   }
   add_cases(part, all, namespaces, registries);
   for (const char* what : {"controller-manager", "audit-controller"}) {
     const Labels pods{{"control-plane", what}};
-    part.edges.push_back(
-        {.from = Peer::pods(kNamespace, pods), .to = Peer::api_server(), .why = "reads rules and objects"});
     if (context.has("metrics")) {
       part.edges.push_back({.from = prometheus_peer(),
                             .to = Peer::pods(kNamespace, pods),
@@ -251,6 +287,9 @@ std::vector<Part> policy(const Context& context, const std::vector<Part>& parts)
                             .why = "scrapes metrics"});
     }
   }
+  // Its installation has jobs of its own beside the two.
+  part.edges.push_back(
+      {.from = Peer::pods(kNamespace), .to = Peer::api_server(), .why = "reads rules and objects"});
   part.edges.push_back({.from = Peer::api_server(),
                         .to = Peer::pods(kNamespace, {{"control-plane", "controller-manager"}}),
                         .ports = {{"webhook", 8443}},

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "render/component/components.hpp"
+#include "render/component/ingress.hpp"
 
 namespace tg::render {
 
@@ -62,7 +63,14 @@ Json route(const Context& context, const Published& p) {
   Json out = object("gateway.networking.k8s.io/v1", "HTTPRoute", route_name(p), p.ns);
   Json rule{{"matches", Json::array({{{"path", {{"type", "PathPrefix"}, {"value", p.path}}}}})},
             {"backendRefs", Json::array({{{"name", p.service}, {"port", p.port}}})}};
-  if (Json filters = route_filters(context); !filters.empty()) rule["filters"] = std::move(filters);
+  Json filters = route_filters(context);
+  // The sidecar of the gateway knows services by their own names only; the app finds the name that the client
+  // asked for in x-forwarded-host.
+  if (sidecars_in(context, p.ns)) {
+    const std::string inside = fmt::format("{}.{}.svc.cluster.local", p.service, p.ns);
+    filters.push_back({{"type", "URLRewrite"}, {"urlRewrite", {{"hostname", inside}}}});
+  }
+  if (!filters.empty()) rule["filters"] = std::move(filters);
   // A stream of tokens or a socket has no end that a proxy could know.
   if (p.web_socket) rule["timeouts"] = {{"request", "0s"}};
   out["spec"] = {{"parentRefs", Json::array({parent(slug(p.host))})},
@@ -113,7 +121,8 @@ std::vector<Part> routes(const Context& context, const std::vector<Part>& parts)
   const bool tls = context.has("certificates");
 
   Part part = component("routes");
-  part.after = {"certificates", "gateway"};
+  // Proxies get their sidecars when they are made: with the Gateway, if the mesh is there by then.
+  part.after = {"certificates", "gateway", "mesh"};
   part.namespaces.push_back({.name = kGatewayNamespace, .labels = {{"tidegate.dev/published", "true"}}});
   std::map<std::string, std::set<std::string>> names;  // certificate → names in it
   std::set<std::string> hosts;
@@ -129,6 +138,10 @@ std::vector<Part> routes(const Context& context, const std::vector<Part>& parts)
                           .to = Peer::pods(p.ns, p.pods),
                           .ports = {{"http", p.pod_port == 0 ? p.port : p.pod_port}},
                           .why = fmt::format("{} is published", p.host)});
+  }
+  if (use == "ingress-nginx") {
+    add_ingresses(part, context, all);
+    return {std::move(part)};
   }
   const Ports ports = listener_ports(use);
   Json listeners = Json::array();

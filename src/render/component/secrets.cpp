@@ -2,7 +2,11 @@
 // that a part needs and the document refers to. A collector. What is generated at apply is not in here.
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "render/component/cert_manager.hpp"
 #include "render/component/components.hpp"
+#include "render/component/identity.hpp"
 
 namespace tg::render {
 
@@ -29,11 +33,14 @@ Json provider(const Context& context) {
     if (project.empty() && context.site() == Site::google) project = context.infrastructure().text("project");
     return {{"gcpsm", {{"projectID", project}}}};
   }
-  if (chosen == "azureKeyVault")
+  if (chosen == "azureKeyVault") {
+    std::string url = from.text("azureKeyVault.url");
+    if (url.empty()) url = "output:key_vault_url";
     return {{"azurekv",
-             {{"vaultUrl", from.text("azureKeyVault.url")},
+             {{"vaultUrl", url},
               {"authType", "WorkloadIdentity"},
               {"serviceAccountRef", account["serviceAccountRef"]}}}};
+  }
   std::string url = from.text("vault.url");
   const bool installed = from.text("vault.install") == "openbao";
   if (url.empty() && installed) url = fmt::format("https://openbao-active.{}.svc:8200", kNamespace);
@@ -51,18 +58,32 @@ Json provider(const Context& context) {
   return {{"vault", std::move(vault)}};
 }
 
+// Under which name the store has it. Google and Azure take no '/' in names.
+std::string stored_name(const Context& context, const std::string& path) {
+  std::string out = fmt::format("{}/{}", context.name(), path);
+  const std::string_view chosen = context.component("secrets").chosen("from");
+  if (chosen == "googleSecretManager" || chosen == "azureKeyVault")
+    std::replace(out.begin(), out.end(), '/', '-');
+  return out;
+}
+
 Json external_secret(const Context& context, const SecretNeed& need) {
   Json out = object("external-secrets.io/v1", "ExternalSecret", need.name, need.ns);
-  Json data = Json::array();
-  for (const std::string& key : need.keys)
-    data.push_back(
-        {{"secretKey", key},
-         {"remoteRef",
-          {{"key", fmt::format("{}/{}/{}", context.name(), need.ns, need.name)}, {"property", key}}}});
   out["spec"] = {{"refreshInterval", refresh(context.component("secrets"))},
                  {"secretStoreRef", {{"kind", "ClusterSecretStore"}, {"name", kStore}}},
-                 {"target", {{"name", need.name}, {"creationPolicy", "Owner"}}},
-                 {"data", std::move(data)}};
+                 {"target", {{"name", need.name}, {"creationPolicy", "Owner"}}}};
+  if (need.keys.empty()) {
+    // All that stands at the path, by the names that it has there.
+    const std::string path = need.reference.substr(need.reference.find(' ') + 1);
+    const Json extract{{"key", stored_name(context, path)}};
+    out["spec"]["dataFrom"] = Json::array({Json{{"extract", extract}}});
+    return out;
+  }
+  const std::string name = stored_name(context, fmt::format("{}/{}", need.ns, need.name));
+  Json data = Json::array();
+  for (const std::string& key : need.keys)
+    data.push_back({{"secretKey", key}, {"remoteRef", {{"key", name}, {"property", key}}}});
+  out["spec"]["data"] = std::move(data);
   return out;
 }
 
@@ -94,6 +115,38 @@ Json operator_values(const Context& context) {
   return out;
 }
 
+// The key is shared out: three of five people open it.
+std::string unseal(int replicas) {
+  const std::string exec = "kubectl -n secrets exec -ti openbao-";
+  std::string out = exec + "0 -- bao operator init -key-shares=5 -key-threshold=3\n" + exec +
+                    "0 -- bao operator unseal   # three times, each with another key\n";
+  for (int i = 1; i < replicas; ++i) {
+    out += fmt::format(
+        "{0}{1} -- bao operator raft join -leader-ca-cert=@/openbao/userconfig/openbao-tls/ca.crt "
+        "https://openbao-0.openbao-internal:8200\n"
+        "{0}{1} -- bao operator unseal   # three times\n",
+        exec, i);
+  }
+  return out;
+}
+
+// What the operator may: read what is kept for this platform, with the token of its service account.
+std::string let_read(const std::string& platform, const std::string& path) {
+  return fmt::format(
+      "kubectl -n secrets exec -ti openbao-0 -- sh\n"
+      "bao login   # with the first token, which is revoked at the end\n"
+      "bao audit enable file file_path=/openbao/audit/audit.log\n"
+      "bao secrets enable -path={0} kv-v2\n"
+      "bao auth enable kubernetes\n"
+      "bao write auth/kubernetes/config kubernetes_host=https://kubernetes.default.svc\n"
+      "echo 'path \"{0}/data/{1}/*\" {{ capabilities = [\"read\"] }}' | bao policy write external-secrets -\n"
+      "bao write auth/kubernetes/role/external-secrets bound_service_account_names=external-secrets \\\n"
+      "  bound_service_account_namespaces=secrets policies=external-secrets ttl=15m\n"
+      "bao kv put {0}/{1}/NAMESPACE/SECRET KEY=-   # for each row of the table Secrets; reads the value\n"
+      "bao token revoke -self\n",
+      path, platform);
+}
+
 void add_openbao(Part& part, const Context& context) {
   const int replicas = context.replicas("secrets", "openbao");
   const std::string raft =
@@ -117,16 +170,19 @@ void add_openbao(Part& part, const Context& context) {
         {"dataStorage", {{"size", "10Gi"}}},
         {"auditStorage", {{"enabled", true}, {"size", "10Gi"}}},
         {"resources", to_json(context.size("secrets", "openbao"))},
+        {"extraEnvironmentVars", {{"BAO_CACERT", "/openbao/userconfig/openbao-tls/ca.crt"}}},
         {"volumes", Json::array({volume_secret("tls", "openbao-tls")})},
         {"volumeMounts",
          Json::array(
              {{{"name", "tls"}, {"mountPath", "/openbao/userconfig/openbao-tls"}, {"readOnly", true}}})}}}};
   part.releases.push_back(
       {.chart = "openbao", .release = "openbao", .ns = kNamespace, .values = std::move(values)});
-  part.secrets.push_back({.name = "openbao-tls",
-                          .ns = kNamespace,
-                          .keys = {"tls.crt", "tls.key", "ca.crt"},
-                          .why = "certificate of OpenBao inside the cluster"});
+  if (!cert_manager(context)) {
+    part.secrets.push_back({.name = "openbao-tls",
+                            .ns = kNamespace,
+                            .keys = {"tls.crt", "tls.key", "ca.crt"},
+                            .why = "certificate of OpenBao inside the cluster"});
+  }
   const Labels pods{{"app.kubernetes.io/name", "openbao"}};
   part.edges.push_back({.from = Peer::pods(kNamespace, pods),
                         .to = Peer::pods(kNamespace, pods),
@@ -134,17 +190,13 @@ void add_openbao(Part& part, const Context& context) {
                         .why = "keeps its copies alike"});
   part.edges.push_back(
       {.from = Peer::pods(kNamespace, pods), .to = Peer::api_server(), .why = "checks tokens of pods"});
-  part.edges.push_back({.from = Peer::pods(kNamespace, {{"app.kubernetes.io/name", "external-secrets"}}),
+  part.edges.push_back({.from = Peer::pods(kNamespace, {{"app.kubernetes.io/instance", "external-secrets"}}),
                         .to = Peer::pods(kNamespace, pods),
                         .ports = {{"api", 8200}},
                         .why = "reads secrets"});
-  part.sections.push_back(
-      {Section::Chapter::first_steps, "Unseal OpenBao",
-       "kubectl -n secrets exec -ti openbao-0 -- bao operator init -key-shares=5 -key-threshold=3\n"
-       "kubectl -n secrets exec -ti openbao-0 -- bao operator unseal\n"
-       "kubectl -n secrets exec -ti openbao-1 -- bao operator raft join "
-       "https://openbao-0.openbao-internal:8200\n"
-       "kubectl -n secrets exec -ti openbao-1 -- bao operator unseal\n"});
+  part.sections.push_back({Section::Chapter::first_steps, "Unseal OpenBao", unseal(replicas)});
+  part.sections.push_back({Section::Chapter::first_steps, "Let the operator read secrets",
+                           let_read(context.name(), context.component("secrets").text("from.vault.path"))});
   part.sections.push_back(
       {Section::Chapter::troubleshooting, "OpenBao is sealed after a restart",
        "Three of the five keys are needed again, on each pod: there is no cloud seal here.\n"});
@@ -161,7 +213,7 @@ std::vector<Part> secrets(const Context& context, const std::vector<Part>& parts
                            .release = "external-secrets",
                            .ns = kNamespace,
                            .values = operator_values(context)});
-  const bool openbao = context.component("secrets").text("from.vault.install") == "openbao";
+  const bool openbao = own_vault(context);
   if (openbao) add_openbao(part, context);
   Json store = object("external-secrets.io/v1", "ClusterSecretStore", kStore);
   store["spec"] = {{"provider", provider(context)}};
@@ -180,6 +232,7 @@ std::vector<Part> secrets(const Context& context, const std::vector<Part>& parts
                         .to = Peer::everywhere(),
                         .ports = {{"https", 443}},
                         .why = "asks the store and the cloud's identity service"});
+  add_identity_edge(part, context, Peer::pods(kNamespace, pods));
   part.edges.push_back({.from = Peer::api_server(),
                         .to = Peer::pods(kNamespace, pods),
                         .ports = {{"webhook", 10250}},

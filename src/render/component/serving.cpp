@@ -3,27 +3,14 @@
 
 #include <algorithm>
 
-#include "render/component/components.hpp"
+#include "render/component/knative.hpp"
 
 namespace tg::render {
 
 namespace {
 
-constexpr const char* kNamespace = "models";
+constexpr const char* kNamespace = kModelNamespace;
 constexpr int kOllama = 11434;
-
-// "ollama://qwen3:0.6b" → "qwen3:0.6b".
-std::string ollama_name(const std::string& source) {
-  constexpr std::string_view kScheme = "ollama://";
-  return source.starts_with(kScheme) ? source.substr(kScheme.size()) : std::string();
-}
-
-Resources asked(const Context& context, const spec::Reader& model) {
-  Resources out = context.size("serving", "ollama");
-  for (const auto& [key, value] : model.quantities("resources.requests")) out.requests[key] = value;
-  for (const auto& [key, value] : model.quantities("resources.limits")) out.limits[key] = value;
-  return out;
-}
 
 // One Ollama for all Models that it runs: it loads and unloads them itself, inside its memory limit.
 Part ollama(const Context& context) {
@@ -44,7 +31,7 @@ Part ollama(const Context& context) {
       continue;
     }
     pull.push_back(ollama_model);
-    size = asked(context, model);
+    size = asked_by_model(context, model);
     slots = std::max(slots, model.integer("slots"));
     context_tokens = std::max(context_tokens, model.integer("context"));
     if (const std::string pool = model.text("pool"); !pool.empty()) where = context.pool_placement(pool);
@@ -93,18 +80,34 @@ Part ollama(const Context& context) {
 
 }  // namespace
 
+std::string ollama_name(const std::string& source) {
+  constexpr std::string_view kScheme = "ollama://";
+  return source.starts_with(kScheme) ? source.substr(kScheme.size()) : std::string();
+}
+
+Resources asked_by_model(const Context& context, const spec::Reader& model) {
+  Resources out = context.size("serving", "ollama");
+  for (const auto& [key, value] : model.quantities("resources.requests")) out.requests[key] = value;
+  for (const auto& [key, value] : model.quantities("resources.limits")) out.limits[key] = value;
+  return out;
+}
+
 ModelApi model_api(const Context& context) {
+  if (context.use("serving") == "knative") return knative_model_api();
   if (context.use("serving") == "ollama") {
     return {.pods = Peer::pods(kNamespace, {{"app.kubernetes.io/name", "ollama"}}),
             .port = kOllama,
             .url = fmt::format("http://ollama.{}.svc:{}", kNamespace, kOllama),
             .ollama = true};
   }
+  if (tidegate_serves(context)) return tidegate_api();
   return {};
 }
 
 std::vector<Part> serving(const Context& context) {
   if (context.use("serving") == "ollama") return {ollama(context)};
+  if (tidegate_serves(context)) return tidegate_serving(context);
+  if (context.use("serving") == "knative") return knative_models(context);
   return {};
 }
 

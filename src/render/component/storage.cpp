@@ -2,7 +2,10 @@
 // provisioner for directories where the distribution brings none.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "catalog/images.hpp"
+#include "catalog/instances.hpp"
 #include "render/component/components.hpp"
 
 namespace tg::render {
@@ -10,6 +13,7 @@ namespace tg::render {
 namespace {
 
 constexpr const char* kLocalPath = "local-path-storage";
+constexpr const char* kLocalPathProvisioner = "rancher.io/local-path";
 constexpr double kMi = 1024.0 * 1024.0;
 
 struct Provisioner {
@@ -35,10 +39,20 @@ Provisioner aws(const std::string& kind, const std::string& name, const spec::Re
   return out;
 }
 
-Provisioner google(const std::string& kind, const spec::Reader& c) {
+bool any_newer_machine(const Context& context) {
+  for (const auto& [name, pool] : context.spec().named("pools")) {
+    const std::vector<std::string> types = pool.list("instanceTypes");
+    if (std::any_of(types.begin(), types.end(), catalog::takes_hyperdisks)) return true;
+  }
+  return false;
+}
+
+Provisioner google(const Context& context, const std::string& kind, const spec::Reader& c) {
   if (kind == "shared")
     return {"filestore.csi.storage.gke.io", {{"tier", "zonal"}, {"network", "output:network"}}};
-  if (kind == "cold") return {"pd.csi.storage.gke.io", {{"type", "pd-standard"}}};
+  if (kind == "cold")
+    return {"pd.csi.storage.gke.io",
+            {{"type", any_newer_machine(context) ? "hyperdisk-throughput" : "pd-standard"}}};
   if (c.integer("iops") <= 3000 && c.number("throughput") <= 0)
     return {"pd.csi.storage.gke.io", {{"type", "pd-balanced"}}};
   Provisioner out{
@@ -74,14 +88,14 @@ Provisioner provisioner(const Context& context, const std::string& name, const s
   const std::string kind = c.text("kind");
   if (kind == "local")
     return {c.flag("dynamic") || context.site() == Site::k3s || context.site() == Site::cluster_api
-                ? "rancher.io/local-path"
+                ? kLocalPathProvisioner
                 : "kubernetes.io/no-provisioner",
             {}};
   switch (context.site()) {
     case Site::aws:
       return aws(kind, name, c);
     case Site::google:
-      return google(kind, c);
+      return google(context, kind, c);
     case Site::azure:
       return azure(kind, c);
     case Site::open_telekom_cloud:
@@ -101,8 +115,11 @@ Json storage_class(const Context& context, const std::string& name, const spec::
   const Provisioner p = provisioner(context, name, c);
   const std::string kind = c.text("kind");
   Json out = object("storage.k8s.io/v1", "StorageClass", name);
-  if (c.flag("default"))
-    out["metadata"]["annotations"] = {{"storageclass.kubernetes.io/is-default-class", "true"}};
+  Json notes = Json::object();
+  if (c.flag("default")) notes["storageclass.kubernetes.io/is-default-class"] = "true";
+  // The provisioner's other kind of volume, a path of the host, is one that backups cannot read.
+  if (p.name == kLocalPathProvisioner) notes["defaultVolumeType"] = "local";
+  if (!notes.empty()) out["metadata"]["annotations"] = std::move(notes);
   out["provisioner"] = p.name;
   if (!p.parameters.empty()) out["parameters"] = to_json(p.parameters);
   out["reclaimPolicy"] = c.text("reclaim");

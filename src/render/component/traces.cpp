@@ -124,7 +124,16 @@ void connect(const Context& context, Part& part) {
       {.from = Peer::any_pod(), .to = store, .ports = receiver_ports(), .why = "sends traces"});
   for (const auto& [name, app] : context.spec().named("apps")) {
     const std::string tenant = app.text("tenant");
-    part.edges.push_back({.from = Peer::pods(tenant.empty() ? context.name() : tenant, selector(name)),
+    part.edges.push_back(
+        {.from = Peer::pods(tenant.empty() ? context.name() : tenant, {{"app.kubernetes.io/name", name}}),
+         .to = store,
+         .ports = receiver_ports(),
+         .why = "sends traces"});
+  }
+  for (const auto& [name, run] : context.all(spec::DocumentKind::training_run)) {
+    static_cast<void>(run);
+    part.edges.push_back({.from = Peer::pods("training", {{"app.kubernetes.io/name", name},
+                                                          {"app.kubernetes.io/instance", name}}),
                           .to = store,
                           .ports = receiver_ports(),
                           .why = "sends traces"});
@@ -151,8 +160,11 @@ std::vector<Part> traces(const Context& context) {
        .title = "Following one request",
        .text = fmt::format(
            "{} takes OTLP at {}.tracing.svc:4317 and 4318, Zipkin at 9411 and Jaeger at 14250 and "
-           "14268. In Grafana: Explore, source {}; a trace leads to the logs of its time.",
-           use == "tempo" ? "Tempo" : "Jaeger", use, use == "tempo" ? "Tempo" : "Jaeger")});
+           "14268. In Grafana: Explore, source {}; a trace leads to the logs of its time. Programs "
+           "follow {} of the requests when they are started with "
+           "OTEL_TRACES_SAMPLER=parentbased_traceidratio and OTEL_TRACES_SAMPLER_ARG={}.",
+           use == "tempo" ? "Tempo" : "Jaeger", use, use == "tempo" ? "Tempo" : "Jaeger",
+           context.component("traces").text("sampling"), context.component("traces").number("sampling"))});
   return {std::move(part)};
 }
 

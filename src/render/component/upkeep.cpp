@@ -71,6 +71,7 @@ void add_kured(const Context& context, Part& part) {
   // Every node may need a restart, whatever it is kept free for.
   pod.placement.tolerations = {Json{{"operator", "Exists"}}};
   Json set = daemon_set("kured", ns, pod);
+  set["metadata"]["annotations"] = {{"tidegate.dev/privileged-because", "restarts the machine"}};
   Json& spec = set["spec"]["template"]["spec"];
   spec["hostPID"] = true;  // enters the namespaces of process 1 to restart the machine
   spec["containers"][0]["securityContext"] = {
@@ -190,6 +191,8 @@ void add_bench(const Context& context, const std::vector<Host>& machines, Part& 
       pod.placement.tolerations = {Json{{"operator", "Exists"}}};
     }
     Json cron = cron_job(b.name, ns, schedule, pod);
+    cron["metadata"]["annotations"] = {
+        {"tidegate.dev/privileged-because", "reads settings and processes of the machine as root"}};
     Json& job = cron["spec"]["jobTemplate"]["spec"];
     // One pod on each machine of its kind, all at once. Nodes of a pool are alike: there one speaks for all.
     std::ptrdiff_t count = 1;

@@ -17,6 +17,17 @@ namespace {
 constexpr const char* kCheckout = "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8";
 constexpr const char* kAudience = "kubernetes";
 
+// CCE's API servers trust no tokens of others.
+bool by_token(const Context& context) {
+  const spec::Reader ci = context.spec().sub("delivery.ci");
+  const bool wanted = ci.text("login") == "oidc";
+  if (context.site() != Site::open_telekom_cloud) return wanted;
+  if (wanted && ci.has("login"))
+    context.refuse("not_here", ci.at("login"), ci.where("login"),
+                   "the API servers of CCE trust no tokens of pipelines", "write login: kubeconfig");
+  return false;
+}
+
 bool deployed_by_pipeline(const Part& part) {
   return part.where == Where::workload || part.name == "chat" || part.name == "serving";
 }
@@ -50,6 +61,8 @@ Json scan_job(const Context& context) {
                      {"run", "pipx run checkov==3.2.495 --directory . --quiet --compact"}});
   }
   if (has(images, "trivy")) {
+    steps.push_back({{"name", "Look at how images are built"},
+                     {"run", "ci/tools.sh hadolint; git ls-files '*Dockerfile*' | xargs -r bin/hadolint"}});
     steps.push_back(
         {{"name", "Search the images for known holes"},
          {"run",
@@ -62,28 +75,65 @@ Json scan_job(const Context& context) {
           {"steps", std::move(steps)}};
 }
 
-Json deploy_job(const Context& context, const std::string& environment, const std::string& after) {
-  const spec::Reader ci = context.spec().sub("delivery.ci");
-  const bool oidc = ci.text("login") == "oidc";
-  Json permissions{{"contents", "read"}};
-  if (oidc) permissions["id-token"] = "write";
-  Json steps = Json::array();
-  steps.push_back({{"uses", kCheckout}, {"with", {{"persist-credentials", false}}}});
-  steps.push_back(
-      {{"name", "Fetch kubectl and helm and compare their digests"}, {"run", "ci/tools.sh kubectl helm"}});
+struct Environment {
+  std::string name;
+  std::string after{};    // job that must be good first, may be empty
+  std::string folder{};   // of its own tree, with '/' at the end; empty: the root
+  bool approval = false;  // a person must agree
+};
+
+// What is different there stands in a tree of its own.
+Environment environment(const std::string& name, const spec::Reader& e) {
+  Environment out{.name = name, .after = e.text("after"), .approval = e.flag("approval")};
+  const auto& members = e.node().members;
+  const bool changed = std::any_of(members.begin(), members.end(), [](const text::Member& m) {
+    return m.key != "after" && m.key != "approval";
+  });
+  if (changed) out.folder = fmt::format("environments/{}/", name);
+  if (!out.after.empty()) out.after = "deploy-" + out.after;
+  return out;
+}
+
+// That somebody must agree is a setting of the environment, which no file of the repository makes: a job that
+// could start without it ends here.
+Json approval_step(const std::string& name) {
+  Json step{{"name", "Refuse an environment that nobody guards"}};
+  step["run"] = fmt::format(
+      "test \"$(gh api \"repos/$GITHUB_REPOSITORY/environments/{}\" --jq '[.protection_rules[] | "
+      "select(.type "
+      "== \"required_reviewers\")] | length')\" -gt 0",
+      name);
+  step["env"] = {{"GH_TOKEN", "${{ github.token }}"}};
+  return step;
+}
+
+Json login_step(bool oidc, const std::string& folder) {
   Json login{
       {"name", oidc ? "Get in with the token of this job" : "Get in with the kubeconfig of the environment"},
-      {"run", "ci/login.sh"}};
+      {"run", folder + "ci/login.sh"}};
   login["env"] = {{"CLUSTER_SERVER", "${{ vars.CLUSTER_SERVER }}"}, {"CLUSTER_CA", "${{ vars.CLUSTER_CA }}"}};
   if (!oidc) login["env"] = {{"CLUSTER_KUBECONFIG", "${{ secrets.KUBECONFIG }}"}};
-  steps.push_back(std::move(login));
-  steps.push_back({{"name", "Deploy"}, {"run", "ci/deploy.sh"}});
-  Json job{{"needs", after.empty() ? "check" : after},
-           {"runs-on", "ubuntu-24.04"},
+  return login;
+}
+
+Json deploy_job(const Context& context, const Environment& to) {
+  const bool oidc = by_token(context);
+  Json permissions{{"contents", "read"}};
+  if (oidc) permissions["id-token"] = "write";
+  if (to.approval) permissions["actions"] = "read";
+  Json steps = Json::array();
+  if (to.approval) steps.push_back(approval_step(to.name));
+  steps.push_back({{"uses", kCheckout}, {"with", {{"persist-credentials", false}}}});
+  steps.push_back({{"name", "Fetch kubectl and helm and compare their digests"},
+                   {"run", to.folder + "ci/tools.sh kubectl helm"}});
+  steps.push_back(login_step(oidc, to.folder));
+  steps.push_back({{"name", "Deploy"}, {"run", to.folder + "ci/deploy.sh"}});
+  Json job{{"needs", to.after.empty() ? "check" : to.after},
+           {"runs-on", context.spec().text("delivery.ci.runner")},
            {"timeout-minutes", 30},
-           {"environment", environment},
+           {"environment", to.name},
            {"permissions", std::move(permissions)},
-           {"concurrency", {{"group", "deploy-" + environment}, {"cancel-in-progress", false}}},
+           {"concurrency", {{"group", "deploy-" + to.name}, {"cancel-in-progress", false}}},
            {"steps", std::move(steps)}};
   return job;
 }
@@ -93,7 +143,7 @@ std::string workflow(const Context& context) {
   Json jobs{{"check", scan_job(context)}};
   const auto environments = context.spec().named("delivery.environments");
   if (environments.empty()) {
-    jobs["deploy"] = deploy_job(context, ci.text("environment"), {});
+    jobs["deploy"] = deploy_job(context, {.name = ci.text("environment")});
   } else {
     // Who comes after another waits for it; a person's consent is a rule of the environment itself.
     std::vector<std::string> done;
@@ -102,7 +152,7 @@ std::string workflow(const Context& context) {
         const std::string after = e.text("after");
         const bool ready = after.empty() || std::find(done.begin(), done.end(), after) != done.end();
         if (!ready || std::find(done.begin(), done.end(), name) != done.end()) continue;
-        jobs["deploy-" + name] = deploy_job(context, name, after.empty() ? std::string() : "deploy-" + after);
+        jobs["deploy-" + name] = deploy_job(context, environment(name, e));
         done.push_back(name);
       }
     }
@@ -152,6 +202,7 @@ std::string tools_script(const Context& context) {
       fmt::format("kubectl_version={}", version),
       "helm_version=3.22.0",
       "trivy_version=0.67.2",
+      "hadolint_version=2.12.0",
       "mkdir -p bin",
       "fetch() { curl --fail --silent --show-error --location --proto '=https' --tlsv1.2 --output \"$2\" "
       "\"$1\"; }",
@@ -176,6 +227,12 @@ std::string tools_script(const Context& context) {
       "      fetch \"$base/trivy_${trivy_version}_checksums.txt\" bin/trivy.sha256",
       "      (cd bin && grep \" $archive\\$\" trivy.sha256 | sha256sum --check --quiet)",
       "      tar -xzf \"bin/$archive\" -C bin trivy ;;",
+      "    hadolint)",
+      "      base=https://github.com/hadolint/hadolint/releases/download/v$hadolint_version",
+      "      fetch \"$base/hadolint-Linux-x86_64\" bin/hadolint-Linux-x86_64",
+      "      fetch \"$base/hadolint-Linux-x86_64.sha256\" bin/hadolint.sha256",
+      "      (cd bin && sha256sum --check --quiet hadolint.sha256)",
+      "      install -m 755 bin/hadolint-Linux-x86_64 bin/hadolint ;;",
       "    *) echo \"no tool $tool\" >&2; exit 2 ;;",
       "  esac",
       "done",
@@ -183,7 +240,7 @@ std::string tools_script(const Context& context) {
 }
 
 std::string login_script(const Context& context) {
-  if (context.spec().text("delivery.ci.login") != "oidc") {
+  if (!by_token(context)) {
     return script({
         "umask 077",
         "printf '%s' \"$CLUSTER_KUBECONFIG\" >kubeconfig",
@@ -227,6 +284,12 @@ std::string deploy_script(const std::vector<Part>& parts) {
           "--atomic --wait --timeout 10m\n",
           r.release, source, c.version, r.ns, folder, r.release);
     }
+    // Charts of one's own.
+    for (const Step& s : p.steps) {
+      if (s.kind != "chart") continue;
+      out += fmt::format("helm upgrade --install {} {}/{} --namespace {} --atomic --wait --timeout {}\n",
+                         p.name, folder, s.what, s.where, s.timeout);
+    }
     for (const Manifest& m : p.manifests)
       out += fmt::format("kubectl apply --server-side --field-manager=pipeline --filename {}/{}\n", folder,
                          m.file);
@@ -234,32 +297,105 @@ std::string deploy_script(const std::vector<Part>& parts) {
   return out;
 }
 
-std::string images_script() {
+// Charts of one's own have their image in their values.
+std::string images_script(const Context& context) {
+  std::string runs;
+  for (const auto& [name, run] : context.all(spec::DocumentKind::training_run))
+    runs += fmt::format(" {}:{}", run.text("image.repository"), run.text("image.tag"));
   return script({
-      "# Every image that a manifest of this tree names.",
-      "grep -rhoE '^ *(- )?image: [^ ]+' components workloads | sed -E 's/.*image: //; s/\"//g' | grep : | "
-      "sort -u",
+      "# Every image that a manifest or a chart of this tree names.",
+      "{",
+      "  grep -rhoE --exclude-dir=tests --exclude-dir=templates '^ *(- )?image: [^ {]+' components workloads "
+      "| sed -E 's/.*image: //; s/\"//g' | grep : "
+      "|| true",
+      runs.empty() ? "} | sort -u" : fmt::format("  printf '%s\\n'{}\n}} | sort -u", runs),
   });
+}
+
+// What helm needs for charts of one's own, beside the objects that everybody has.
+std::vector<Rule> chart_rules(const std::vector<Part>& parts, const std::string& ns) {
+  const bool any = std::any_of(parts.begin(), parts.end(), [&](const Part& p) {
+    return deployed_by_pipeline(p) && std::any_of(p.steps.begin(), p.steps.end(), [&](const Step& s) {
+             return s.kind == "chart" && s.where == ns;
+           });
+  });
+  if (!any) return {};
+  const std::vector<std::string> verbs{"get", "list", "watch", "create", "patch", "update", "delete"};
+  return {{{"jobset.x-k8s.io"}, {"jobsets"}, verbs},
+          {{"networking.k8s.io"}, {"ingresses"}, verbs},
+          {{"monitoring.coreos.com"}, {"servicemonitors"}, verbs}};
 }
 
 // Only what helm and apply need, only where the pipeline deploys.
 void add_role(Part& part, const Context& context, const std::vector<Part>& parts) {
-  const spec::Reader ci = context.spec().sub("delivery.ci");
-  for (const std::string& ns : deploy_namespaces(parts)) {
-    part.add("role.yaml",
-             role("pipeline", ns,
-                  {{{"", "apps", "batch", "autoscaling", "policy", "networking.k8s.io",
-                     "gateway.networking.k8s.io"},
-                    {"configmaps", "services", "serviceaccounts", "persistentvolumeclaims", "deployments",
-                     "statefulsets", "cronjobs", "jobs", "horizontalpodautoscalers", "poddisruptionbudgets",
-                     "httproutes"},
-                    {"get", "list", "watch", "create", "patch", "update", "delete"}},
-                   // helm keeps its releases in Secrets.
-                   {{""}, {"secrets"}, {"get", "list", "create", "patch", "update", "delete"}},
-                   {{"", "apps"}, {"pods", "replicasets", "events"}, {"get", "list", "watch"}}}));
-    part.add("role.yaml", role_binding("pipeline", ns, "Role", "pipeline",
-                                       {{"Group", fmt::format("pipeline:{}", ci.text("repository"))}}));
+  const std::set<std::string> namespaces = deploy_namespaces(parts);
+  if (namespaces.empty()) return;
+  const std::string repository = context.spec().text("delivery.ci.repository");
+  Subject who{.kind = "Group", .name = fmt::format("pipeline:{}", repository)};
+  if (!by_token(context)) {
+    who = {.kind = "ServiceAccount", .name = "pipeline", .ns = *namespaces.begin()};
+    part.add("role.yaml", service_account("pipeline", who.ns));
   }
+  for (const std::string& ns : namespaces) {
+    std::vector<Rule> rules{
+        {{"", "apps", "batch", "autoscaling", "policy", "networking.k8s.io", "gateway.networking.k8s.io"},
+         {"configmaps", "services", "serviceaccounts", "persistentvolumeclaims", "deployments",
+          "statefulsets", "cronjobs", "jobs", "horizontalpodautoscalers", "poddisruptionbudgets",
+          "httproutes"},
+         {"get", "list", "watch", "create", "patch", "update", "delete"}},
+        // helm keeps its releases in Secrets.
+        {{""}, {"secrets"}, {"get", "list", "create", "patch", "update", "delete"}},
+        {{"", "apps"}, {"pods", "replicasets", "events"}, {"get", "list", "watch"}}};
+    for (Rule& r : chart_rules(parts, ns)) rules.push_back(std::move(r));
+    part.add("role.yaml", role("pipeline", ns, rules));
+    part.add("role.yaml", role_binding("pipeline", ns, "Role", "pipeline", {who}));
+  }
+}
+
+std::string environments_text(const Context& context) {
+  std::string out;
+  for (const auto& [name, e] : context.spec().named("delivery.environments")) {
+    const Environment to = environment(name, e);
+    out += fmt::format(
+        "- `{}`{}{}{}\n", name, to.after.empty() ? "" : fmt::format(", after {}", e.text("after")),
+        to.approval ? ", when one of its required reviewers agrees (a setting of the environment)" : "",
+        to.folder.empty()
+            ? ""
+            : fmt::format(": has a tree of its own, `tidegate render -f DOCUMENT --environment {} "
+                          "-o environments/{}`",
+                          name, name));
+  }
+  return out;
+}
+
+std::string explain(const Context& context, const std::vector<Part>& parts) {
+  const spec::Reader ci = context.spec().sub("delivery.ci");
+  std::string out = fmt::format(
+      "`ci/` belongs to the root of the repository {} (copy `.github` there). It deploys every change of "
+      "branch "
+      "`{}`",
+      ci.text("repository"), ci.text("branch"));
+  const std::string environments = environments_text(context);
+  out += environments.empty() ? fmt::format(" in environment `{}`. ", ci.text("environment"))
+                              : fmt::format(", one environment after another:\n\n{}\n", environments);
+  if (by_token(context))
+    return out +
+           "It holds no secret: the API server trusts the token of the job. Set the variables CLUSTER_SERVER "
+           "and "
+           "CLUSTER_CA of each environment.\n";
+  const std::set<std::string> namespaces = deploy_namespaces(parts);
+  const std::string ns = namespaces.empty() ? "default" : *namespaces.begin();
+  return out +
+         fmt::format(
+             "Each environment has the secret KUBECONFIG: that of the service account `pipeline`, which may "
+             "change what is deployed here and nothing else. Its token ends; make a new one before:\n\n"
+             "```sh\nkubectl apply --server-side -f ci/role.yaml\n"
+             "kubectl config view --minify --flatten > pipeline.kubeconfig\n"
+             "KUBECONFIG=pipeline.kubeconfig kubectl config set-credentials pipeline --token=\"$(kubectl -n "
+             "{0} create token pipeline --duration 720h)\"\n"
+             "KUBECONFIG=pipeline.kubeconfig kubectl config set-context --current --user=pipeline "
+             "--namespace={0}\n```\n",
+             ns);
 }
 
 }  // namespace
@@ -275,21 +411,18 @@ std::vector<Part> pipeline(const Context& context, const std::vector<Part>& part
   part.extras.push_back({github ? ".github/workflows/deploy.yml" : ".gitlab-ci.yml",
                          "# Written by tidegate render. Change the document, not this file.\n" +
                              (github ? workflow(context) : gitlab(context))});
+  const std::string runner = ci.text("runner");
+  if (github && !runner.starts_with("ubuntu-")) {
+    // Names of one's own machines are told to those who check workflows.
+    const Json known{{"self-hosted-runner", {{"labels", Json::array({runner})}}}};
+    part.extras.push_back({".github/actionlint.yaml", text::emit_yaml(known)});
+  }
   part.extras.push_back({"tools.sh", tools_script(context), true});
   part.extras.push_back({"login.sh", login_script(context), true});
   part.extras.push_back({"deploy.sh", deploy_script(parts), true});
-  part.extras.push_back({"images.sh", images_script(), true});
+  part.extras.push_back({"images.sh", images_script(context), true});
   add_role(part, context, parts);
-  part.sections.push_back(
-      {Section::Chapter::first_steps, "The pipeline",
-       fmt::format("`ci/` belongs to the root of the repository {} (copy `.github` there). It deploys every "
-                   "change of "
-                   "branch `{}` in environment `{}`; set the variables CLUSTER_SERVER and CLUSTER_CA of that "
-                   "environment. {}\n",
-                   ci.text("repository"), ci.text("branch"), ci.text("environment"),
-                   ci.text("login") == "oidc"
-                       ? "It holds no secret: the API server trusts the token of the job."
-                       : "It needs the secret KUBECONFIG.")});
+  part.sections.push_back({Section::Chapter::first_steps, "The pipeline", explain(context, parts)});
   part.sections.push_back(
       {Section::Chapter::upgrade, "Roll back",
        "helm history RELEASE -n NAMESPACE\nhelm rollback RELEASE REVISION -n NAMESPACE --wait\n"});

@@ -12,17 +12,19 @@ namespace {
 constexpr std::string_view kHead =
     "#!/usr/bin/env bash\n# Written by tidegate render. Change the document, not this file.\n";
 
-// etcdctl of the machine, or the one in etcd's own container, which always has the right version.
+// The programs of the machine, or those in etcd's own container, which always have the right version.
 constexpr std::string_view kEtcdctl = R"sh(set -euo pipefail
 pki=${ETCD_PKI:-/etc/kubernetes/pki/etcd}
 export ETCDCTL_API=3
-etcd() {
-  local flags=(--endpoints=https://127.0.0.1:2379 --cacert="$pki/ca.crt" --cert="$pki/server.crt" --key="$pki/server.key")
-  if command -v etcdctl >/dev/null; then
-    etcdctl "${flags[@]}" "$@"
+inside() {
+  if command -v "$1" >/dev/null; then
+    "$@"
   else
-    crictl exec "$(crictl ps --name '^etcd$' --state running --quiet | head -1)" etcdctl "${flags[@]}" "$@"
+    crictl exec "$(crictl ps --name '^etcd$' --state running --quiet | head -1)" "$@"
   fi
+}
+etcd() {
+  inside etcdctl --endpoints=https://127.0.0.1:2379 --cacert="$pki/ca.crt" --cert="$pki/server.crt" --key="$pki/server.key" "$@"
 }
 )sh";
 
@@ -33,11 +35,14 @@ place=${ETCD_COPIES:-/var/backups/etcd}
 part=${ETCD_DATA:-/var/lib/etcd}/snapshot.part
 mkdir -p "$place"
 rm -f "$part"
+trap 'rm -f "$part"' EXIT
 etcd snapshot save "$part"
-etcd snapshot status "$part" --write-out=table || true
+# A snapshot that cannot be read is none. Before etcd 3.6 etcdctl itself looked into files.
+reader=etcdutl
+if command -v etcdctl >/dev/null && ! command -v etcdutl >/dev/null; then reader=etcdctl; fi
+inside "$reader" snapshot status "$part" --write-out=table
 file=$place/etcd-$(date -u +%Y%m%dT%H%M%SZ).db
 mv "$part" "$file"
-[[ -s $file ]] || { echo 'the snapshot is empty' >&2; exit 1; }
 # Without the key of encryption at rest and the authority a snapshot is of no use.
 if [[ -d /etc/kubernetes/pki ]]; then
   keys=(pki)

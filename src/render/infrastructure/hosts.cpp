@@ -59,7 +59,7 @@ std::vector<std::string> packages(const Context& context) {
 Extra inventory_script(const Context& context, const std::vector<Host>& all) {
   const Endpoint api = endpoint(context, all);
   const spec::Reader site = context.infrastructure();
-  std::string out = "# shellcheck shell=bash disable=SC2034,SC2088\n" + std::string(kHead);
+  std::string out = "# shellcheck shell=bash disable=SC2034\n" + std::string(kHead);
   const auto put = [&out](std::string_view name, const std::string& value) {
     out += fmt::format("{}={}\n", name, value);
   };

@@ -37,18 +37,16 @@ release=https://github.com/k3s-io/k3s/releases/download/${INSTALL_K3S_VERSION/+/
 have=
 if [[ -x /usr/local/bin/k3s ]]; then have=$(/usr/local/bin/k3s --version | awk 'NR == 1 {print $3}'); fi
 if [[ $have != "$INSTALL_K3S_VERSION" ]]; then
-  scratch=$(mktemp -d)
   want=$INSTALL_K3S_SHA256
   if [[ -z $want ]]; then
-    fetch "$release/$sums" "$scratch/sums"
-    want=$(awk -v name="$asset" '$2 == name {print $1}' "$scratch/sums")
+    fetch "$release/$sums" "$work/sums"
+    want=$(awk -v name="$asset" '$2 == name {print $1}' "$work/sums")
   fi
   [[ $want =~ ^[0-9a-f]{64}$ ]] || die "no SHA-256 of $asset $INSTALL_K3S_VERSION"
-  fetch "$release/$asset" "$scratch/k3s"
-  printf '%s  %s\n' "$want" "$scratch/k3s" | sha256sum --check --quiet - ||
+  fetch "$release/$asset" "$work/k3s"
+  printf '%s  %s\n' "$want" "$work/k3s" | sha256sum --check --quiet - ||
     die "$asset $INSTALL_K3S_VERSION is not what its release says: nothing was installed"
-  put "$scratch/k3s" /usr/local/bin/k3s 0755
-  rm -rf "$scratch"
+  put "$work/k3s" /usr/local/bin/k3s 0755
 fi
 for name in kubectl crictl ctr; do
   if [[ $(readlink "/usr/local/bin/$name" || true) != k3s ]]; then ln -sfn k3s "/usr/local/bin/$name"; fi
@@ -75,7 +73,8 @@ if [[ ${role[$host]} == server ]]; then
   if booted; then wait_for 300 /usr/local/bin/k3s kubectl get --raw /readyz; fi
 fi
 if booted && [[ ${role[$host]} == server ]]; then
-  wait_for 300 /usr/local/bin/k3s kubectl wait --for=condition=Ready --timeout=10s "node/$host"
+  # Ready it becomes with its network, which may be a chart of its own.
+  wait_for 300 /usr/local/bin/k3s kubectl get node "$host"
 fi
 say "$service $INSTALL_K3S_VERSION runs on $host"
 )sh";
@@ -332,11 +331,16 @@ std::vector<Part> k3s(const Context& context) {
     for (const Host& h : some) out += (out.empty() ? "" : ",") + h.name;
     return out;
   };
-  part.steps.push_back({.kind = "script", .what = "prepare.sh", .where = names_of(all), .timeout = "20m"});
-  part.steps.push_back({.kind = "script", .what = "k3s.sh", .where = names_of(servers), .timeout = "15m"});
-  if (!agents.empty())
-    part.steps.push_back({.kind = "script", .what = "k3s.sh", .where = names_of(agents), .timeout = "15m"});
-  part.steps.push_back({.kind = "kubeconfig", .what = "kubeconfig.sh", .where = servers.front().name});
+  const auto step = [&part](std::string_view name, std::string where, std::string_view timeout) {
+    part.steps.push_back({.kind = "script",
+                          .what = fmt::format("run.sh {}", name),
+                          .where = std::move(where),
+                          .timeout = std::string(timeout)});
+  };
+  step("prepare", names_of(all), "20m");
+  step("servers", names_of(servers), "15m");
+  if (!agents.empty()) step("agents", names_of(agents), "15m");
+  part.steps.push_back({.kind = "kubeconfig", .what = "run.sh kubeconfig", .where = servers.front().name});
   part.steps.push_back({.kind = "wait", .what = "nodes Ready", .timeout = "10m"});
   for (Section& s : k3s_sections(context, all)) part.sections.push_back(std::move(s));
   return {std::move(part)};

@@ -159,26 +159,27 @@ std::vector<Part> machines(const Context& context) {
   for (Extra& e : machine_scripts()) part.extras.push_back(std::move(e));
   part.extras.push_back(script_kubeconfig());
   add_operators(part);
+  // run.sh takes each step to its hosts, and what one host gives to another.
   const auto step = [&part](std::string_view what, const std::vector<Host>& where, std::string_view timeout) {
     if (!where.empty())
       part.steps.push_back({.kind = "script",
-                            .what = std::string(what),
+                            .what = fmt::format("run.sh {}", what),
                             .where = names_of(where),
                             .timeout = std::string(timeout)});
   };
   std::vector<Host> nodes = control, others(control.begin() + 1, control.end());
   nodes.insert(nodes.end(), workers.begin(), workers.end());
-  step("prepare.sh", all, "30m");
-  step("load-balancer.sh", balancers, "10m");
-  step("kubernetes.sh", nodes, "15m");
-  step("disks.sh", workers, "5m");
-  step("gpu.sh", gpu_hosts(context, all), "30m");
-  step("first-control-plane.sh", {control.front()}, "15m");
-  step("control-plane.sh", others, "15m");
-  step("worker.sh", workers, "15m");
-  step("finish.sh", {control.front()}, "10m");
-  step("rewrite-secrets.sh", {control.front()}, "10m");
-  part.steps.push_back({.kind = "kubeconfig", .what = "kubeconfig.sh", .where = control.front().name});
+  step("prepare", all, "30m");
+  step("load-balancers", balancers, "10m");
+  step("kubernetes", nodes, "15m");
+  step("disks", workers, "5m");
+  step("gpu", gpu_hosts(context, all), "30m");
+  step("first-control-plane", {control.front()}, "15m");
+  step("control-planes", others, "15m");
+  step("workers", workers, "15m");
+  step("finish", {control.front()}, "10m");
+  step("rewrite-secrets", {control.front()}, "10m");
+  part.steps.push_back({.kind = "kubeconfig", .what = "run.sh kubeconfig", .where = control.front().name});
   for (Section& s : machines_sections(context, all)) part.sections.push_back(std::move(s));
   return {std::move(part)};
 }

@@ -20,11 +20,9 @@ else
   export KUBECONFIG=/etc/rancher/k3s/k3s.yaml
 fi
 umask 077
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 request=operator-$name-$(date +%s)
-openssl ecparam -name prime256v1 -genkey -noout -out "$scratch/key"
-openssl req -new -key "$scratch/key" -subj "/O=tidegate:operators/CN=$name" -out "$scratch/csr"
+openssl ecparam -name prime256v1 -genkey -noout -out "$work/key"
+openssl req -new -key "$work/key" -subj "/O=tidegate:operators/CN=$name" -out "$work/csr"
 kubectl create --filename - >/dev/null <<REQUEST
 apiVersion: certificates.k8s.io/v1
 kind: CertificateSigningRequest
@@ -34,20 +32,20 @@ spec:
   signerName: kubernetes.io/kube-apiserver-client
   expirationSeconds: $(( kubeconfig_hours * 3600 ))
   usages: ["client auth"]
-  request: $(base64 --wrap 0 <"$scratch/csr")
+  request: $(base64 --wrap 0 <"$work/csr")
 REQUEST
 kubectl certificate approve "$request" >/dev/null
 kubectl wait --for=jsonpath='{.status.certificate}' --timeout=60s "csr/$request" >/dev/null
-kubectl get csr "$request" --output 'jsonpath={.status.certificate}' | base64 --decode >"$scratch/crt"
+kubectl get csr "$request" --output 'jsonpath={.status.certificate}' | base64 --decode >"$work/crt"
 kubectl delete csr "$request" >/dev/null
 kubectl config view --raw --minify --output 'jsonpath={.clusters[0].cluster.certificate-authority-data}' |
-  base64 --decode >"$scratch/ca"
-export KUBECONFIG=$scratch/config
-kubectl config set-cluster "$platform" --server="https://$endpoint" --certificate-authority="$scratch/ca" --embed-certs >/dev/null
-kubectl config set-credentials "$name" --client-certificate="$scratch/crt" --client-key="$scratch/key" --embed-certs >/dev/null
+  base64 --decode >"$work/ca"
+export KUBECONFIG=$work/config
+kubectl config set-cluster "$platform" --server="https://$endpoint" --certificate-authority="$work/ca" --embed-certs >/dev/null
+kubectl config set-credentials "$name" --client-certificate="$work/crt" --client-key="$work/key" --embed-certs >/dev/null
 kubectl config set-context "$platform" --cluster="$platform" --user="$name" >/dev/null
 kubectl config use-context "$platform" >/dev/null
-cat "$scratch/config"
+cat "$work/config"
 )sh";
 
 std::string table(const std::vector<Host>& all) {
@@ -80,6 +78,28 @@ Section first_steps(const std::vector<Host>& all, std::string_view steps) {
               "# one of them\n```\n\nEvery script may be run again: what is already as wanted is left "
               "alone.\n",
               table(all), steps)};
+}
+
+std::string api_is_away(const Context& context, const std::vector<Host>& all, const Host& first) {
+  const std::vector<Host> balancers = with_role(all, "load-balancer");
+  std::string out = fmt::format(
+      "```sh\ncurl --insecure https://{}/readyz\nkubectl --server https://{}:6443 get --raw "
+      "'/readyz?verbose'     # past the load balancer\n```\n\n",
+      endpoint(context, all).text(), first.address);
+  if (balancers.empty()) return out;
+  std::string names;
+  for (const Host& h : balancers) names += (names.empty() ? "" : " and ") + h.name;
+  out += fmt::format(
+      "On {}: `systemctl status haproxy` and `echo 'show servers state' | socat stdio "
+      "/run/haproxy/admin.sock` "
+      "say which control planes it takes for ready. ",
+      names);
+  out += balancers.size() > 1
+             ? "`ip address` shows which of them has the shared address; the other one takes it over within "
+               "seconds.\n"
+             : "There is one of them: while it is away pods run on and nothing changes. A second host with "
+               "`role: loadBalancer` and a `virtualAddress` in the document ends that.\n";
+  return out;
 }
 
 }  // namespace
@@ -200,6 +220,9 @@ std::vector<Section> machines_sections(const Context& context, const std::vector
                            "are those of the machine. On new machines "
                            "unpack the `.keys.tar.gz` of the snapshot into `/etc/kubernetes` before.\n",
                            members)});
+  out.push_back({.chapter = Chapter::troubleshooting,
+                 .title = "The API does not answer",
+                 .text = api_is_away(context, all, control.front())});
   out.push_back(
       {.chapter = Chapter::troubleshooting,
        .title = "A node is not Ready",

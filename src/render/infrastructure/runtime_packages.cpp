@@ -46,18 +46,18 @@ std::vector<Extra> package_sources(const Context& context) {
   const std::string_view suite = os == "ubuntu-22.04" ? "jammy" : os == "ubuntu-24.04" ? "noble" : "bookworm";
   const catalog::Kubernetes* release = catalog::kubernetes(context.kubernetes());
   const std::string patch(release == nullptr ? std::string_view{} : release->patch);
-  const std::string apt = "files/node/etc/apt/";
   std::vector<Extra> out;
+  // Put in place behind their keys: apt refuses a source that it cannot verify.
   out.push_back(
-      settings(apt + "sources.list.d/kubernetes.sources", "One repository for each minor version.",
+      settings("apt/kubernetes.sources", "One repository for each minor version.",
                source(fmt::format("https://pkgs.k8s.io/core:/stable:/v{}/deb/", context.kubernetes()), "/",
                       {}, "kubernetes")));
   out.push_back(
-      settings(apt + "sources.list.d/docker.sources", "containerd 2; the distribution's is of an older line.",
+      settings("apt/docker.sources", "containerd 2; the distribution's is of an older line.",
                source(fmt::format("https://download.docker.com/linux/{}", debian ? "debian" : "ubuntu"),
                       suite, "stable", "docker")));
   out.push_back(
-      settings(apt + "preferences.d/platform", "The releases that every node has.",
+      settings("files/node/etc/apt/preferences.d/platform", "The releases that every node has.",
                pin("kubelet kubeadm kubectl", patch + "-*") + "\n" + pin("containerd.io", kContainerd)));
   out.push_back(settings("files/node/etc/crictl.yaml", "crictl talks to containerd.",
                          "runtime-endpoint: unix:///run/containerd/containerd.sock\n"

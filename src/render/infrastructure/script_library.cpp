@@ -11,6 +11,9 @@ constexpr std::string_view kLibrary = R"sh(# shellcheck shell=bash
 # run again at any time.
 
 changed=()                          # files that this run wrote
+work=$(mktemp -d)                   # for what is in the making; nothing of it outlives this run
+fresh=$work/fresh
+trap 'rm -rf "$work" "$fresh"' EXIT
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
@@ -30,7 +33,7 @@ this_host() {
 
 # put SOURCE TARGET [MODE]: the target is replaced in one step, and only if it differs.
 put() {
-  local source=$1 target=$2 mode=${3:-0644} fresh
+  local source=$1 target=$2 mode=${3:-0644}
   if [[ -f $target && ! -L $target ]] && cmp -s "$source" "$target"; then
     [[ $(stat -c %a "$target") == "${mode#0}" ]] || chmod "$mode" "$target"
     return 0
@@ -39,18 +42,15 @@ put() {
   fresh=$(mktemp "$(dirname "$target")/.tidegate.XXXXXX")
   cat "$source" >"$fresh"
   chmod "$mode" "$fresh"
-  mv -f "$fresh" "$target"
+  mv -fT "$fresh" "$target"
   changed+=("$target")
   say "wrote $target"
 }
 
-# put_text TARGET MODE: what stands on standard input.
+# put_text TARGET MODE: what stands on standard input. Behind a pipe the shell forgets that it has changed.
 put_text() {
-  local scratch
-  scratch=$(mktemp)
-  cat >"$scratch"
-  put "$scratch" "$1" "$2"
-  rm -f "$scratch"
+  (umask 077; cat >"$work/text")
+  put "$work/text" "$1" "$2"
 }
 
 # put_all FOLDER: every file below it at the same place below /. A folder that is not there is nothing.
@@ -78,12 +78,10 @@ has_changed() {
 
 # put_block FILE: the lines between our marks are replaced by standard input; other lines stay.
 put_block() {
-  local scratch
-  scratch=$(mktemp)
-  if [[ -f $1 ]]; then sed '/^# begin tidegate$/,/^# end tidegate$/d' "$1" >"$scratch"; fi
-  { echo '# begin tidegate'; cat; echo '# end tidegate'; } >>"$scratch"
-  put "$scratch" "$1" 0644
-  rm -f "$scratch"
+  : >"$work/block"
+  if [[ -f $1 ]]; then sed '/^# begin tidegate$/,/^# end tidegate$/d' "$1" >"$work/block"; fi
+  { echo '# begin tidegate'; cat; echo '# end tidegate'; } >>"$work/block"
+  put "$work/block" "$1" 0644
 }
 
 # fetch URL TARGET: over HTTPS only, with retries.
@@ -104,7 +102,10 @@ refresh_packages() {
   refreshed=yes
 }
 
-version_of() { dpkg-query -W -f='${db:Status-Status} ${Version}' "$1" 2>/dev/null | sed -n 's/^installed //p'; }
+# version_of NAME: of an installed package; nothing of one that is not.
+version_of() {
+  { dpkg-query -W -f='${db:Status-Status} ${Version}' "$1" 2>/dev/null || true; } | sed -n 's/^installed //p'
+}
 
 # install_packages NAME...: those that are missing.
 install_packages() {
@@ -134,16 +135,14 @@ install_held() {
 
 # apt_key URL TARGET FINGERPRINT: the key of a repository; another key than the known one is refused.
 apt_key() {
-  local scratch have
+  local have
   if [[ -s $2 ]]; then return 0; fi
-  scratch=$(mktemp -d)
-  fetch "$1" "$scratch/key.asc"
-  have=$(GNUPGHOME=$scratch gpg --batch --quiet --show-keys --with-colons "$scratch/key.asc" |
+  fetch "$1" "$work/key.asc"
+  have=$(GNUPGHOME=$work gpg --batch --quiet --show-keys --with-colons "$work/key.asc" |
     awk -F: '$1 == "fpr" {print $10; exit}')
   [[ $have == "$3" ]] || die "the key of $1 has the fingerprint $have, not $3"
-  GNUPGHOME=$scratch gpg --batch --quiet --dearmor <"$scratch/key.asc" >"$scratch/key.gpg"
-  put "$scratch/key.gpg" "$2"
-  rm -rf "$scratch"
+  GNUPGHOME=$work gpg --batch --quiet --dearmor <"$work/key.asc" >"$work/key.gpg"
+  put "$work/key.gpg" "$2"
 }
 
 # --- services ------------------------------------------------------------------------------------------------------

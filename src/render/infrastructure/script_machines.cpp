@@ -17,7 +17,8 @@ apt_key "https://pkgs.k8s.io/core:/stable:/v$kubernetes_minor/deb/Release.key" /
 apt_key "https://download.docker.com/linux/$ID/gpg" /etc/apt/keyrings/docker.gpg \
   9DC858229FC7DD38854AE2D88D81803C0EBFCD88
 
-# Sources and pins came with prepare.sh; they are worth nothing before their keys are there.
+put "$here/apt/kubernetes.sources" /etc/apt/sources.list.d/kubernetes.sources
+put "$here/apt/docker.sources" /etc/apt/sources.list.d/docker.sources
 install_held containerd.io
 install_held cri-tools kubernetes-cni kubelet kubeadm kubectl
 
@@ -57,7 +58,8 @@ if [[ -f $here/load-balancer/keepalived-$host.conf ]]; then
     fi
   done
   [[ -n ${interface:-} ]] || die "no way to the other load balancers"
-  sed "s/@INTERFACE@/$interface/" "$here/load-balancer/keepalived-$host.conf" | put_text /etc/keepalived/keepalived.conf 0644
+  sed "s/@INTERFACE@/$interface/" "$here/load-balancer/keepalived-$host.conf" >"$work/keepalived.conf"
+  put "$work/keepalived.conf" /etc/keepalived/keepalived.conf
   enable_service keepalived.service
   if has_changed /etc/keepalived/keepalived.conf; then restart_service keepalived.service; fi
 fi
@@ -73,8 +75,8 @@ export KUBECONFIG=/etc/kubernetes/admin.conf
 # The key of encryption at rest is made here, once, and stays on the control planes.
 if [[ -f $here/encryption.yaml && ! -s /etc/kubernetes/encryption/config.yaml ]]; then
   key=$(head -c 32 /dev/urandom | base64 --wrap 0)
-  (umask 077; mkdir -p /etc/kubernetes/encryption)
-  sed "s|GENERATED-AT-APPLY|$key|" "$here/encryption.yaml" | put_text /etc/kubernetes/encryption/config.yaml 0600
+  (umask 077; mkdir -p /etc/kubernetes/encryption; sed "s|GENERATED-AT-APPLY|$key|" "$here/encryption.yaml" >"$work/encryption.yaml")
+  put "$work/encryption.yaml" /etc/kubernetes/encryption/config.yaml 0600
 fi
 (umask 077; mkdir -p /var/log/kubernetes/audit)
 
@@ -85,14 +87,19 @@ if [[ ! -e /etc/kubernetes/admin.conf ]]; then
   # The token of init would live for a day; machines that join get their own, for an hour.
   kubeadm token list --output 'go-template={{.token}}{{"\n"}}' |
     while read -r token; do kubeadm token delete "${token%%.*}"; done
+  put "$settings" /etc/kubernetes/kubeadm.applied.yaml 0600
 elif ! cmp -s "$settings" /etc/kubernetes/kubeadm.applied.yaml; then
+  # Another release comes by upgrade.sh alone, which moves one machine after the other.
+  if ! kubectl get --raw /version | grep -q "\"v$kubernetes_version\""; then
+    die "the cluster does not run $kubernetes_version yet: ./run.sh prepare, then ./run.sh upgrade"
+  fi
   # Settings that changed: into the cluster's own record, then into the static pods of this machine.
   kubeadm config validate --config "$settings"
   kubeadm init phase upload-config all --config "$settings"
   kubeadm init phase etcd local --config "$settings"
   kubeadm init phase control-plane all --config "$settings"
+  put "$settings" /etc/kubernetes/kubeadm.applied.yaml 0600
 fi
-put "$settings" /etc/kubernetes/kubeadm.applied.yaml 0600
 own_kubeconfig
 wait_for 300 kubectl get --raw /readyz
 enable_service "${timers[@]}"
@@ -103,22 +110,21 @@ constexpr std::string_view kMaterial = R"sh(as_root
 for_role=${1:?for which role: control-plane or worker}
 export KUBECONFIG=/etc/kubernetes/admin.conf
 umask 077
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+mkdir "$work/join"
 
 # The cluster's address and authority with a token that is good for an hour.
-kubectl --namespace kube-public get configmap cluster-info --output 'jsonpath={.data.kubeconfig}' >"$scratch/discovery.conf"
+kubectl --namespace kube-public get configmap cluster-info --output 'jsonpath={.data.kubeconfig}' >"$work/join/discovery.conf"
 token=$(kubeadm token create --ttl 1h --description 'machines that join now')
-kubectl config --kubeconfig "$scratch/discovery.conf" set-credentials join --token "$token" >/dev/null
-kubectl config --kubeconfig "$scratch/discovery.conf" set-context join \
-  --cluster "$(kubectl config --kubeconfig "$scratch/discovery.conf" view --output 'jsonpath={.clusters[0].name}')" --user join >/dev/null
-kubectl config --kubeconfig "$scratch/discovery.conf" use-context join >/dev/null
+kubectl config --kubeconfig "$work/join/discovery.conf" set-credentials join --token "$token" >/dev/null
+kubectl config --kubeconfig "$work/join/discovery.conf" set-context join \
+  --cluster "$(kubectl config --kubeconfig "$work/join/discovery.conf" view --output 'jsonpath={.clusters[0].name}')" --user join >/dev/null
+kubectl config --kubeconfig "$work/join/discovery.conf" use-context join >/dev/null
 if [[ $for_role == control-plane ]]; then
   # The certificates lie in the cluster for two hours, locked with this key.
-  kubeadm init phase upload-certs --upload-certs --config /etc/kubernetes/kubeadm.yaml 2>/dev/null | tail -1 >"$scratch/certificate-key"
-  if [[ -f /etc/kubernetes/encryption/config.yaml ]]; then cp /etc/kubernetes/encryption/config.yaml "$scratch/encryption.yaml"; fi
+  kubeadm init phase upload-certs --upload-certs --config /etc/kubernetes/kubeadm.yaml 2>/dev/null | tail -1 >"$work/join/certificate-key"
+  if [[ -f /etc/kubernetes/encryption/config.yaml ]]; then cp /etc/kubernetes/encryption/config.yaml "$work/join/encryption.yaml"; fi
 fi
-tar --create --file=- --directory="$scratch" .
+tar --create --file=- --directory="$work/join" .
 )sh";
 
 constexpr std::string_view kControlPlane = R"sh(as_root
@@ -134,7 +140,8 @@ if [[ -f $join/encryption.yaml ]]; then
 fi
 if [[ ! -e /etc/kubernetes/kubelet.conf ]]; then
   [[ -f $join/discovery.conf ]] || die "no way in: run.sh brings it from ${control_planes[0]}"
-  (umask 077; sed "s/^controlPlane:\$/&\n  certificateKey: $(<"$join/certificate-key")/" /etc/kubernetes/kubeadm.yaml >"$join/kubeadm.yaml")
+  # In quotes: a key of digits alone would be a number.
+  (umask 077; sed "s/^controlPlane:\$/&\n  certificateKey: '$(<"$join/certificate-key")'/" /etc/kubernetes/kubeadm.yaml >"$join/kubeadm.yaml")
   kubeadm config validate --config "$join/kubeadm.yaml"
   kubeadm join --config "$join/kubeadm.yaml"
   put /etc/kubernetes/kubeadm.yaml /etc/kubernetes/kubeadm.applied.yaml 0600
@@ -240,7 +247,8 @@ take() {
   apt-mark hold "$@" >/dev/null
 }
 
-# Pins and sources of the new release are in place after prepare.sh.
+# The pin of the new release came with prepare.sh; each minor version has a repository of its own.
+put "$here/apt/kubernetes.sources" /etc/apt/sources.list.d/kubernetes.sources
 refresh_packages
 if [[ $(version_of kubeadm) != "$(pinned kubeadm)" ]]; then take kubeadm; fi
 if [[ $(version_of kubelet) == "$(pinned kubelet)" && $(version_of containerd.io) == "$(pinned containerd.io)" ]]; then

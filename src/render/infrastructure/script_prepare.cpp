@@ -37,10 +37,8 @@ if booted; then
   done < <(swapon --show=NAME --noheadings)
 fi
 if [[ -f /etc/fstab ]]; then
-  scratch=$(mktemp)
-  sed -E 's/^([^#[:space:]]+[[:space:]]+[^[:space:]]+[[:space:]]+swap[[:space:]])/#\1/' /etc/fstab >"$scratch"
-  put "$scratch" /etc/fstab
-  rm -f "$scratch"
+  sed -E 's/^([^#[:space:]]+[[:space:]]+[^[:space:]]+[[:space:]]+swap[[:space:]])/#\1/' /etc/fstab >"$work/fstab"
+  put "$work/fstab" /etc/fstab
 fi
 if [[ $swap == zram ]]; then
   # Cloud kernels of Ubuntu keep zram in a package of its own.

@@ -28,7 +28,11 @@ std::string lower(std::string_view text) {
 std::string Window::text() const {
   if (days.empty()) return "never";
   std::string which;
-  for (const std::string& d : days) which += (which.empty() ? "" : ",") + d;
+  for (const std::string& d : days) {
+    which += which.empty() ? "" : ",";
+    which += d;
+    which[which.size() - d.size()] = static_cast<char>(d.front() - 32);  // "Sun"
+  }
   if (days.size() == kWeek.size()) which = "daily";
   return fmt::format("{} {}-{} {}", which, from, to, time_zone);
 }
@@ -61,7 +65,14 @@ Window window(std::string_view written, std::string time_zone) {
 }
 
 Window upkeep_window(const Context& context) {
-  return window(context.spec().text("upkeep.window.at"), context.spec().text("upkeep.window.timeZone"));
+  const spec::Reader& spec = context.spec();
+  // Restarts are the care that people notice: where only they have hours, these are the window.
+  const Window at = window(spec.text("upkeep.window.at"), spec.text("upkeep.window.timeZone"));
+  if (!spec.has("upkeep.window.at") && spec.has("upkeep.reboot.at")) {
+    Window reboot = reboot_window(context);
+    if (!reboot.days.empty()) return reboot;
+  }
+  return at;
 }
 
 Window reboot_window(const Context& context) {

@@ -20,7 +20,7 @@ struct Window {
 Window window(std::string_view written, std::string time_zone);
 // When hosts may restart: upkeep.reboot, else upkeep.window. No days if never.
 Window reboot_window(const Context& context);
-// upkeep.window.
+// upkeep.window; where only upkeep.reboot is written, that.
 Window upkeep_window(const Context& context);
 
 }  // namespace tg::render

@@ -13,11 +13,12 @@ TEST(Window, OneDay) {
   EXPECT_THAT(w.days, ElementsAre("sun"));
   EXPECT_EQ(w.from, "03:00");
   EXPECT_EQ(w.to, "05:00");
-  EXPECT_EQ(w.text(), "sun 03:00-05:00 Europe/Brussels");
+  EXPECT_EQ(w.text(), "Sun 03:00-05:00 Europe/Brussels");
 }
 
 TEST(Window, RangesAndListsAndOverTheEndOfTheWeek) {
   EXPECT_THAT(window("Mon-Wed,Sun 01:00-02:00", "UTC").days, ElementsAre("mon", "tue", "wed", "sun"));
+  EXPECT_EQ(window("Mon-Wed,Sun 01:00-02:00", "UTC").text(), "Mon,Tue,Wed,Sun 01:00-02:00 UTC");
   EXPECT_THAT(window("Sat-Mon 01:00-02:00", "UTC").days, ElementsAre("mon", "sat", "sun"));
 }
 

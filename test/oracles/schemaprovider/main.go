@@ -57,6 +57,30 @@ func typeOf(text string) tftypes.Type {
 	return tftypes.DynamicPseudoType
 }
 
+// loose says whether a type, or one in the block, is not known: such a thing cannot be part of a set.
+func (n node) loose() bool {
+	for _, text := range n.Attributes {
+		kind, _, _ := split(text)
+		if typeOf(kind).Is(tftypes.DynamicPseudoType) {
+			return true
+		}
+	}
+	for _, block := range n.Blocks {
+		if block.loose() {
+			return true
+		}
+	}
+	return false
+}
+
+// nesting is how a block stands in another one; a set whose parts are not all known is taken as a list.
+func (n node) nesting() string {
+	if n.Nesting == "set" && n.loose() {
+		return "list"
+	}
+	return n.Nesting
+}
+
 func split(text string) (kind string, required, computed bool) {
 	return strings.TrimRight(text, "!="), strings.HasSuffix(text, "!"), strings.HasSuffix(text, "=")
 }
@@ -72,7 +96,7 @@ func (n node) valueType() tftypes.Type {
 		parts[name] = block.valueType()
 	}
 	object := tftypes.Object{AttributeTypes: parts}
-	switch n.Nesting {
+	switch n.nesting() {
 	case "list":
 		return tftypes.List{ElementType: object}
 	case "set":
@@ -108,7 +132,7 @@ func (n node) attributes(settable bool) []*tfprotov6.SchemaAttribute {
 		case block.Attribute:
 			out = append(out, &tfprotov6.SchemaAttribute{
 				Name:       name,
-				NestedType: &tfprotov6.SchemaObject{Attributes: block.attributes(settable), Nesting: objectNesting[block.Nesting]},
+				NestedType: &tfprotov6.SchemaObject{Attributes: block.attributes(settable), Nesting: objectNesting[block.nesting()]},
 				Required:   block.Required,
 				Optional:   !block.Required,
 				Computed:   !block.Required && !settable,
@@ -138,7 +162,7 @@ func (n node) block(settable bool) *tfprotov6.SchemaBlock {
 		if inner.Computed || inner.Attribute {
 			continue
 		}
-		nested := &tfprotov6.SchemaNestedBlock{TypeName: name, Block: inner.block(settable), Nesting: blockNesting[inner.Nesting]}
+		nested := &tfprotov6.SchemaNestedBlock{TypeName: name, Block: inner.block(settable), Nesting: blockNesting[inner.nesting()]}
 		if inner.Nesting == "list" || inner.Nesting == "set" {
 			nested.MaxItems = inner.Max
 			if inner.Required {
