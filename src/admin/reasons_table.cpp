@@ -219,6 +219,10 @@ constexpr ReasonEntry kReasons[] = {
      "The disk has not enough room for the file. This is checked before a byte is fetched where the size is "
      "known.",
      "Make room, or name a data directory on another disk with --data."},
+    {"disk_not_for_machine",
+     "Volumes with operations of their own are hyperdisks on Google, and older families of machines take "
+     "none.",
+     "Name machines of c3, c4 or n4, or leave iops at 3000."},
     {"disk_too_small", "All volumes of a small machine together are larger than its disk.",
      "Claim less, or give the host a larger disk."},
     {"documents_invalid",

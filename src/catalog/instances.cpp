@@ -408,6 +408,12 @@ std::vector<std::string> machine_types(std::string_view cloud) {
   return out;
 }
 
+bool takes_hyperdisks(std::string_view type) {
+  static constexpr auto kTaking = std::to_array<std::string_view>(
+      {"a3", "a4", "c3", "c3d", "c4", "c4a", "c4d", "g4", "h3", "h4d", "m3", "m4", "n4", "n4d", "x4", "z3"});
+  return std::find(kTaking.begin(), kTaking.end(), type.substr(0, type.find('-'))) != kTaking.end();
+}
+
 std::span<const std::string_view> regions(std::string_view cloud) {
   const CloudWords* w = words_of(cloud);
   return w == nullptr ? std::span<const std::string_view>() : w->regions;

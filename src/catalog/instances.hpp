@@ -28,6 +28,9 @@ MachineType machine_type(std::string_view cloud, std::string_view type);
 // Types of the cloud as a person could have meant them, for hints.
 std::vector<std::string> machine_types(std::string_view cloud);
 
+// Whether a machine of Google is of the families that take hyperdisks, and no disks of the oldest kind.
+bool takes_hyperdisks(std::string_view type);
+
 // Names of a cloud's regions; empty if the cloud is none of the four.
 std::span<const std::string_view> regions(std::string_view cloud);
 // Zones of a region in the cloud's words: "us-east-1a", "europe-west1-b", "1", "eu-de-01".

@@ -14,6 +14,7 @@ AnswerFacts AnswerScanner::scan(std::string_view json) {
   facts_.usage_only = facts_.usage.told() && choices_seen_ && choices_empty_;
   if (facts_.valid && !facts_.usage.told()) {
     for (const std::string_view text : texts_) facts_.code_points += text::json_code_points(text);
+    if (texts_.size() == 1 && !facts_.error) facts_.only_text = texts_.front();
   }
   return facts_;
 }

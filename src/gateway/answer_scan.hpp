@@ -25,6 +25,9 @@ struct AnswerFacts {
   // Of content, reasoning, refusals, tool arguments and completion text, for an estimate: not counted where
   // the usage is told.
   std::int64_t code_points = 0;
+  // The bytes of the one such text, if there is exactly one and neither usage nor an error: what the next
+  // event of a stream will differ in. Points into the scanned JSON.
+  std::string_view only_text;
 };
 
 class AnswerScanner final : private text::JsonVisitor {

@@ -18,13 +18,17 @@ void EventRelay::emit(std::string_view bytes) {
 // One whole event. Emits it unless it is to be cut.
 void EventRelay::event(std::string_view bytes) {
   const std::string_view data = http::sse_data(bytes);
-  if (data == "[DONE]") {
+  if (const auto known = shape_.code_points(data)) {
+    ++counts_.events;
+    counts_.code_points += *known;
+  } else if (data == "[DONE]") {
     counts_.done = true;
   } else if (!data.empty()) {
     ++counts_.events;
     const AnswerFacts facts = scanner_.scan(data);
     counts_.code_points += facts.code_points;
     counts_.error = counts_.error || facts.error;
+    if (facts.only_text.data() != nullptr) shape_.learn(data, facts.only_text);
     // Some upstreams repeat usage cumulatively: the last word counts.
     if (facts.usage.told()) counts_.usage = facts.usage;
     if (cut_usage_ && facts.usage_only) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gateway/answer_scan.hpp"
+#include "gateway/event_shape.hpp"
 #include "http/client.hpp"
 #include "http/server.hpp"
 #include "http/sse.hpp"
@@ -40,6 +41,7 @@ class EventRelay {
   void emit(std::string_view bytes);
 
   AnswerScanner& scanner_;
+  EventShape shape_;  // of the last event that was scanned
   http::SseSplitter splitter_;
   net::Buffer pending_;    // the incomplete last event
   net::Buffer completed_;  // a pending event that this part completed, until sent

@@ -113,6 +113,47 @@ TEST(EventRelay, WholeReadsPassWithTheirFraming) {
   EXPECT_EQ(run.sink.framed_writes, 3);
 }
 
+// What a relay knows of a shape from the events before must not change what it sees in the next one.
+TEST(EventRelay, AKnownShapeTellsWhatAScanTells) {
+  const std::string before = R"(data: {"id":"a","choices":[{"delta":{"content":")";
+  const std::string behind = "\"},\"finish_reason\":null}]}\n\n";
+  std::vector<std::string> events;
+  for (const char* text :
+       {"one", "", " two words, and more than sixteen bytes of them", "\\n", "\\u00e9", "\\", "a\"", "\"",
+        "x\\\"", "h\xC3\xA9", "\xFF", "\x01", "\x7F", "sixteen bytes ..\x02", "sixteen bytes ..\"",
+        "\"},\"finish_reason\":null}]}, {\"usage\":{\"prompt_tokens\":1}}",
+        "x\"},\"usage\":{\"completion_tokens\":9},\"finish_reason\":null}],\"a\":[{\"b\":\"", "[DONE]"}) {
+    events.push_back(before + text + behind);
+  }
+  events.insert(
+      events.end(),
+      {kContent, kContent, "data: " + behind, before + "\n\n", before + "cut\n\n", "data: {}\n\n",
+       R"(data: {"id":"a","choices":[{"delta":{"content":"x","reasoning":"yy"},"finish_reason":null}]})"
+       "\n\n",
+       R"(data: {"error":{"message":"x"},"choices":[{"delta":{"content":"x"}}]})"
+       "\n\n",
+       R"(data: {"choices":[{"delta":{"content":"x"}}],"usage":{"completion_tokens":5}})"
+       "\n\n",
+       kUsage});
+  for (const std::string& first : events) {
+    for (const std::string& second : events) {
+      Relayed alone;
+      relay({first}, true, alone);
+      Relayed next;
+      relay({second}, true, next);
+      Relayed both;
+      relay({first, second}, true, both);
+      SCOPED_TRACE(first + second);
+      ASSERT_EQ(both.counts.code_points, alone.counts.code_points + next.counts.code_points);
+      ASSERT_EQ(both.counts.events, alone.counts.events + next.counts.events);
+      ASSERT_EQ(both.counts.error, alone.counts.error || next.counts.error);
+      const Usage& last = next.counts.usage.told() ? next.counts.usage : alone.counts.usage;
+      ASSERT_EQ(both.counts.usage.completion_tokens, last.completion_tokens);
+      ASSERT_EQ(both.sink.payload, alone.sink.payload + next.sink.payload);
+    }
+  }
+}
+
 TEST(EventRelay, TheEndIsOneSendAlsoWhereAnEventIsCutOut) {
   Relayed run;
   relay({kContent, kContent + kUsage + kDone}, true, run);

@@ -69,11 +69,11 @@ void weekly(std::vector<Section>& out, const Context& context, const std::vector
   out.push_back({Chapter::weekly, "Holes in images", std::move(text)});
 }
 
-void audit(std::vector<Section>& out, const Context& context) {
+void audit(std::vector<Section>& out, const std::vector<Part>& parts) {
   std::string lines =
       "kubectl get networkpolicies -A\n"
       "kubectl get namespaces -L pod-security.kubernetes.io/enforce\n";
-  if (context.use("policy") == "gatekeeper") lines += "kubectl get constrainttemplates,constraints\n";
+  if (installs(parts, "gatekeeper")) lines += "kubectl get constrainttemplates,constraints\n";
   lines +=
       "kubectl get clusterrolebindings -o json | jq -r '.items[] | select(.roleRef.name == "
       "\"cluster-admin\") | .metadata.name'\n";
@@ -285,9 +285,12 @@ void disaster(std::vector<Section>& out, const Context& context, const std::vect
       "written since the last schedule ({}) is lost.\n\n",
       store.has("s3") ? "the store of the document" : "the bucket",
       region.empty() ? std::string() : " in " + region, keep, context.spec().text("backup.schedule"));
+  text += "1. Say so: team, mail and channel stand at the top of this file.\n";
+  text += context.cloud()
+              ? "2. In the document, move what is lost (`region`, `zones`), render, apply `infrastructure`.\n"
+              : "2. In the document, put other machines in the place of those that are lost, render, run "
+                "what `infrastructure` has.\n";
   text +=
-      "1. Say so: team, mail and channel stand at the top of this file.\n"
-      "2. In the document, move what is lost (`region`, `zones`), render, apply `infrastructure`.\n"
       "3. Apply the phases of `plan.json` up to `backup`; the workloads wait.\n"
       "4. Nobody writes copies while they are read; then bring everything back:\n\n";
   text += commands(
@@ -298,9 +301,11 @@ void disaster(std::vector<Section>& out, const Context& context, const std::vect
       "kubectl get pods,persistentvolumeclaims -A | grep -v Running | grep -v Bound\n"
       "kubectl -n backup patch backupstoragelocation default --type merge -p "
       "'{\"spec\":{\"accessMode\":\"ReadWrite\"}}'\n");
-  text +=
-      "\n5. Apply the rest of the plan. Names follow the new address by themselves: they are Terraform's.\n"
-      "6. Write down how long it took and what this page did not say.\n";
+  text += context.cloud()
+              ? "\n5. Apply the rest of the plan. Names follow the new address by themselves: they "
+                "are Terraform's.\n"
+              : "\n5. Apply the rest of the plan and give the names their new address.\n";
+  text += "6. Write down how long it took and what this page did not say.\n";
   out.push_back({Chapter::restore, "A region or the whole platform is lost", std::move(text)});
 }
 
@@ -312,19 +317,24 @@ std::string selector_text(const Labels& labels) {
   return out;
 }
 
+// Something that is published, as the proxy asks for it: the platform's own first.
+std::string published_example(const std::vector<Part>& parts) {
+  std::string out = "SERVICE.NAMESPACE.svc:PORT";
+  for (const Part& p : parts) {
+    if (p.published.empty()) continue;
+    const Published& of = p.published.front();
+    out = fmt::format("{}.{}.svc:{}", of.service, of.ns, of.port);
+    if (p.where == Where::workload) return out;
+  }
+  return out;
+}
+
 void routes(std::vector<Section>& out, const Context& context, const std::vector<Part>& parts) {
   const Part* part = find(parts, "routes");
   if (part == nullptr) return;
   const Peer proxies = gateway_peer(context);
   const std::string pods = selector_text(proxies.labels);
-  std::string example = "SERVICE.NAMESPACE.svc:PORT";
-  for (const Part& p : parts) {
-    if (p.where == Where::workload && !p.published.empty()) {
-      const Published& of = p.published.front();
-      example = fmt::format("{}.{}.svc:{}", of.service, of.ns, of.port);
-      break;
-    }
-  }
+  const std::string example = published_example(parts);
   const bool ingress = context.use("gateway") == "ingress-nginx";
   std::string lines = fmt::format("kubectl logs -n {} -l {} --all-containers --tail=100\n", proxies.ns, pods);
   lines += ingress ? "kubectl get ingress -A\nkubectl describe ingress -n NAMESPACE NAME\n"
@@ -355,7 +365,7 @@ std::vector<Section> care(const Context& context, const std::vector<Part>& parts
   std::vector<Section> out;
   first_look(out, context, parts);
   weekly(out, context, parts);
-  audit(out, context);
+  audit(out, parts);
   cost(out, context);
   charts(out, parts);
   cloud_upgrade(out, context);

@@ -192,6 +192,24 @@ Section tools(const Context& context, const std::vector<Part>& parts) {
           "| tool | version | shown by |\n|---|---|---|\n" + rows};
 }
 
+// How a person makes one that `apply` would generate, with the first of them. Values never stand in
+// arguments.
+std::string generated_by_hand(const std::vector<Part>& parts) {
+  for (const Part& p : parts) {
+    for (const SecretNeed& s : p.secrets) {
+      if (s.from != SecretNeed::From::generated || s.keys.size() > 2) continue;
+      std::string keys;
+      for (const std::string& key : s.keys)
+        keys += fmt::format(" \\\n  --from-file={}=<(openssl rand -hex 24 | tr -d '\\n')", key);
+      return fmt::format(
+          " What is generated can be made by hand too:\n\n```sh\nkubectl -n {} create secret generic "
+          "{}{}\n```",
+          s.ns, s.name, keys);
+    }
+  }
+  return {};
+}
+
 std::string secrets_table(const std::vector<Part>& parts) {
   std::string rows;
   for (const Part& p : parts) {
@@ -201,7 +219,8 @@ std::string secrets_table(const std::vector<Part>& parts) {
     }
   }
   if (rows.empty()) return {};
-  return "## Secrets\nNone of them is in these files.\n\n| secret | keys | from | for "
+  return "## Secrets\nNone of them is in these files." + generated_by_hand(parts) +
+         "\n\n| secret | keys | from | for "
          "|\n|---|---|---|---|\n" +
          rows + "\n";
 }

@@ -2,6 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
 
 #include "catalog/instances.hpp"
 #include "text/suggest.hpp"
@@ -49,6 +52,46 @@ void check_default(const Subject& s, const Named& all, const std::vector<Claim>&
                "write default: true at one class, or name a class there");
 }
 
+// Fast volumes of Google hang on machines of the newer families only.
+void check_machines(const Subject& s, const spec::Reader& c, Report& report) {
+  if (s.site != "google" || c.text("kind") != "block") return;
+  if (c.integer("iops") <= 3000 && c.number("throughput") <= 0) return;
+  for (const auto& [name, pool] : s.spec.named("pools")) {
+    for (const std::string& type : pool.list("instanceTypes")) {
+      if (catalog::takes_hyperdisks(type)) continue;
+      report.error(c, c.has("iops") ? "iops" : "throughput", "disk_not_for_machine",
+                   fmt::format("volumes with operations of their own are hyperdisks, which {} of the pool {} "
+                               "does not take",
+                               type, name),
+                   "use machines of c3, c4 or n4 there, or leave iops at 3000");
+      return;
+    }
+  }
+}
+
+// Operations a second that a fast volume of a cloud gives for each GiB, and what such a volume is called.
+struct FastVolume {
+  std::string_view site, name;
+  double per_gib;
+};
+constexpr std::array<FastVolume, 3> kFastVolumes{
+    {{"aws", "gp3", 500}, {"google", "a hyperdisk", 500}, {"azure", "Premium SSD v2", 500}}};
+
+bool newer_machines(const Subject& s) {
+  for (const auto& [name, pool] : s.spec.named("pools")) {
+    const std::vector<std::string> types = pool.list("instanceTypes");
+    if (std::any_of(types.begin(), types.end(), catalog::takes_hyperdisks)) return true;
+  }
+  return false;
+}
+
+// The smallest volume of a cold class, in GiB, and what it is called.
+std::pair<double, std::string_view> smallest_cold(const Subject& s) {
+  if (s.site == "aws") return {125, "st1 volumes begin at 125Gi"};
+  if (s.site == "google" && newer_machines(s)) return {2048, "cold hyperdisks begin at 2Ti"};
+  return {0, {}};
+}
+
 void check_class(const Subject& s, const std::string& name, const spec::Reader& c, Report& report) {
   const std::string kind = c.text("kind");
   for (const char* field : {"iops", "throughput"}) {
@@ -64,6 +107,7 @@ void check_class(const Subject& s, const std::string& name, const spec::Reader& 
     report.error(c, "server", "not_for_kind",
                  fmt::format("only a shared class has a server, {} is {}", name, kind),
                  "remove it, or write kind: shared");
+  check_machines(s, c, report);
   const auto iops = static_cast<double>(c.integer("iops"));
   if (s.site == "aws" && kind == "block" && iops > 80000)
     report.error(c, "iops", "above_provider",
@@ -104,21 +148,23 @@ void check_claim(const Subject& s, const Claim& claim, const Named& all, Report&
   if (c == nullptr) return;
   const std::string kind = c->text("kind");
   const auto iops = static_cast<double>(c->integer("iops"));
-  if (s.site == "aws" && kind == "block" && iops > 3000 && claim.bytes / kGi * 500 < iops) {
-    const double needed = (iops + 499) / 500;
+  const auto fast = std::find_if(kFastVolumes.begin(), kFastVolumes.end(),
+                                 [&](const FastVolume& v) { return v.site == s.site; });
+  if (fast != kFastVolumes.end() && kind == "block" && iops > 3000 &&
+      claim.bytes / kGi * fast->per_gib < iops) {
+    const double needed = std::ceil(iops / fast->per_gib);
     report.error(
         claim.reader, claim.size, "iops_need_size",
-        fmt::format("{} claims {}, and {:.0f} operations a second need {:.0f}Gi: gp3 gives 500 for each GiB",
-                    claim.what, shown("memory", claim.bytes), iops,
-                    static_cast<double>(static_cast<int>(needed))),
-        fmt::format("claim {:.0f}Gi or more, or a class with fewer",
-                    static_cast<double>(static_cast<int>(needed))));
+        fmt::format("{} claims {}, and {:.0f} operations a second need {:.0f}Gi: {} gives {:.0f} for "
+                    "each GiB",
+                    claim.what, shown("memory", claim.bytes), iops, needed, fast->name, fast->per_gib),
+        fmt::format("claim {:.0f}Gi or more, or a class with fewer", needed));
   }
-  if (s.site == "aws" && kind == "cold" && claim.bytes < 125 * kGi)
-    report.error(
-        claim.reader, claim.size, "volume_too_small",
-        fmt::format("{} claims {}, and st1 volumes begin at 125Gi", claim.what, shown("memory", claim.bytes)),
-        "claim 125Gi or more, or a class of kind block");
+  const auto [least, why] = smallest_cold(s);
+  if (kind == "cold" && claim.bytes < least * kGi)
+    report.error(claim.reader, claim.size, "volume_too_small",
+                 fmt::format("{} claims {}, and {}", claim.what, shown("memory", claim.bytes), why),
+                 fmt::format("claim {:.0f}Gi or more, or a class of kind block", least));
   if (claim.shared && kind != "shared")
     report.error(claim.reader, claim.reader.has(claim.class_path) ? claim.class_path : claim.size,
                  "volume_not_shared",

@@ -119,9 +119,9 @@ def find(value, path: str):
 
 
 def load(path: pathlib.Path):
-    """Objects of a file: a list for YAML and JSON, else its text. What helm fills in is no YAML yet."""
+    """Objects of a file: a list for YAML and JSON, else its text. What helm has to fill in first is text."""
     text = path.read_text(encoding="utf-8")
-    if "templates" in path.parts:
+    if "templates" in path.parts and re.search(r"(?m)^\s*(\{\{-|[\w-]+: \{\{)", text):
         return text
     if path.suffix in (".yaml", ".yml"):
         return [o for o in yaml.load_all(text, Loader=Loader) if o is not None]

@@ -22,6 +22,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
@@ -215,15 +216,25 @@ class Kubeconform(Oracle):
 
 @functools.cache
 def json_schemas() -> pathlib.Path:
-    """The folder of schemas, written once for these facts. Core kinds lie in `v1`, as kubeconform names their group."""
+    """The folder of schemas, written once for these facts. Core kinds lie in `v1`, as kubeconform names their group.
+
+    Its name says of which facts, and it appears when it is whole: another run may have other facts, or the same idea.
+    """
     facts = [*kube_facts.FACTS.iterdir(), *kube_facts.OWN.iterdir()]
     stamp = f"{max(int(p.stat().st_mtime) for p in facts)}-{sum(p.stat().st_size for p in facts)}"
-    place = kube.folder_of_tools() / "json-schemas"
-    if (place / "stamp").exists() and (place / "stamp").read_text() == stamp:
+    place = kube.folder_of_tools() / f"json-schemas-{stamp}"
+    if place.exists():
         return place
-    shutil.rmtree(place, ignore_errors=True)
-    kube_facts.write_json_schemas(place)
-    (place / "stamp").write_text(stamp)
+    kube.folder_of_tools().mkdir(parents=True, exist_ok=True)
+    half = pathlib.Path(tempfile.mkdtemp(prefix="json-schemas-", dir=kube.folder_of_tools()))
+    kube_facts.write_json_schemas(half)
+    try:
+        half.rename(place)
+    except OSError:  # somebody else was faster
+        shutil.rmtree(half)
+    for old in kube.folder_of_tools().glob("json-schemas-*"):
+        if old != place and time.time() - old.stat().st_mtime > 86400:
+            shutil.rmtree(old, ignore_errors=True)
     return place
 
 

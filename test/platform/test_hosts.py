@@ -25,6 +25,7 @@ import urllib.request
 import pytest
 import yaml
 from lib import kube, oracles
+from lib.wait import until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 EXAMPLES = {"webui-k3s": ROOT / "examples/webui-k3s.yaml", "bare-metal": ROOT / "examples/bare-metal.yaml"}
@@ -283,6 +284,33 @@ def test_swap_and_firewall_of_the_small_machine(trees):
     assert settings["failSwapOn"] is False and settings["memorySwap"] == {"swapBehavior": "LimitedSwap"}
     assert settings["systemReserved"] == {"cpu": "100m", "memory": "256Mi"}
     assert "6443 ip saddr @api accept" in (files / "all/etc/nftables/tidegate.nft").read_text()
+
+
+def test_etcd_takes_its_flags(trees, tmp_path):
+    """The real etcd starts with what kubeadm gives it, and does not with what it never had."""
+    etcd = need("etcd")
+    first = documents(trees["bare-metal"] / "files/hosts/kube1.telkom.be/etc/kubernetes/kubeadm.yaml")
+    flags = [f"--{a['name']}={a['value']}" for a in first["ClusterConfiguration"]["etcd"]["local"]["extraArgs"]]
+    client, peer, metrics = kube.free_ports(3)
+    flags = [f.replace("http://0.0.0.0:2381", f"http://127.0.0.1:{metrics}") for f in flags]
+    assert f"--listen-metrics-urls=http://127.0.0.1:{metrics}" in flags
+    base = kube.etcd_flags(tmp_path, client, peer)
+    refused = run(etcd, *base, "--encrypt-at-rest", check=False)
+    assert refused.returncode != 0 and "encrypt-at-rest" in refused.stderr
+    process = subprocess.Popen([etcd, *base, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+
+        def healthy() -> bool:
+            assert process.poll() is None, process.stderr.read()
+            try:
+                return b"true" in urllib.request.urlopen(f"http://127.0.0.1:{metrics}/health", timeout=5).read()
+            except OSError:
+                return False
+
+        until("etcd is healthy", healthy, 60.0, 0.1)
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 # --- the API server itself --------------------------------------------------------------------------------------------

@@ -46,6 +46,10 @@ def test_gateway_asks_the_models(network):
     assert n.reaches(prometheus, GATEWAY, 4001)
     assert not n.reaches(prometheus, GATEWAY, 4000)
     assert n.reaches(CHAT, GATEWAY, 4000)
+    # What scales models from nothing asks how many requests wait.
+    assert n.reaches(pod("keda", app="keda-operator"), prometheus, 9090)
+    assert n.reaches(CHAT, End("chat", (("tidegate.dev/role", "chat-sockets"),)), 6379)
+    assert not n.reaches(ACME, End("chat", (("tidegate.dev/role", "chat-sockets"),)), 6379)
 
 
 def test_models_are_asked_through_their_gateways(network):

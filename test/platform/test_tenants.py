@@ -202,3 +202,53 @@ def test_the_system_is_closed_but_for_what_it_serves(policies):
     assert not policies.reaches(pods("default"), DNS, 9153)
     assert not policies.reaches(pods("default"), pods("kube-system", {"app": "any"}), 8080)
     assert not policies.reaches(outside("203.0.113.1"), metrics_server, 10250)
+
+
+def app(namespace: str, name: str) -> End:
+    return pods(namespace, {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": name})
+
+
+NODE, BALANCER, MAIL = outside(SITE), outside("192.168.1.30"), outside("203.0.113.25")
+DCGM = pods("gpu-operator", {"app": "nvidia-dcgm-exporter"})
+WEBHOOK = pods("gatekeeper-system", {"control-plane": "controller-manager"})
+MAKER = pods("backup", {"velero.io/pod-volume-backup": "b"})
+WAYS = [
+    # What is measured.
+    *(("prometheus asks nodes", PROMETHEUS, NODE, p) for p in (10250, 2381, 10257, 10259, 10249, 9091, 9100, 6443)),
+    ("prometheus asks the load balancer", PROMETHEUS, BALANCER, 8405),
+    ("prometheus asks the GPUs", PROMETHEUS, DCGM, 9400),
+    ("prometheus asks the backups", PROMETHEUS, app("backup", "velero"), 8085),
+    ("prometheus asks kured", PROMETHEUS, app("upkeep", "kured"), 8080),
+    ("prometheus asks the logs", PROMETHEUS, app("logging", "fluentd"), 24231),
+    ("kured asks for alerts", app("upkeep", "kured"), PROMETHEUS, 9090),
+    ("kubectl top asks kubelets", app("kube-system", "metrics-server"), NODE, 10250),
+    # What is told.
+    ("alerts arrive", PROMETHEUS, app("monitoring", "alertmanager"), 9093),
+    ("mail leaves", app("monitoring", "alertmanager"), MAIL, 587),
+    ("graphs are asked for", app("monitoring", "grafana"), PROMETHEUS, 9090),
+    ("logs are sent", app("log-collector", "fluent-bit"), app("logging", "fluentd"), 24224),
+    # What is kept, and what the API server asks.
+    ("copies leave", MAKER, outside("198.51.100.7"), 8333),
+    ("copies are told of", MAKER, NODE, 6443),
+    ("policies are asked", NODE, WEBHOOK, 8443),
+    ("runs are judged", NODE, app("training-system", "trainer"), 9443),
+    ("volumes are made", app("local-path-storage", "local-path-provisioner"), NODE, 6443),
+]
+CLOSED = [
+    ("a tenant reads no logs", RESEARCH, app("logging", "fluentd"), 24224),
+    ("a tenant asks no metrics", RESEARCH, PROMETHEUS, 9090),
+    ("a tenant reaches no node", RESEARCH, NODE, 10250),
+    ("grafana leaves for nowhere", app("monitoring", "grafana"), MAIL, 443),
+    ("nobody talks to the copies", PROMETHEUS, MAKER, 443),
+    ("logs leave for nowhere", app("logging", "fluentd"), MAIL, 443),
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda w: f"{w[0]} {w[3]}")
+def test_parts_reach_what_they_need(policies, way):
+    assert policies.reaches(*way[1:])
+
+
+@pytest.mark.parametrize("way", CLOSED, ids=lambda w: w[0])
+def test_parts_reach_nothing_else(policies, way):
+    assert not policies.reaches(*way[1:])

@@ -16,6 +16,7 @@ namespace {
 constexpr const char* kClass = "nginx";
 constexpr const char* kLogin = "operator-login";
 constexpr int kLoginPort = 4180;
+constexpr int kAfterMesh = 27;
 
 Json settings(const Context& context) {
   Json out{{"use-http2", "true"},
@@ -249,6 +250,11 @@ Part ingress_nginx(const Context& context) {
       "leave components.gateway out: envoy-gateway");
   Part part = component("gateway");
   part.after = {"namespaces", "network-policies"};
+  // Its pods get their sidecars when they are made.
+  if (sidecars_anywhere(context)) {
+    part.order = kAfterMesh;
+    part.after.emplace_back("mesh");
+  }
   part.namespaces.push_back({.name = kGatewayNamespace});
   part.releases.push_back({.chart = "ingress-nginx",
                            .release = "ingress-nginx",

@@ -125,6 +125,28 @@ Json values(const Context& context) {
 
 }  // namespace
 
+namespace {
+
+// Karpenter's own figures say what it tried; that a pod found no node is said by the cluster itself.
+Alert pods_wait() {
+  return {.name = "PodsWaitForNodes",
+          .expr = "sum(kube_pod_status_unschedulable) > 0",
+          .duration = "15m",
+          .severity = "warning",
+          .summary = "Pods wait for nodes that do not come",
+          .description = "{{ $value }} pods have had no node for a quarter of an hour.",
+          .action =
+              "`kubectl describe nodepools,nodeclaims`: a pool is at its limit, or the cloud has no such "
+              "machine.",
+          .input = {{"kube_pod_status_unschedulable{namespace=\"models\",pod=\"a-0\"}", "0x10 1x30"},
+                    {"kube_pod_status_unschedulable{namespace=\"models\",pod=\"b-0\"}", "0x10 1x30"}},
+          .quiet = "9m",
+          .fires = "30m",
+          .value = "2"};
+}
+
+}  // namespace
+
 Part karpenter(const Context& context) {
   Part part = component("node-autoscaling");
   part.after = {"namespaces", "network-policies"};
@@ -136,6 +158,7 @@ Part karpenter(const Context& context) {
                           .to = Peer::pods(kNamespace, {{"app.kubernetes.io/name", "karpenter"}}),
                           .ports = {{"metrics", 8080}},
                           .why = "scrapes metrics"});
+    part.alerts.push_back(pods_wait());
   }
   part.sections.push_back(
       {Section::Chapter::first_steps, "Spot machines",

@@ -121,7 +121,8 @@ std::vector<Part> routes(const Context& context, const std::vector<Part>& parts)
   const bool tls = context.has("certificates");
 
   Part part = component("routes");
-  part.after = {"certificates", "gateway"};
+  // Proxies get their sidecars when they are made: with the Gateway, if the mesh is there by then.
+  part.after = {"certificates", "gateway", "mesh"};
   part.namespaces.push_back({.name = kGatewayNamespace, .labels = {{"tidegate.dev/published", "true"}}});
   std::map<std::string, std::set<std::string>> names;  // certificate → names in it
   std::set<std::string> hosts;

@@ -2,7 +2,10 @@
 // provisioner for directories where the distribution brings none.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "catalog/images.hpp"
+#include "catalog/instances.hpp"
 #include "render/component/components.hpp"
 
 namespace tg::render {
@@ -36,16 +39,12 @@ Provisioner aws(const std::string& kind, const std::string& name, const spec::Re
   return out;
 }
 
-// Newer machines of Google take no disks of the oldest kind.
-bool takes_standard_disks(const Context& context) {
+bool any_newer_machine(const Context& context) {
   for (const auto& [name, pool] : context.spec().named("pools")) {
-    for (const std::string& type : pool.list("instanceTypes")) {
-      for (const std::string_view family : {"c3", "c4", "h3", "m3", "m4", "n4", "x4", "z3"}) {
-        if (type.starts_with(family)) return false;
-      }
-    }
+    const std::vector<std::string> types = pool.list("instanceTypes");
+    if (std::any_of(types.begin(), types.end(), catalog::takes_hyperdisks)) return true;
   }
-  return true;
+  return false;
 }
 
 Provisioner google(const Context& context, const std::string& kind, const spec::Reader& c) {
@@ -53,7 +52,7 @@ Provisioner google(const Context& context, const std::string& kind, const spec::
     return {"filestore.csi.storage.gke.io", {{"tier", "zonal"}, {"network", "output:network"}}};
   if (kind == "cold")
     return {"pd.csi.storage.gke.io",
-            {{"type", takes_standard_disks(context) ? "pd-standard" : "hyperdisk-throughput"}}};
+            {{"type", any_newer_machine(context) ? "hyperdisk-throughput" : "pd-standard"}}};
   if (c.integer("iops") <= 3000 && c.number("throughput") <= 0)
     return {"pd.csi.storage.gke.io", {{"type", "pd-balanced"}}};
   Provisioner out{
