@@ -222,12 +222,12 @@ def test_kubeconform_refuses(what, saying):
 def test_kube_score():
     probe = "{httpGet: {path: /, port: http}}"
     container = f"""
-              imagePullPolicy: Always
-              readinessProbe: {probe}
-              resources:
-                requests: {{cpu: 100m, memory: 64Mi, ephemeral-storage: 1Gi}}
-                limits: {{cpu: 100m, memory: 64Mi, ephemeral-storage: 1Gi}}
-              securityContext: {{readOnlyRootFilesystem: true, runAsUser: 20000, runAsGroup: 20000}}
+          imagePullPolicy: Always
+          readinessProbe: {probe}
+          resources:
+            requests: {{cpu: 100m, memory: 64Mi, ephemeral-storage: 1Gi}}
+            limits: {{cpu: 100m, memory: 64Mi, ephemeral-storage: 1Gi}}
+          securityContext: {{readOnlyRootFilesystem: true, runAsUser: 20000, runAsGroup: 20000}}
     """
     careful = DEPLOYMENT.rstrip() + container
     policy = """---
