@@ -11,6 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Platforms whose every part renders; the others are decoded and checked, and render once their parts are there.
 EXAMPLES = (
+    "smallest",
     "webui-k3s",
     "bare-metal",
     "analytics-hub",
