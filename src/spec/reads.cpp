@@ -115,9 +115,10 @@ Node absent_field(DocumentKind kind, std::string_view where, text::Mark around) 
   for (const char c : where) h = mixed(h, static_cast<unsigned char>(c));
   for (const int part : {static_cast<int>(kind), around.source, around.line, around.column})
     h = mixed(h, static_cast<std::uint64_t>(part));
-  // No file has such places: their numbers are negative.
+  // No file has such places: their column is negative. Those of one map stand together, so that Usage, which
+  // is ordered, finds them in the same corner of memory.
   Node out;
-  out.start = {-1 - static_cast<int>(h >> 34), -1 - static_cast<int>(h & 0x3FFFFFFF), -1 - around.source};
+  out.start = {around.line, -1 - static_cast<int>(h & 0x7FFFFFFF), around.source};
   return out;
 }
 

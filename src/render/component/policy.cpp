@@ -196,13 +196,14 @@ void add_cases(Part& part, const std::vector<PolicyRule>& all, const std::vector
 
 // Namespaces in which people, and the runs that they start, make pods of their own.
 std::set<std::string> open_namespaces(const Context& context) {
+  const auto homes = tenant_homes(context);
   std::set<std::string> out;
   for (const auto& [name, tenant] : context.all(spec::DocumentKind::tenant)) {
-    const auto home = tenant_home(context, name);
-    if (!home) continue;
+    const auto home = homes.find(name);
+    if (home == homes.end()) continue;
     for (const auto& [role, r] : tenant.named("roles")) {
       for (const std::string& word : r.list("can")) {
-        if (word == "run-workloads" || word == "manage") out.insert(home->ns);
+        if (word == "run-workloads" || word == "manage") out.insert(home->second.ns);
       }
     }
   }
