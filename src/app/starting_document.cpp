@@ -187,8 +187,8 @@ std::vector<Question> questions(const Start& start) {
 Result<std::string> starting_document(Start start) {
   const std::string_view meaning = meaning_of(start.platform);
   if (meaning.empty()) {
-    std::vector<std::string_view> words;
-    for (const PlatformChoice& c : kChoices) words.push_back(c.word);
+    std::vector<std::string_view> words(kChoices.size());
+    std::ranges::transform(kChoices, words.begin(), &PlatformChoice::word);
     const std::string near = text::did_you_mean(start.platform, words);
     return fail("bad_flag", fmt::format("--platform '{}': no such choice", printable(start.platform)),
                 near.empty() ? "write " + text::join_words(words, "or") : near);
