@@ -57,7 +57,8 @@ void check(std::string_view text, const tg::http::RequestHead& head) {
   llhttp_execute(&parser, text.data(), text.size());
   // llhttp knows a fixed list of methods; an unknown token is no disagreement about framing.
   if (llhttp_get_errno(&parser) == HPE_INVALID_METHOD) return;
-  // To llhttp PRI is the first word of HTTP/2's preface and nothing else; to a server of HTTP/1.1 a method it lacks.
+  // To llhttp PRI is the first word of HTTP/2's preface and nothing else; to a server of HTTP/1.1 a method it
+  // lacks.
   if (head.method == "PRI") return;
   if (!oracle.complete) std::abort();
   if (oracle.url != head.target || oracle.fields.size() != head.field_count) std::abort();
