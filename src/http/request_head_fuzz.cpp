@@ -60,6 +60,11 @@ void check(std::string_view text, const tg::http::RequestHead& head) {
   // To llhttp PRI is the first word of HTTP/2's preface and nothing else; to a server of HTTP/1.1 a method it
   // lacks.
   if (head.method == "PRI") return;
+  // RFC 9110 5.5 trims spaces and tabs around a value, llhttp only spaces of the fields that frame the body.
+  const bool tabs = text.find('\t') != std::string_view::npos;
+  if (tabs && (llhttp_get_errno(&parser) == HPE_INVALID_CONTENT_LENGTH ||
+               llhttp_get_errno(&parser) == HPE_INVALID_TRANSFER_ENCODING))
+    return;
   if (!oracle.complete) std::abort();
   if (oracle.url != head.target || oracle.fields.size() != head.field_count) std::abort();
   for (std::size_t i = 0; i < head.field_count; ++i) {
@@ -67,6 +72,7 @@ void check(std::string_view text, const tg::http::RequestHead& head) {
     while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.pop_back();
     if (oracle.fields[i].first != head.fields[i].name || value != head.fields[i].value) std::abort();
   }
+  if (tabs) return;
   const bool chunked = (parser.flags & F_CHUNKED) != 0;
   const bool length = (parser.flags & F_CONTENT_LENGTH) != 0;
   if (chunked != head.chunked || length != head.has_length) std::abort();
