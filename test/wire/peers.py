@@ -290,3 +290,21 @@ class Upstream:
         self.listener.close()
         for peer in self.peers:
             peer.close()
+
+
+def ask_chat(address: tuple[str, int], key: str, body: bytes) -> Peer:
+    """A client that has sent one chat request."""
+    client = Peer(socket.create_connection(address), "client")
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {key}\r\n"
+    client.send(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    return client
+
+
+def whole_answer(client: Peer) -> Message:
+    """The client's answer, once all of it is there."""
+
+    def found() -> Message | None:
+        got = read_message(client.received, client.closed_at is not None, request=False)
+        return got if got and got.complete else None
+
+    return client.wait("a whole answer", found)

@@ -17,7 +17,7 @@ import time
 import notation
 import pytest
 from case import DOCUMENTS, UPSTREAM_KEY
-from peers import BOUND_S, Message, Peer, read_message
+from peers import BOUND_S, Peer, ask_chat, read_message, whole_answer
 from program import Program
 
 BODY = (
@@ -115,18 +115,7 @@ class HastyUpstream:
 
 
 def asking(running: Program, body: bytes) -> Peer:
-    client = Peer(socket.create_connection(running.address()), "client")
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {running.key}\r\n"
-    client.send(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-    return client
-
-
-def whole(client: Peer) -> Message:
-    def found() -> Message | None:
-        got = read_message(client.received, client.closed_at is not None, request=False)
-        return got if got and got.complete else None
-
-    return client.wait("a whole answer", found)
+    return ask_chat(running.address(), running.key, body)
 
 
 @pytest.fixture
@@ -147,10 +136,10 @@ ENDS = [(how, end) for how in ("length", "chunked") for end in ("closes", "reset
 
 @pytest.mark.parametrize(("how", "end"), [*ENDS, ("until close", "half-closes")])
 @pytest.mark.parametrize("body", [REFUSAL, LONG], ids=["short", "long"])
-def test_the_answer_arrives_whole(program, how, end, body):
+def test_the_answer_arrives_whole_answer(program, how, end, body):
     refusal = framed("413 Content Too Large", body, how, close=end != "stays")
     with HastyUpstream(refusal, end) as upstream, program(upstream) as running:
-        got = whole(asking(running, BODY))
+        got = whole_answer(asking(running, BODY))
         assert upstream.unread > 1 << 20, "the upstream did not read most of the request"
         assert (got.status, got.payload) == (413, body)
         assert upstream.connections == 1, "it is not sent again"
@@ -167,7 +156,7 @@ def test_answer_and_reset_in_one_turn(program, end):
         client = asking(running, BODY)
         assert upstream.gone.wait(BOUND_S)
         os.kill(running.process.pid, signal.SIGCONT)
-        got = whole(client)
+        got = whole_answer(client)
         assert (got.status, got.payload, upstream.connections) == (413, REFUSAL, 1)
 
 
@@ -175,11 +164,11 @@ def test_on_a_connection_that_was_used_before(program):
     """The state of the request before leaves no trace, and the connection is never used again."""
     refusal = framed("413 Content Too Large", REFUSAL, "length", False)
     with HastyUpstream(refusal, "closes") as upstream, program(upstream) as running:
-        assert whole(asking(running, SMALL)).payload == SHORT
+        assert whole_answer(asking(running, SMALL)).payload == SHORT
         assert upstream.connections == 1
-        got = whole(asking(running, BODY))
+        got = whole_answer(asking(running, BODY))
         assert (got.status, got.payload, upstream.connections) == (413, REFUSAL, 1)
-        assert whole(asking(running, SMALL)).payload == SHORT
+        assert whole_answer(asking(running, SMALL)).payload == SHORT
         assert upstream.connections == 2
 
 
@@ -187,7 +176,7 @@ def test_a_stream_request_refused_early(program):
     body = BODY[:-1] + b',"stream":true}'
     refusal = framed("413 Content Too Large", REFUSAL, "length", True)
     with HastyUpstream(refusal, "closes") as upstream, program(upstream) as running:
-        got = whole(asking(running, body))
+        got = whole_answer(asking(running, body))
         assert (got.status, got.payload) == (413, REFUSAL)
 
 
@@ -195,7 +184,7 @@ def test_an_answer_up_to_a_reset(program):
     """Without a length only the close ends an answer, and a reset may have cut it: the client must not take it for whole."""
     refusal = framed("413 Content Too Large", REFUSAL, "until close", True)
     with HastyUpstream(refusal, "closes") as upstream, program(upstream) as running:
-        got = whole(asking(running, BODY))
+        got = whole_answer(asking(running, BODY))
         assert (got.status, json.loads(got.payload)["error"]["code"]) == (502, "upstream_cut")
 
 
@@ -204,9 +193,9 @@ def test_an_early_answer_does_not_end_the_client(program):
     refusal = framed("413 Content Too Large", REFUSAL, "length", True)
     with HastyUpstream(refusal, "closes") as upstream, program(upstream) as running:
         client = asking(running, BODY)
-        first = whole(client)
+        first = whole_answer(client)
         assert first.status == 413
         client.received = client.received[first.length :]
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {running.key}\r\n"
         client.send(head.encode() + b"Content-Length: %d\r\n\r\n" % len(SMALL) + SMALL)
-        assert whole(client).payload == SHORT
+        assert whole_answer(client).payload == SHORT

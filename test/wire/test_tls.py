@@ -15,7 +15,7 @@ from collections.abc import Callable
 import pytest
 from case import UPSTREAM_KEY, sample_sum
 from lib.certificates import Authority, Certificate
-from peers import BOUND_S, Message, Peer, read_message
+from peers import BOUND_S, Message, Peer, ask_chat, read_message, whole_answer
 from program import Program
 
 ANSWER = b'{"choices":[]}'
@@ -139,18 +139,11 @@ def program(binary, folder, url: str, trusted: str, **timeouts: str) -> Program:
 
 
 def ask(running: Program, body: bytes = BODY) -> Peer:
-    client = Peer(socket.create_connection(running.address()), "client")
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {running.key}\r\n"
-    client.send(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-    return client
+    return ask_chat(running.address(), running.key, body)
 
 
 def whole(client: Peer) -> Message:
-    def found() -> Message | None:
-        got = read_message(client.received, client.closed_at is not None, request=False)
-        return got if got and got.complete else None
-
-    got = client.wait("a whole answer", found)
+    got = whole_answer(client)
     client.close()
     return got
 
