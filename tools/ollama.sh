@@ -18,9 +18,9 @@ if [[ -x $out/ollama && $(cat "$out/version" 2>/dev/null) == "$version" ]]; then
   exit 0
 fi
 
-command -v go >/dev/null || cannot "there is no Go compiler in PATH" "install Go 1.24 or later; Debian 12 has an older one"
+command -v go >/dev/null || cannot "there is no Go compiler in PATH" "./dev ollama fetches one"
 [[ $(go version) =~ go([0-9]+)\.([0-9]+) ]] || cannot "go version says $(go version)"
-(( BASH_REMATCH[1] > 1 || BASH_REMATCH[2] >= 24 )) || cannot "$(go version) is too old" "install Go 1.24 or later"
+(( BASH_REMATCH[1] > 1 || BASH_REMATCH[2] >= 24 )) || cannot "$(go version) is too old" "./dev ollama fetches one"
 free_kib=$(df --output=avail -k "$state" | tail -n 1)
 (( free_kib >= 3000000 )) || cannot "$state has $((free_kib / 1024)) MiB free, about 3000 MiB are needed with Go's caches"
 

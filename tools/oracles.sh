@@ -21,7 +21,7 @@ say() { printf '%s\n' "$*" >&2; }
 cannot() { say "oracles: $*"; return 1; }
 
 need_go() {
-  command -v go >/dev/null || cannot "no Go compiler in PATH"$'\n'"hint: install Go 1.26, or use the tools that Debian has (./dev setup oracles)"
+  command -v go >/dev/null || cannot "no Go compiler in PATH"$'\n'"hint: ./dev oracles fetches one"
 }
 
 # build_module FOLDER LINK...: one program, which runs as the part that its file name says. Kubernetes unstamped would
