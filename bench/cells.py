@@ -101,9 +101,12 @@ class Load:
         bench.generate(warm_up_mode, server, *self.warm_up)
         options = (*self.options, "--seconds", str(bench.times.cell_s)) if self.timed else self.options
         pids = server.pids()
+        # What a peer puts off (a journal's sync, a log's buffer) is counted with the load that caused it.
+        server.settle(pids)
         before, before_parts, begin = server.cpu_ns(pids), processes.user_and_system_s(pids), time.monotonic()
         result = bench.generate(self.mode, server, *options)
         elapsed = time.monotonic() - begin
+        server.settle(pids)
         cpu = server.cpu_ns(pids) - before
         user, system = (b - a for a, b in zip(before_parts, processes.user_and_system_s(pids), strict=True))
         units = result[self.unit]

@@ -23,6 +23,10 @@ UPSTREAM_KEY = "upstream-secret"
 CLIENT_KEY = "tg-bench-client-key"
 START_BOUND_S = 20
 STOP_BOUND_S = 40
+SETTLE_BOUND_S = 5
+SETTLE_LOOK_S = 0.1
+SETTLE_LOOKS = 12  # longer than the second after which nginx writes its log and tidegate its sums
+SETTLE_SHARE = 0.01  # of a core
 PLAIN_REQUEST = {"messages": [{"role": "user", "content": "Hello."}], "model": "bench-model"}
 
 
@@ -266,6 +270,16 @@ class Server:
     def cpu_ns(self, pids: list[int]) -> int:
         """Time on a core so far. utime and stime of a process know its ended threads, but count in ticks of 10 ms."""
         return int(sum(user_and_system_s(pids)) * 1e9) if self.ends_threads else cpu_ns(pids)
+
+    def settle(self, pids: list[int]) -> None:
+        """Returns when the process has done next to nothing for a while. One that is never at rest is given up on."""
+        end = time.monotonic() + SETTLE_BOUND_S
+        before, quiet = self.cpu_ns(pids), 0
+        while quiet < SETTLE_LOOKS and time.monotonic() < end:
+            time.sleep(SETTLE_LOOK_S)
+            now = self.cpu_ns(pids)
+            quiet = quiet + 1 if now - before < SETTLE_LOOK_S * 1e9 * SETTLE_SHARE else 0
+            before = now
 
     def write_template(self, source: str, extra: dict[str, str]) -> pathlib.Path:
         text = (TEMPLATES / source).read_text()

@@ -263,7 +263,8 @@ METHOD = """
   the range. A ratio is the median over the rounds of the ratio inside the round, so drift of the machine cancels; the
   same holds for added latency.
 - CPU is the sum of `/proc/PID/task/*/schedstat` over the process tree, before and after the cell, divided by the
-  completed requests or by the events that arrived. tidegate counts with all its threads; its keys, limits, usage
+  completed requests or by the events that arrived. Both readings wait until the peer has rested for more than a second,
+  so what it puts off (journal, log) is counted with the load that caused it, not with the next one. tidegate counts with all its threads; its keys, limits, usage
   records, journal, access log and metrics are on.
 - `nginx` writes no access log, `nginx+log` writes one with a 64 KiB buffer. Bars hold against `nginx`.
 - Every peer does the same job, checked before the run: a wrong key gets 401, the client's key is replaced by the
