@@ -243,5 +243,20 @@ TEST(LogFile, LastLinesAreCleanAndShort) {
   EXPECT_TRUE(last_lines(dir.path() + "/none", 3).empty());
 }
 
+TEST(LogFile, LastWordsNameTheCause) {
+  TemporaryDirectory dir;
+  const std::string path = dir.path() + "/e.log";
+  std::ofstream(path) << "I loading model '/m.gguf'\nE failed to open '/m.gguf' (No such file or directory)\n"
+                         "E failed to load model\nI cleaning up\nE exiting due to model loading Error\n";
+  EXPECT_THAT(last_words(path),
+              ElementsAre("E failed to open '/m.gguf' (No such file or directory)", "E failed to load model",
+                          "E exiting due to model loading Error"));
+  std::ofstream(path) << "one\ntwo\nthree\nfour\n";
+  EXPECT_THAT(last_words(path), ElementsAre("two", "three", "four"));
+  std::ofstream(path) << "Error\n";
+  EXPECT_THAT(last_words(path), ElementsAre("Error"));
+  EXPECT_TRUE(last_words(dir.path() + "/none").empty());
+}
+
 }  // namespace
 }  // namespace tg::runtime
