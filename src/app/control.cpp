@@ -74,7 +74,7 @@ void Control::publish() {
     parts_.log.warn("backend is not ready", {field("reason", reason)});
   for (const std::string& platform : documents_.platforms) {
     parts_.log.info(
-        "a Platform document is for render and apply; its Models, Providers, Routes and Tenants are served",
+        "a Platform document is for `tidegate render`; its Models, Providers, Routes and Tenants are served",
         {field("platform", platform)});
   }
   ++status_.generation;
