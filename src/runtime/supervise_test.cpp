@@ -137,9 +137,13 @@ TEST_F(SuperviseTest, LeftoversAreEndedByPidAndStartTimeOnly) {
 TEST_F(SuperviseTest, LeftoversInASessionOfTheirOwnAreEndedByTheirMark) {
   // The guard is killed first, so nobody follows the supervisor up but the next start.
   start(kFamily, 500, kFamilySize);
-  const auto processes = all_processes();
-  const auto marked = marked_processes(processes, family_mark(supervisor_));
-  EXPECT_EQ(marked.size(), 4U) << "the sleepers, and neither guard nor supervisor";
+  // A sleeper has told its number before its exec, in the midst of which a process shows no environment.
+  std::vector<ProcessIdentity> marked;
+  EXPECT_TRUE(wait_until([&] {
+    marked = marked_processes(all_processes(), family_mark(supervisor_));
+    return marked.size() == 4U;
+  })) << marked.size()
+      << " of 4: the sleepers, and neither guard nor supervisor";
   for (const ProcessIdentity& p : family_) {
     if (std::ranges::find(marked, p) == marked.end()) {
       ASSERT_TRUE(signal_process(p, SIGKILL)) << "the guard";
