@@ -90,6 +90,7 @@ void Control::publish() {
 
 void Control::reload() {
   auto loaded = source_.load();
+  watch_.watch(source_.watched());  // a link or a folder may be another one now
   if (!source_.changed() && signal_reload_ == false) return;  // a file beside the documents was touched
   signal_reload_ = false;
   if (!loaded.ok()) {
@@ -148,7 +149,7 @@ void Control::serve(std::vector<Fd> listeners, const std::string& listen, const 
   workers_->set_ready(true);
   control_api_.set_ready(true);
   console_api_.set_ready(true);
-  watch_.watch(source_.paths());
+  watch_.watch(source_.watched());
 }
 
 void Control::serve_admin(Fd control_socket, Fd console, const std::string& console_address) {
