@@ -58,10 +58,11 @@ DocumentSource::DocumentSource(const UpOptions& options, const std::string& dir)
   if (options.simulated) made_.push_back({"--simulated", kSimulated});
 }
 
-std::vector<std::string> DocumentSource::Loaded::texts() const {
+std::vector<std::string> DocumentSource::Loaded::texts(spec::Severity severity) const {
   std::vector<std::string> out;
-  out.reserve(findings.size());
-  for (const spec::Finding& f : findings) out.push_back(f.str());
+  for (const spec::Finding& f : findings) {
+    if (f.severity == severity) out.push_back(f.str());
+  }
   return out;
 }
 

@@ -21,7 +21,7 @@ class DocumentSource {
   std::vector<std::string> watched() const;
 
   struct Loaded : spec::DecodeResult {
-    std::vector<std::string> texts() const;  // the findings, one text each
+    std::vector<std::string> texts(spec::Severity severity) const;  // the findings of it, one text each
   };
   Loaded load();
   // True if the last load() read other bytes than the one before.
