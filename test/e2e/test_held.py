@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from lib import client, documents, scripted_engine, simulated
+from lib.listening import serve_each
 from lib.processes import replicas
 from lib.wait import until
 from program import Program
@@ -171,15 +172,7 @@ class Peer:
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.scripts = list(scripts)
         self.asked = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        serve_each(self.listener, self._serve)
 
     def _serve(self, sock: socket.socket) -> None:
         with sock:
