@@ -49,6 +49,7 @@ constexpr auto kCharts = std::to_array<Chart>({
      "Apache-2.0"},
     {"kubeflow-trainer", "2.3.0", "", "oci://ghcr.io/kubeflow/charts", "Apache-2.0"},
     {"kueue", "0.19.2", "v0.19.2", "oci://registry.k8s.io/kueue/charts", "Apache-2.0"},
+    {"kyverno", "3.9.1", "v1.19.1", "https://kyverno.github.io/kyverno", "Apache-2.0"},
     {"loki", "18.11.0", "3.7.6", "https://grafana-community.github.io/helm-charts", "Apache-2.0"},
     {"metrics-server", "3.13.1", "0.8.1", "https://kubernetes-sigs.github.io/metrics-server", "Apache-2.0"},
     {"ngrok-operator", "0.24.0", "0.22.0", "https://charts.ngrok.com", "MIT"},

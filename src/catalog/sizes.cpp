@@ -59,6 +59,8 @@ constexpr auto kWorkloads = std::to_array<Workload>({
     {"gateway", "login", {2, 1}, {{"20m", "32Mi", "", "128Mi"}, {"10m", "24Mi", "", "64Mi"}}},
     {"policy", "controller", {3, 1}, {{"100m", "256Mi", "", "512Mi"}, {"20m", "96Mi", "", "256Mi"}}},
     {"policy", "audit", {1, 1}, {{"100m", "256Mi", "", "512Mi"}, {"20m", "96Mi", "", "256Mi"}}},
+    {"policy", "admission", {3, 1}, {{"100m", "256Mi", "", "512Mi"}, {"50m", "128Mi", "", "384Mi"}}},
+    {"policy", "reports", {1, 1}, {{"100m", "128Mi", "", "256Mi"}, {"20m", "64Mi", "", "192Mi"}}},
     {"secrets", "external-secrets", {2, 1}, {{"50m", "96Mi", "", "256Mi"}, {"10m", "48Mi", "", "128Mi"}}},
     {"secrets", "webhook", {2, 1}, {{"20m", "48Mi", "", "128Mi"}, {"5m", "24Mi", "", "64Mi"}}},
     {"secrets", "openbao", {3, 1}, {{"250m", "256Mi", "", "512Mi"}, {"20m", "96Mi", "", "256Mi"}}},

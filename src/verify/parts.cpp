@@ -31,6 +31,8 @@ constexpr auto kRules = std::to_array<Rule>({
     {"traces", "jaeger", "jaeger"},
     {"gateway", "", "envoy-gateway"},
     {"certificates", "", "cert-manager"},
+    {"policy", "admission", "kyverno"},
+    {"policy", "reports", "kyverno"},
     {"policy", "", "gatekeeper"},
     {"secrets", "", "external-secrets"},
     {"mesh", "", "istio"},

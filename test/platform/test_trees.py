@@ -185,6 +185,10 @@ def test_alerts_arrive(tree, rendered):
 
 
 def test_policies(tree, rendered):
+    """Each rule lets a good pod pass and refuses a bad one, says the program of its engine."""
+    if cases := files(rendered(tree), "tests/kyverno-test.yaml"):
+        oracles.need(oracles.kyverno_test)
+        assert oracles.errors(oracles.kyverno_test.check_all(cases)) == []
     suites = files(rendered(tree), "tests/suite.yaml")
     if not suites:
         return
