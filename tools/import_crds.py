@@ -26,11 +26,20 @@ import yaml
 # Groups that no platform writes objects of: caches and inner states of operators, and products that are not offered.
 LEFT_OUT = {
     "aga.k8s.aws",
+    "agent.k8s.elastic.co",
+    "apm.k8s.elastic.co",
+    "autoops.k8s.elastic.co",
+    "autoscaling.k8s.elastic.co",
+    "beat.k8s.elastic.co",
     "connection.gatekeeper.sh",
     "disaggregatedset.x-k8s.io",
+    "enterprisesearch.k8s.elastic.co",
     "groupsnapshot.storage.k8s.io",
     "hub.traefik.io",
     "leaderworkerset.x-k8s.io",
+    "maps.k8s.elastic.co",
+    "packageregistry.k8s.elastic.co",
+    "stackconfigpolicy.k8s.elastic.co",
     "status.gatekeeper.sh",
 }
 # An API server refuses definitions of the protected groups without a word about their approval.

@@ -24,7 +24,7 @@ constexpr auto kCharts = std::to_array<Chart>({
     {"csi-driver-nfs", "4.13.4", "4.13.4",
      "https://raw.githubusercontent.com/kubernetes-csi/csi-driver-nfs/master/charts", "Apache-2.0"},
     {"dcgm-exporter", "4.8.2", "4.8.2", "https://nvidia.github.io/dcgm-exporter/helm-charts", "Apache-2.0"},
-    {"eck-operator", "3.2.0", "3.2.0", "https://helm.elastic.co", "Elastic-2.0"},
+    {"eck-operator", "3.5.0", "3.5.0", "https://helm.elastic.co", "Elastic-2.0"},
     {"external-dns", "1.21.1", "0.21.0", "https://kubernetes-sigs.github.io/external-dns", "Apache-2.0"},
     {"external-secrets", "2.9.0", "v2.9.0", "https://charts.external-secrets.io", "Apache-2.0"},
     {"fleet", "0.16.1", "0.16.1", "https://rancher.github.io/fleet-helm-charts", "Apache-2.0"},

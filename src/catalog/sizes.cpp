@@ -91,6 +91,7 @@ constexpr auto kWorkloads = std::to_array<Workload>({
     {"dashboards", "sidecar", {1, 0}, {{"20m", "96Mi", "", "160Mi"}, {"", "", "", ""}}},
     {"logs", "alloy", {-1, -1}, {{"100m", "192Mi", "", "384Mi"}, {"40m", "88Mi", "", "152Mi"}}},
     {"logs", "alloy-reloader", {-1, -1}, {{"5m", "16Mi", "", "32Mi"}, {"1m", "8Mi", "", "24Mi"}}},
+    {"logs", "elastic-operator", {1, 1}, {{"100m", "160Mi", "", "1Gi"}, {"50m", "128Mi", "", "512Mi"}}},
     {"logs", "elasticsearch", {3, 1}, {{"500m", "4Gi", "", "4Gi"}, {"200m", "1Gi", "", "1Gi"}}},
     {"logs", "kibana", {1, 1}, {{"100m", "1Gi", "", "1Gi"}, {"100m", "768Mi", "", "1Gi"}}},
     {"logs", "logstash", {1, 1}, {{"200m", "2Gi", "", "2Gi"}, {"100m", "1Gi", "", "1Gi"}}},

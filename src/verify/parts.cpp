@@ -18,6 +18,7 @@ struct Rule {
 constexpr auto kRules = std::to_array<Rule>({
     {"logs", "alloy", "loki|elasticsearch|cloudwatch"},
     {"logs", "alloy-reloader", "loki|elasticsearch|cloudwatch"},
+    {"logs", "elastic-operator", "elasticsearch"},
     {"logs", "elasticsearch", "elasticsearch"},
     {"logs", "kibana", "elasticsearch"},
     {"logs", "logstash", "elasticsearch"},
