@@ -74,6 +74,7 @@ void audit(std::vector<Section>& out, const std::vector<Part>& parts) {
       "kubectl get networkpolicies -A\n"
       "kubectl get namespaces -L pod-security.kubernetes.io/enforce\n";
   if (installs(parts, "gatekeeper")) lines += "kubectl get constrainttemplates,constraints\n";
+  if (installs(parts, "kyverno")) lines += "kubectl get validatingpolicies,validatingadmissionpolicies\n";
   lines +=
       "kubectl get clusterrolebindings -o json | jq -r '.items[] | select(.roleRef.name == "
       "\"cluster-admin\") | .metadata.name'\n";

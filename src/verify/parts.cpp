@@ -18,6 +18,7 @@ struct Rule {
 constexpr auto kRules = std::to_array<Rule>({
     {"logs", "alloy", "loki|elasticsearch|cloudwatch"},
     {"logs", "alloy-reloader", "loki|elasticsearch|cloudwatch"},
+    {"logs", "elastic-operator", "elasticsearch"},
     {"logs", "elasticsearch", "elasticsearch"},
     {"logs", "kibana", "elasticsearch"},
     {"logs", "logstash", "elasticsearch"},
@@ -31,6 +32,8 @@ constexpr auto kRules = std::to_array<Rule>({
     {"traces", "jaeger", "jaeger"},
     {"gateway", "", "envoy-gateway"},
     {"certificates", "", "cert-manager"},
+    {"policy", "admission", "kyverno"},
+    {"policy", "reports", "kyverno"},
     {"policy", "", "gatekeeper"},
     {"secrets", "", "external-secrets"},
     {"mesh", "", "istio"},

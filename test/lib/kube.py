@@ -266,6 +266,23 @@ class ApiServer:
         self._need_group(kube_facts.group_of(api_version))
         return self._made.get((api_version, kind)) or kube_facts.kind_of(api_version, kind)
 
+    @contextlib.contextmanager
+    def holding(self, objects: Iterable[dict]) -> Iterator[None]:
+        """Makes objects without a namespace for real, and takes them away again."""
+        made: list[str] = []
+        try:
+            for found in objects:
+                refused = [r for r in self._try(found, dry=False) if not r.warning]
+                if refused:
+                    raise RuntimeError(f"refused: {refused}")
+                kind = self.kind_of(found)
+                assert kind and not kind.namespaced
+                made.append(kind.path(name=found["metadata"]["name"]))
+            yield
+        finally:
+            for path in reversed(made):
+                self.request("DELETE", path)
+
     # --- the dry run --------------------------------------------------------------------------------------------------
 
     def dry_run(

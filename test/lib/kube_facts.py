@@ -23,6 +23,7 @@ OWN = FACTS.parent / "own-crds"
 FILE_GROUPS = {
     "apiserver.config.k8s.io",
     "audit.k8s.io",
+    "cli.kyverno.io",
     "kind.x-k8s.io",
     "kubeadm.k8s.io",
     "kubelet.config.k8s.io",
@@ -294,6 +295,33 @@ def structural(schema: dict) -> dict:
     if "type" not in out and "x-kubernetes-int-or-string" not in out:
         out["x-kubernetes-preserve-unknown-fields"] = True
     return out
+
+
+# --- what the Kyverno controller would make ---------------------------------------------------------------------------
+
+OF_ADMISSION = ("auditAnnotations", "matchConditions", "matchConstraints", "validations", "variables")
+
+
+def admission_policies(policy: dict) -> list[dict]:
+    """The ValidatingAdmissionPolicy and its binding that Kyverno makes of a ValidatingPolicy which asks for that."""
+    spec, api = policy["spec"], "admissionregistration.k8s.io/v1"
+    autogen = spec.get("autogen") or {}
+    if not (autogen.get("validatingAdmissionPolicy") or {}).get("enabled"):
+        raise ValueError(f"{title(policy)} asks for no ValidatingAdmissionPolicy")
+    if (autogen.get("podControllers") or {}).get("controllers") != []:
+        raise ValueError(f"{title(policy)} is for controllers of pods too: Kyverno makes nothing of it")
+    name = f"vpol-{policy['metadata']['name']}"
+    judged = {key: spec[key] for key in OF_ADMISSION if key in spec}
+    bound = {"policyName": name, "validationActions": spec.get("validationActions") or ["Deny"]}
+    return [
+        {"apiVersion": api, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name}, "spec": judged},
+        {
+            "apiVersion": api,
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": f"{name}-binding"},
+            "spec": bound,
+        },
+    ]
 
 
 # --- JSON schemas for kubeconform -------------------------------------------------------------------------------------

@@ -291,6 +291,21 @@ class GatorTest(Oracle):
         ]
 
 
+class KyvernoTest(Oracle):
+    """A kyverno-test.yaml, or a folder with some: its own policies, objects and expected results."""
+
+    name = "kyverno test"
+    programs = ("kyverno",)
+    FILE = "kyverno-test.yaml"
+
+    def judge(self, path: pathlib.Path) -> list[Problem]:
+        folder = path.parent if path.is_file() else path
+        ended = run(program("kyverno"), "test", "--remove-color", "--detailed-results", folder)
+        if ended.returncode == 0 and "tests passed" not in ended.stdout:  # it found no test
+            return [self.problem(path, ended.stdout or ended.stderr or "no test was run")]
+        return self.by_status(path, ended)
+
+
 gator_suite = Command("gator verify", lambda p: ["gator", "verify", p])
 
 
@@ -580,6 +595,7 @@ api_server = DryRun()
 kubeconform = Kubeconform()
 kube_score = KubeScore()
 gator = GatorTest()
+kyverno_test = KyvernoTest()
 promtool_rules = PromtoolRules()
 amtool_config = AmtoolConfig()
 amtool_routes = AmtoolRoutes()

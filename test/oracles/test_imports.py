@@ -58,6 +58,73 @@ def test_definitions_are_put_together_again(tmp_path):
     assert run("import_crds.py", tmp_path / "nothing", out).returncode == 1
 
 
+DEFINITION = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: things.example.k8s.io}
+spec:
+  group: example.k8s.io
+  names: {kind: Thing, listKind: ThingList, plural: things, singular: thing}
+  scope: Cluster
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema:
+          description: A thing.
+          type: object
+          properties:
+            description: {description: A property of that name., type: string}
+            parts: {type: array, items: {description: One of them., type: string}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: beside}
+"""
+
+
+def test_definitions_of_projects_are_read_without_their_prose(tmp_path):
+    source, out = tmp_path / "facts", tmp_path / "out"
+    source.mkdir()
+    (source / "things.yaml").write_text(DEFINITION)
+    ended = run("import_crds.py", "--add", source, out)
+    assert ended.returncode == 0, ended.stderr
+    (definition,) = unpack(out / "example.k8s.io.json.xz")
+    assert (definition["metadata"]["name"], definition["spec"]["scope"]) == ("things.example.k8s.io", "Cluster")
+    (version,) = definition["spec"]["versions"]
+    parts = {"description": {"type": "string"}, "parts": {"type": "array", "items": {"type": "string"}}}
+    assert version["schema"] == {"openAPIV3Schema": {"type": "object", "properties": parts}}
+    (source / "things.yaml").write_text("kind: Namespace")
+    assert run("import_crds.py", "--add", source, out).returncode == 1
+
+
+def test_a_chart_is_read_with_the_charts_in_it(tmp_path):
+    inner = tmp_path / "web/charts/crds"
+    (tmp_path / "web/templates").mkdir(parents=True)
+    inner.mkdir(parents=True)
+    (tmp_path / "web/Chart.yaml").write_text("{name: web, version: 1.2.3, appVersion: v9}")
+    (tmp_path / "web/values.yaml").write_text(
+        "{replicas: 3, place: {zone: a}, pdb: {min: 1}, extra: {}, crds: {install: true}}"
+    )
+    (tmp_path / "web/templates/web.yaml").write_text(
+        "{{ toYaml .Values.place }}\n{{ include .Values.pdb }}\n{{ .Values.hidden.key }}"
+    )
+    (inner / "Chart.yaml").write_text("{name: crds, version: 1.2.3}")
+    (inner / "values.yaml").write_text("{groups: {own: true}}")
+    ended = run("import_chart_values.py", tmp_path / "web", tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    web = unpack(tmp_path / "out/charts.json.xz")["web"]
+    assert (web["version"], web["appVersion"]) == ("1.2.3", "v9")
+    keys = web["values"]["properties"]
+    assert keys["replicas"] == {"type": "integer"}
+    assert keys["place"] == {"type": "object", "open": True, "properties": {"zone": {"type": "string"}}}
+    assert keys["pdb"] == {"type": "object", "properties": {"min": {"type": "integer"}}}
+    assert keys["extra"] == {"type": "object", "open": True, "properties": {}}
+    assert keys["hidden"] == {"type": "any"}
+    assert set(keys["crds"]["properties"]) == {"install", "groups"}
+
+
 def test_values_are_kept_without_their_defaults(tmp_path):
     source = tmp_path / "facts"
     source.mkdir()

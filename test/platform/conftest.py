@@ -34,6 +34,7 @@ VARIANTS = (
     "saas-aws+karpenter",
     "otc-training+elasticsearch",
     "otc-training+cce-monitoring",
+    "otc-training+kyverno",
     "otc-training+training-deployment",
     "bare-metal+kubeflow",
     "bare-metal+two-load-balancers",
