@@ -71,6 +71,8 @@ constexpr ReasonEntry kReasons[] = {
      "letters that "
      "such names do not have.",
      "Put the key in quotes, correct the indentation, or rename the thing as the hint shows."},
+    {"bad_outputs", "A file is not what tofu output -json prints.",
+     "Write it with tofu -chdir=infrastructure/terraform output -json."},
     {"bad_path", "A path leads to a place that nothing keeps.",
      "Write a path below the one that the hint names."},
     {"bad_percent", "The text is not a percentage.", "Write for example 20%."},
@@ -593,6 +595,14 @@ constexpr ReasonEntry kReasons[] = {
      "Free memory on the machine, or raise the limit of the cgroup."},
     {"out_of_range", "The value lies outside of what is possible. The message has the bounds.",
      "Choose a value within the bounds."},
+    {"output_is_secret", "A place of the tree asks for an output of Terraform that is a secret.",
+     "Refer to the secret with secretRef; none is rendered."},
+    {"output_missing",
+     "A place of the tree waits for an output of Terraform that the file of --outputs lacks.",
+     "Apply the rendered Terraform, then write the file again."},
+    {"output_not_text",
+     "A place of the tree waits for an output of Terraform whose value is empty, a list or a number.",
+     "Name an output whose value is a text."},
     {"overloaded",
      "As many connections or streams are open as the limit of open files allows. New ones are refused so "
      "that those "

@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "app/platform_documents.hpp"
+#include "app/stdin_text.hpp"
 #include "app/view.hpp"
 #include "app/words.hpp"
+#include "base/files.hpp"
 #include "render/render.hpp"
 
 namespace tg::app {
@@ -14,7 +17,7 @@ namespace {
 
 struct RenderFlags {
   std::vector<std::string> files;
-  std::string out, only, diff, platform, environment;
+  std::string out, only, diff, platform, environment, outputs;
 };
 
 Result<int> deliver(Terminal& terminal, const RenderFlags& flags, const render::Tree& tree) {
@@ -32,6 +35,20 @@ Result<int> deliver(Terminal& terminal, const RenderFlags& flags, const render::
   return kGood;
 }
 
+// The file of --outputs; nothing without the flag.
+Result<std::optional<render::OutputValues>> read_outputs(const RenderFlags& flags) {
+  if (flags.outputs.empty()) return std::optional<render::OutputValues>();
+  const bool piped = flags.outputs == "-";
+  if (piped && std::find(flags.files.begin(), flags.files.end(), "-") != flags.files.end())
+    return fail("bad_flag", "standard input cannot be both the documents and their outputs",
+                "write one of them into a file");
+  auto text = piped ? read_stdin("what tofu output -json prints") : read_file(flags.outputs);
+  if (!text) return std::unexpected(std::move(text.error()));
+  auto values = render::OutputValues::read(*text, flags.outputs);
+  if (!values) return std::unexpected(std::move(values.error()));
+  return std::optional(std::move(*values));
+}
+
 Result<int> render_word(Terminal& terminal, const RenderFlags& flags) {
   if (flags.out.empty() == flags.diff.empty()) {
     return fail("missing_argument", "one of -o DIR and --diff DIR is needed",
@@ -40,12 +57,15 @@ Result<int> render_word(Terminal& terminal, const RenderFlags& flags) {
   if (auto place = refuse_format(flags.out); !place) return std::unexpected(place.error());
   if (flags.files.empty())
     return fail("missing_argument", "-f is missing: which documents?", "tidegate render -f FILE -o DIR");
+  const auto outputs = read_outputs(flags);
+  if (!outputs) return std::unexpected(outputs.error());
   auto decoded = read_platform(flags.files);
   if (!decoded) return std::unexpected(decoded.error());
   std::vector<spec::Finding> findings = decoded->findings;
   render::Rendered rendered;
   if (decoded->ok()) {
-    auto result = render::render(decoded->documents, flags.platform, nullptr, flags.environment);
+    auto result = render::render(decoded->documents, flags.platform, nullptr, flags.environment,
+                                 *outputs ? &**outputs : nullptr);
     if (!result) return std::unexpected(result.error());
     rendered = std::move(*result);
     for (spec::Finding& f : rendered.findings) {
@@ -60,6 +80,10 @@ Result<int> render_word(Terminal& terminal, const RenderFlags& flags) {
     terminal.note(fmt::format("{} error{}, nothing is written", errors, errors == 1 ? "" : "s"));
     return kFailed;
   }
+  if (!rendered.open.empty())
+    terminal.note(fmt::format("{} place{} wait{} for outputs of the infrastructure: --outputs puts them in",
+                              rendered.open.size(), rendered.open.size() == 1 ? "" : "s",
+                              rendered.open.size() == 1 ? "s" : ""));
   if (flags.only.empty()) return deliver(terminal, flags, rendered.tree);
   const render::Tree part = rendered.tree.only(flags.only);
   if (part.files().empty()) {
@@ -76,6 +100,7 @@ void add_render(CommandLine& line) {
   Word& word = line.root().sub("render", "write all files of a Platform");
   word.example("tidegate render -f examples/webui-k3s.yaml -o out")
       .example("tidegate render -f platform.yaml -f staging.yaml --diff out");
+  word.example("tidegate render -f platform.yaml -o out --outputs outputs.json");
   word.list("-f,--file", "PATH", flags->files,
             "documents: file, directory or - (stdin); later files are merged over");
   word.option("-o,--out", "DIR", flags->out, "where to write");
@@ -84,6 +109,8 @@ void add_render(CommandLine& line) {
   word.option("--platform", "NAME", flags->platform, "which Platform, when there are several");
   word.option("--environment", "NAME", flags->environment,
               "the tree of one of its delivery.environments, for example staging");
+  word.option("--outputs", "FILE", flags->outputs,
+              "what tofu output -json printed, or - (stdin): its values are put where files wait for them");
   word.action_result([flags](Terminal& terminal) { return render_word(terminal, *flags); });
 }
 

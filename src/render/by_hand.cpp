@@ -4,6 +4,7 @@
 
 #include "catalog/charts.hpp"
 #include "render/component/continuous.hpp"
+#include "render/secrets_by_hand.hpp"
 
 namespace tg::render {
 
@@ -39,8 +40,9 @@ std::string command(const Part& part, const Step& step) {
   if (step.kind == "kustomize")
     return fmt::format("kubectl apply --server-side -k {}/{}\n", folder, step.what);
   if (step.kind == "chart")
-    return fmt::format("helm upgrade --install {} {}/{} --namespace {}\n", part.name, folder, step.what,
-                       step.where);
+    // A component's chart is a release of its own name; those of workloads bear theirs.
+    return fmt::format("helm upgrade --install {} {}/{} --namespace {}\n",
+                       part.where == Where::component ? step.what : part.name, folder, step.what, step.where);
   return fmt::format("{}/{}\n", folder, step.what);
 }
 
@@ -68,7 +70,8 @@ std::string by_hand(const Context& context, const std::vector<Part>& parts) {
   for (const Part& p : parts) {
     if (p.where != Where::component && p.where != Where::workload) continue;
     const std::string by = delivered_by(context, p);
-    const std::string lines = by.empty() ? commands(p) : fmt::format("# delivered by {}\n", by);
+    const std::string lines =
+        secrets_for(context, p, parts) + (by.empty() ? commands(p) : fmt::format("# delivered by {}\n", by));
     if (!lines.empty()) out += fmt::format("# {}\n{}", p.name, lines);
   }
   return out;

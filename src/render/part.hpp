@@ -122,9 +122,15 @@ struct Published {
 struct SecretNeed {
   std::string name{}, ns{};
   std::vector<std::string> keys{};
-  enum class From : std::uint8_t { generated, reference } from = From::generated;
-  std::string reference{};  // what the document said: "secretRef smtp", "env NAME"
+  // asked: of a program of the platform that runs before the part does.
+  enum class From : std::uint8_t { generated, reference, asked } from = From::generated;
+  // What the document said: "secretRef smtp", "env NAME". "copy of NAMESPACE/NAME" of another one. Of asked:
+  // the command that prints the value of its only key.
+  std::string reference{};
   std::string why{};
+  // Keys that are neither random nor brought: a text in which ${KEY} is the value of another key and
+  // ${random} a random one.
+  Labels values{};
 };
 
 // Data that must survive: a volume claim, or a PostgreSQL database that is dumped.
@@ -186,6 +192,7 @@ struct Part {
   std::vector<SecretNeed> secrets{};
   std::vector<Keep> keeps{};
   std::vector<Section> sections{};
+  std::vector<std::string> outputs{};  // names of what its Terraform module tells
   std::vector<Extra> extras{};
   std::vector<Step> steps{};
 

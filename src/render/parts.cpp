@@ -62,11 +62,11 @@ constexpr auto kEntries = std::to_array<Entry>({
     {.name = "secrets", .order = 10, .collect = secrets},
     {.name = "mesh", .order = 26, .collect = mesh},
     {.name = "policy", .order = 28, .collect = policy},
-    {.name = "pipeline", .collect = pipeline},
     {.name = "open-telekom-cloud", .collect = open_telekom_cloud},
     {.name = "aws", .collect = aws},
     {.name = "google", .collect = google},
     {.name = "azure", .collect = azure},
+    {.name = "pipeline", .collect = pipeline},
     {.name = "namespaces", .order = 0, .collect = namespaces},
     {.name = "network-policies", .order = 5, .collect = network_policies},
     // what hands all of the others on

@@ -102,7 +102,8 @@ Json steps_of(const Part& part) {
 
 }  // namespace
 
-std::string plan_json(const Context& context, const std::vector<Part>& parts, const Tree& tree) {
+std::string plan_json(const Context& context, const std::vector<Part>& parts, const Tree& tree,
+                      const std::vector<OutputUse>& open) {
   const Names names = names_of(parts);
   Json phases = Json::array();
   Json secrets = Json::array();
@@ -121,6 +122,8 @@ std::string plan_json(const Context& context, const std::vector<Part>& parts, co
       secrets.push_back(std::move(secret));
     }
   }
+  Json outputs = Json::array();
+  for (const OutputUse& u : open) outputs.push_back({{"file", u.file}, {"path", u.path}, {"output", u.name}});
   const catalog::Kubernetes* release = catalog::kubernetes(context.kubernetes());
   Json plan{{"apiVersion", "tidegate.dev/v1alpha1"},
             {"kind", "Plan"},
@@ -128,6 +131,7 @@ std::string plan_json(const Context& context, const std::vector<Part>& parts, co
             {"kubernetes", release == nullptr ? context.kubernetes() : std::string(release->patch)},
             {"phases", std::move(phases)},
             {"secrets", std::move(secrets)},
+            {"outputs", std::move(outputs)},
             {"digest", tree.digest()}};
   return plan.dump(2) + "\n";
 }

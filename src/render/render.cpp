@@ -222,20 +222,25 @@ class Builder {
 };
 
 Rendered build(const spec::Documents& documents, const spec::Document& platform, spec::Usage& usage,
-               std::vector<Origin>* origins) {
+               std::vector<Origin>* origins, const OutputValues* outputs) {
   Rendered out;
   const Context context(documents, platform, usage, out.findings);
   Builder builder(documents, platform, context, origins != nullptr);
   std::vector<Part> parts = builder.all();
   lay_ground(context, parts);
   order_parts(parts);
+  const std::vector<OutputUse> uses = output_uses(parts);
+  if (outputs != nullptr)
+    outputs->fill(parts, out.findings);
+  else
+    out.open = uses;
   for (Part& p : parts) {
     Origin* origin = builder.origin(p);
     put_part(context, p, out.tree, origin == nullptr ? nullptr : &origin->files);
     if (origin != nullptr) origins->push_back(std::move(*origin));
   }
-  out.tree.add("RUNBOOK.md", runbook(context, documents, parts));
-  out.tree.add("plan.json", plan_json(context, parts, out.tree));
+  out.tree.add("RUNBOOK.md", runbook(context, documents, parts, uses));
+  out.tree.add("plan.json", plan_json(context, parts, out.tree, out.open));
   if (origins != nullptr) {
     origins->push_back(
         {{},
@@ -264,7 +269,7 @@ Result<> try_environment(const spec::Documents& documents, const std::string& pl
   if (!changed) return std::unexpected(changed.error());
   auto chosen = choose(*changed, platform);
   if (!chosen) return std::unexpected(std::move(chosen.error()));
-  for (spec::Finding& f : build(*changed, **chosen, usage, nullptr).findings)
+  for (spec::Finding& f : build(*changed, **chosen, usage, nullptr, nullptr).findings)
     findings.push_back(std::move(f));
   for (spec::Finding& f : findings) {
     if (told(out, f)) continue;
@@ -277,7 +282,8 @@ Result<> try_environment(const spec::Documents& documents, const std::string& pl
 }  // namespace
 
 Result<Rendered> render(const spec::Documents& documents, std::string_view platform,
-                        std::vector<Origin>* origins, std::string_view environment) {
+                        std::vector<Origin>* origins, std::string_view environment,
+                        const OutputValues* outputs) {
   auto chosen = choose(documents, platform);
   if (!chosen) return std::unexpected(std::move(chosen.error()));
   const std::string name = (*chosen)->name;
@@ -288,12 +294,12 @@ Result<Rendered> render(const spec::Documents& documents, std::string_view platf
     if (!changed) return std::unexpected(std::move(changed.error()));
     auto own = choose(*changed, name);
     if (!own) return std::unexpected(std::move(own.error()));
-    Rendered out = build(*changed, **own, usage, nullptr);
+    Rendered out = build(*changed, **own, usage, nullptr, outputs);
     out.findings.insert(out.findings.begin(), findings.begin(), findings.end());
     for (spec::Finding& f : spec::unused(*changed, usage)) out.findings.push_back(std::move(f));
     return out;
   }
-  Rendered out = build(documents, **chosen, usage, origins);
+  Rendered out = build(documents, **chosen, usage, origins, outputs);
   for (const auto& [other, overlay] :
        spec::Reader(documents, **chosen).sub("spec").named("delivery.environments")) {
     if (overlay.node().members.empty()) continue;

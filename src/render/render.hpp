@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "render/outputs.hpp"
 #include "render/tree.hpp"
 #include "spec/decode.hpp"
 #include "spec/reads.hpp"
@@ -13,6 +14,7 @@ namespace tg::render {
 
 struct Rendered {
   Tree tree;                            // usable only if no finding is an error
+  std::vector<OutputUse> open{};        // places that wait for outputs of the infrastructure
   std::vector<spec::Finding> findings;  // what cannot be rendered, and fields that nothing rendered
 };
 
@@ -33,9 +35,11 @@ struct Origin {
 
 // `platform`: name of the Platform, empty if there is only one. `environment`: the tree of one of its
 // delivery.environments; empty: of the document as it stands, and what its environments change is judged too.
+// `outputs`, unless null, are put where their names stand.
 // `origins`, unless null, gets where each file of the document as it stands comes from.
 // Errors: no_platform, many_platforms, unknown_reference.
 Result<Rendered> render(const spec::Documents& documents, std::string_view platform = {},
-                        std::vector<Origin>* origins = nullptr, std::string_view environment = {});
+                        std::vector<Origin>* origins = nullptr, std::string_view environment = {},
+                        const OutputValues* outputs = nullptr);
 
 }  // namespace tg::render

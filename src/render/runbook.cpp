@@ -1,6 +1,7 @@
 #include "render/runbook.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -11,6 +12,7 @@
 #include "render/architecture.hpp"
 #include "render/by_hand.hpp"
 #include "render/care.hpp"
+#include "render/secrets_by_hand.hpp"
 #include "text/emit.hpp"
 
 namespace tg::render {
@@ -18,6 +20,9 @@ namespace tg::render {
 namespace {
 
 using Chapter = Section::Chapter;
+
+// The chapter behind which OpenBao takes values.
+constexpr std::string_view kLetRead = "Let the operator read secrets";
 
 struct ChapterTitle {
   Chapter chapter;
@@ -107,14 +112,32 @@ std::string settings_of(const spec::Documents& documents) {
       out);
 }
 
-std::string in_order(const Context& context, const std::vector<Part>& parts) {
+// What is rendered before the infrastructure stands has names where values belong.
+Section from_outputs(const std::vector<OutputUse>& uses) {
+  std::map<std::string, std::set<std::string>> files;
+  for (const OutputUse& u : uses) files[u.name].insert(u.file);
+  std::string rows;
+  for (const auto& [name, where] : files)
+    rows += fmt::format("| {} | `{}` |\n", name, fmt::join(where, "`, `"));
+  return {
+      Chapter::first_steps, "What only the infrastructure knows",
+      "Until these outputs of Terraform are known, the files hold their names. Write them down and render "
+      "again:\n\n```sh\ntofu -chdir=infrastructure/terraform output -json |\n"
+      "  jq 'map_values(select(.sensitive | not))' > outputs.json\n"
+      "tidegate render -f DOCUMENT -o .\n```\n\n"
+      "`outputs.json` holds no secret: keep it beside the document and name it whenever you render. The "
+      "commands below and the pipeline refuse to go on while a name is left.\n\n"
+      "| output | file |\n|---|---|\n" +
+          rows};
+}
+
+std::string in_order(const Context& context, const std::vector<Part>& parts,
+                     const std::vector<OutputUse>& uses) {
   return fmt::format(
       "From the folder of this file, with the cluster in `KUBECONFIG`, after the infrastructure and the "
-      "Secrets "
-      "of the table "
-      "at the end. `plan.json` says the same to programs, with what comes after what. Every line may be "
-      "repeated.\n\n```sh\n{}```\n",
-      by_hand(context, parts));
+      "Secrets above. `plan.json` says the same to programs, with what comes after what. Every line may be "
+      "repeated; as one piece they end at the first that fails.\n\n```sh\n(\nset -eo pipefail\n{}{})\n```\n",
+      output_guard(uses), by_hand(context, parts));
 }
 
 // What the platform itself says without asking any part.
@@ -179,6 +202,9 @@ Section tools(const Context& context, const std::vector<Part>& parts) {
       "| kubectl | {} or one minor beside it | `kubectl version --client` |\n"
       "| helm | 3.18 or newer | `helm version --short` |\n",
       context.kubernetes());
+  rows +=
+      "| jq | 1.6 or newer | `jq --version` |\n"
+      "| openssl | 3.0 or newer | `openssl version` |\n";
   if (terraform) rows += "| tofu or terraform | 1.10 or newer | `tofu version` |\n";
   if (context.use("mesh") == "istio")
     rows += fmt::format("| istioctl, to look into the mesh | {} | `istioctl version` |\n",
@@ -192,35 +218,29 @@ Section tools(const Context& context, const std::vector<Part>& parts) {
           "| tool | version | shown by |\n|---|---|---|\n" + rows};
 }
 
-// How a person makes one that `apply` would generate, with the first of them. Values never stand in
-// arguments.
-std::string generated_by_hand(const std::vector<Part>& parts) {
-  for (const Part& p : parts) {
-    for (const SecretNeed& s : p.secrets) {
-      if (s.from != SecretNeed::From::generated || s.keys.size() > 2) continue;
-      std::string keys;
-      for (const std::string& key : s.keys)
-        keys += fmt::format(" \\\n  --from-file={}=<(openssl rand -hex 24 | tr -d '\\n')", key);
-      return fmt::format(
-          " What is generated can be made by hand too:\n\n```sh\nkubectl -n {} create secret generic "
-          "{}{}\n```",
-          s.ns, s.name, keys);
-    }
+std::string from_text(const SecretNeed& s) {
+  switch (s.from) {
+    case SecretNeed::From::generated:
+      return "made here";
+    case SecretNeed::From::asked:
+      return fmt::format("`{}`", s.reference);
+    case SecretNeed::From::reference:
+      break;
   }
-  return {};
+  return s.reference;
 }
 
 std::string secrets_table(const std::vector<Part>& parts) {
   std::string rows;
   for (const Part& p : parts) {
     for (const SecretNeed& s : p.secrets) {
-      rows += fmt::format("| {}/{} | {} | {} | {} |\n", s.ns, s.name, fmt::join(s.keys, ", "),
-                          s.from == SecretNeed::From::generated ? "generated at apply" : s.reference, s.why);
+      rows += fmt::format("| {}/{} | {} | {} | {} |\n", s.ns, s.name, fmt::join(s.keys, ", "), from_text(s),
+                          s.why);
     }
   }
   if (rows.empty()) return {};
-  return "## Secrets\nNone of them is in these files." + generated_by_hand(parts) +
-         "\n\n| secret | keys | from | for "
+  return "## Secrets\nNone of them is in these files; First steps says how each is made.\n"
+         "\n| secret | keys | from | for "
          "|\n|---|---|---|---|\n" +
          rows + "\n";
 }
@@ -236,6 +256,16 @@ std::string parts_table(const std::vector<Part>& parts) {
     out += fmt::format("| {} | `{}` | {} |\n", p.name, p.folder(), charts.empty() ? "–" : charts);
   }
   return out + "\n";
+}
+
+// Whoever renders this platform again names its outputs.
+std::string with_outputs(std::string text) {
+  for (const std::string_view line :
+       {"tidegate render -f DOCUMENT -o .\n", "tidegate render -f DOCUMENT --diff THIS_FOLDER\n"}) {
+    for (std::size_t at = text.find(line); at != std::string::npos; at = text.find(line, at + line.size()))
+      text.insert(at + line.size() - 1, " --outputs outputs.json");
+  }
+  return text;
 }
 
 }  // namespace
@@ -264,17 +294,24 @@ std::string diagram(const Context&, const std::vector<Part>& parts) {
   return out + "```\n";
 }
 
-std::string runbook(const Context& context, const spec::Documents& documents,
-                    const std::vector<Part>& parts) {
+std::string runbook(const Context& context, const spec::Documents& documents, const std::vector<Part>& parts,
+                    const std::vector<OutputUse>& uses) {
   std::map<Chapter, std::vector<Section>> chapters;
   const auto cluster = std::find_if(parts.begin(), parts.end(),
                                     [](const Part& p) { return p.where != Where::infrastructure; });
   for (const Part& p : parts) {
     // Behind the infrastructure, before the first use of what stands on it.
-    if (cluster != parts.end() && &p == &*cluster)
-      chapters[Chapter::first_steps].push_back(
-          {Chapter::first_steps, "Put everything in place", in_order(context, parts)});
+    if (cluster != parts.end() && &p == &*cluster) {
+      auto& first = chapters[Chapter::first_steps];
+      if (!uses.empty()) first.push_back(from_outputs(uses));
+      for (Section& s : secrets_before(context, parts)) first.push_back(std::move(s));
+      first.push_back({Chapter::first_steps, "Put everything in place", in_order(context, parts, uses)});
+    }
     for (const Section& s : p.sections) chapters[s.chapter].push_back(s);
+    const bool opened = std::any_of(p.sections.begin(), p.sections.end(),
+                                    [](const Section& s) { return s.title == kLetRead; });
+    if (Section s = opened ? secrets_of_own_vault(context, parts) : Section(); !s.text.empty())
+      chapters[s.chapter].push_back(std::move(s));
   }
   auto& first = chapters[Chapter::first_steps];
   first.insert(first.begin(), tools(context, parts));
@@ -303,7 +340,10 @@ std::string runbook(const Context& context, const spec::Documents& documents,
     const auto it = chapters.find(c.chapter);
     if (it == chapters.end()) continue;
     out += fmt::format("## {}\n", c.title);
-    for (const Section& s : it->second) out += fmt::format("### {}\n{}\n", s.title, body(s.text));
+    for (const Section& s : it->second) {
+      const std::string text = body(s.text);
+      out += fmt::format("### {}\n{}\n", s.title, uses.empty() ? text : with_outputs(text));
+    }
   }
   return out + settings_of(documents) + secrets_table(parts);
 }

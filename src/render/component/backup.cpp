@@ -67,7 +67,11 @@ void need_store_keys(Part& part, const Context& context, const std::string& ns) 
                           .keys = {"cloud", "access-key", "secret-key"},
                           .from = SecretNeed::From::reference,
                           .reference = keys ? describe(*keys) : "keys of the bucket",
-                          .why = "writes to the bucket of the backups"});
+                          .why = "writes to the bucket of the backups",
+                          // A credentials file as AWS's tools read it, for velero.
+                          .values = {{"cloud",
+                                      "[default]\naws_access_key_id=${access-key}\n"
+                                      "aws_secret_access_key=${secret-key}\n"}}});
 }
 
 // --- velero
@@ -320,18 +324,7 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
   part.after = {"namespaces", "network-policies", "storage"};
   part.namespaces.push_back(
       {.name = kNamespace, .level = Level::privileged, .reason = "the node agent reads volumes on the host"});
-  if (s.own_keys) {
-    need_store_keys(part, context, kNamespace);
-    part.sections.push_back(
-        {Section::Chapter::first_steps, "Keys of the backup store",
-         fmt::format(
-             "`cloud` is a credentials file as AWS's tools read it, for velero; the other two are the "
-             "same keys alone.\n\n```sh\nprintf '[default]\\naws_access_key_id=%s\\n"
-             "aws_secret_access_key=%s\\n' \"$(<access-key)\" \"$(<secret-key)\" >cloud\n"
-             "kubectl -n {} create secret generic {} --from-file=cloud --from-file=access-key "
-             "--from-file=secret-key\nrm cloud access-key secret-key\n```\n",
-             kNamespace, kStoreSecret)});
-  }
+  if (s.own_keys) need_store_keys(part, context, kNamespace);
   // Without one of its own velero locks every copy with a password that the whole world knows.
   part.secrets.push_back({.name = "velero-repo-credentials",
                           .ns = kNamespace,

@@ -140,11 +140,14 @@ std::vector<Part> chat(const Context& context) {
     SecretNeed key{.name = "open-webui-key",
                    .ns = kNamespace,
                    .keys = {"key"},
-                   .from = SecretNeed::From::reference,
-                   .reference = "tidegate key open-webui",
+                   .from = SecretNeed::From::asked,
+                   .reference = fmt::format("kubectl -n {} exec tidegate-0 -- tidegate keys create --data "
+                                            "/var/lib/tidegate --name open-webui --output name",
+                                            kModelNamespace),
                    .why = "the chat's own key at the gateway"};
     if (context.use("serving") == "knative") {
       // LiteLLM without a database knows one key only.
+      key.from = SecretNeed::From::reference;
       key.reference = fmt::format("copy of {}/{}", kModelNamespace, kLiteLlmKey);
       key.why = "the gateway's key, for the chat";
     }

@@ -297,7 +297,8 @@ std::vector<Part> dashboards(const Context& context, const std::vector<Part>& pa
   part.secrets.push_back({.name = "grafana-admin",
                           .ns = kNs,
                           .keys = {"admin-user", "admin-password"},
-                          .why = "first login of Grafana"});
+                          .why = "first login of Grafana",
+                          .values = {{"admin-user", "admin"}}});
   connect(context, part);
   const spec::Reader dashboards = context.component("dashboards");
   const std::int64_t replicas = dashboards.integer("replicas");

@@ -260,7 +260,8 @@ Part litellm(const Context& context) {
   part.secrets.push_back({.name = kMasterKey,
                           .ns = kModelNamespace,
                           .keys = {"key"},
-                          .why = "begins with sk-; whoever has it may use every model, nobody else may"});
+                          .why = "begins with sk-; whoever has it may use every model, nobody else may",
+                          .values = {{"key", "sk-${random}"}}});
 
   const Peer self = Peer::pods(kModelNamespace, selector(kName));
   part.edges.push_back({.from = self,

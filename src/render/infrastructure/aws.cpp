@@ -456,28 +456,22 @@ void sections(Part& part, const Aws& a) {
         a.c.state_bucket, a.c.region,
         a.c.region == "us-east-1" ? "" : " --create-bucket-configuration LocationConstraint=" + a.c.region);
   part.sections.push_back({Chapter::first_steps, "Credentials of the cloud", std::move(text)});
-  if (!a.c.zone.empty())
-    part.sections.push_back(
-        {Chapter::first_steps, "The domain",
-         "At the registrar of " + a.c.zone +
-             ", name the servers of the zone:\n\n```sh\ntofu -chdir=infrastructure/terraform output "
-             "nameservers\n```\n"});
+  add_first_apply(part, a.c);
   if (a.c.bastion)
     part.sections.push_back(
         {Chapter::access, "The bastion",
          fmt::format(
-             "It has no address and no key: the session goes through the cloud's Session Manager.\n\n```sh\n"
-             "aws ssm start-session --region {0} --target \"$(tofu -chdir=infrastructure/terraform output "
-             "-raw "
-             "bastion_id)\"\n"
-             "aws ssm start-session --region {0} --target \"$(tofu -chdir=infrastructure/terraform output "
-             "-raw "
-             "bastion_id)\" \\\n"
+             "It has no address and no key: the session goes through the cloud's Session Manager. The second "
+             "session carries the API server's port and stays open; the kubeconfig that follows goes through "
+             "it, for kubectl and helm.\n\n```sh\n"
+             "bastion=$(tofu -chdir=infrastructure/terraform output -raw bastion_id)\n"
+             "api=$(tofu -chdir=infrastructure/terraform output -raw cluster_endpoint | sed s,https://,,)\n"
+             "aws ssm start-session --region {0} --target \"$bastion\"\n"
+             "aws ssm start-session --region {0} --target \"$bastion\" \\\n"
              "  --document-name AWS-StartPortForwardingSessionToRemoteHost \\\n"
-             "  --parameters \"host=$(tofu -chdir=infrastructure/terraform output -raw cluster_endpoint | "
-             "sed "
-             "s,https://,,),portNumber=443,localPortNumber=8443\"\n```\n",
-             a.c.region)});
+             "  --parameters \"host=$api,portNumber=443,localPortNumber=8443\" &\n"
+             "{1}```\n",
+             a.c.region, forwarded_kubeconfig())});
 }
 
 }  // namespace

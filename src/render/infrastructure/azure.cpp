@@ -518,6 +518,7 @@ void sections(Part& part, const Azure& a) {
         "az storage container create --account-name {2} --name state --auth-mode login\n```\n",
         a.c.name, a.c.region, account_name(a.c.state_bucket));
   part.sections.push_back({Section::Chapter::first_steps, "Credentials of the cloud", std::move(text)});
+  add_first_apply(part, a.c);
   if (a.c.bastion)
     part.sections.push_back(
         {Section::Chapter::access, "The bastion",

@@ -272,11 +272,57 @@ Json public_key(Terraform& tf, const Context& context) {
       .value();
 }
 
+void add_first_apply(Part& part, const Cloud& c) {
+  part.sections.push_back(
+      {Section::Chapter::first_steps, "Build what the cloud holds",
+       "Read what is to be made before it is made. Apply writes the kubeconfig; how its address is reached "
+       "stands under Access.\n\n```sh\n"
+       "tofu -chdir=infrastructure/terraform init\n"
+       "tofu -chdir=infrastructure/terraform plan -out=tf.plan\n"
+       "tofu -chdir=infrastructure/terraform show tf.plan\n"
+       "tofu -chdir=infrastructure/terraform apply tf.plan\n"
+       "export KUBECONFIG=$PWD/infrastructure/terraform/kubeconfig\n"
+       "kubectl get nodes\n```\n"});
+  const bool zone = std::find(part.outputs.begin(), part.outputs.end(), "nameservers") != part.outputs.end();
+  if (!zone || c.zone.empty()) return;
+  part.sections.push_back({Section::Chapter::first_steps, "The domain",
+                           fmt::format("At the registrar of {}, name the servers of the zone:\n\n```sh\n"
+                                       "tofu -chdir=infrastructure/terraform output nameservers\n```\n",
+                                       c.zone)});
+}
+
+std::string forwarded_kubeconfig() {
+  return "install -m 0600 infrastructure/terraform/kubeconfig forwarded.kubeconfig\n"
+         "export KUBECONFIG=$PWD/forwarded.kubeconfig\n"
+         "kubectl config set-cluster \"$(kubectl config view -o jsonpath='{.clusters[0].name}')\" \\\n"
+         "  --server=https://localhost:8443 --tls-server-name=\"$api\"\n"
+         "kubectl get nodes\n";
+}
+
+namespace {
+
+// How one comes to an API server that has no public address.
+std::string ways_in(const Cloud& c) {
+  std::string out;
+  const auto add = [&out](const char* way) { out += fmt::format("{}{}", out.empty() ? "" : ", ", way); };
+  if (!c.vpn_peer.empty()) add("by the VPN");
+  if (!c.peers.empty()) add("from a peered network");
+  if (c.bastion) add("by the bastion");
+  if (out.empty())
+    return "The API server has no public address, and the document names no way in: only a machine inside "
+           "the "
+           "network reaches it. `access.bastion`, `access.vpn` or `access.peering` makes one.";
+  return "The API server has no public address. It is reached " + out + ", and from inside the network.";
+}
+
+}  // namespace
+
 Part terraform_part(const Context& context, const Cloud& c, const Terraform& tf, std::string_view name) {
   Part part;
   part.where = Where::infrastructure;
   part.name = name;
   part.extras = tf.files("terraform");
+  part.outputs = tf.outputs();
   part.steps.push_back({.kind = "terraform", .what = "terraform", .timeout = "60m"});
   part.sections.push_back({Section::Chapter::upgrade, "Change what the cloud holds",
                            "tofu -chdir=infrastructure/terraform init\n"
@@ -292,9 +338,7 @@ Part terraform_part(const Context& context, const Cloud& c, const Terraform& tf,
            "kubectl get nodes\n"
            "KUBECONFIG=$HOME/.kube/config:$KUBECONFIG kubectl config view --flatten > kubeconfig.merged\n"
            "install -m 0600 kubeconfig.merged ~/.kube/config\n```\n\n{}\n",
-           c.public_api ? "The API server answers only the networks that the document names."
-                        : "The API server has no public address: come from the network itself, by VPN, by a "
-                          "peered network or by the bastion.")});
+           c.public_api ? "The API server answers only the networks that the document names." : ways_in(c))});
   part.sections.push_back(
       {Section::Chapter::restore, "Take the platform down",
        "Two steps, because what holds data is protected: first remove its protection on purpose (deletion "

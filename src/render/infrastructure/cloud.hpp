@@ -88,6 +88,13 @@ Json public_key(Terraform& tf, const Context& context);
 // The part with its module below terraform/, its step and what the runbook says of every module.
 Part terraform_part(const Context& context, const Cloud& cloud, const Terraform& tf, std::string_view name);
 
+// What the runbook says of the first apply, behind the credentials of the cloud.
+void add_first_apply(Part& part, const Cloud& cloud);
+
+// Lines of shell: a kubeconfig that goes through localhost:8443 to `address`, a variable with the API
+// server's name, for kubectl and helm alike.
+std::string forwarded_kubeconfig();
+
 // "name" as an identifier of Terraform: other characters become '_'.
 std::string identifier(std::string_view name);
 

@@ -58,7 +58,7 @@ secret_generated() { # NAMESPACE NAME PREFIX KEY...
   shift 3
   if secret_exists workload "$namespace" "$name"; then return; fi
   folder=$(mktemp -d -p "$work")
-  for key in "$@"; do printf '%s%s' "$prefix" "$(openssl rand -hex 24)" >"$folder/$key"; done
+  for key in "$@"; do printf '%s%s' "$prefix" "$(openssl rand -hex 16)" >"$folder/$key"; done
   secret_from_folder workload "$namespace" "$name" "$folder"
   rm -r "$folder"
 }

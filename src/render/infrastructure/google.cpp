@@ -510,6 +510,7 @@ void sections(Part& part, const Google& g) {
         "gcloud storage buckets update gs://{0} --versioning\n```\n",
         g.c.state_bucket, g.project, g.c.region);
   part.sections.push_back({Chapter::first_steps, "Credentials of the cloud", std::move(text)});
+  add_first_apply(part, g.c);
   if (g.c.bastion)
     part.sections.push_back(
         {Chapter::access, "The bastion",
@@ -517,8 +518,8 @@ void sections(Part& part, const Google& g) {
                      "api=$(tofu -chdir=infrastructure/terraform output -raw cluster_endpoint)\n"
                      "gcloud compute ssh {}-bastion --project={} --zone={} --tunnel-through-iap -- "
                      "-N -L \"8443:$api:443\" &\n"
-                     "kubectl --server=https://127.0.0.1:8443 --tls-server-name=\"$api\" get nodes\n```\n",
-                     g.c.cluster, g.project, g.c.zones.front())});
+                     "{}```\n",
+                     g.c.cluster, g.project, g.c.zones.front(), forwarded_kubeconfig())});
 }
 
 }  // namespace

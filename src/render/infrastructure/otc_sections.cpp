@@ -25,7 +25,7 @@ std::string credentials(const Otc& o) {
   if (!o.c.vpn_peer.empty())
     text += fmt::format("export TF_VAR_vpn_pre_shared_key=...   # {}\n", o.c.vpn_key);
   text +=
-      "tofu -chdir=infrastructure/terraform init\n```\n\n`init` writes `.terraform.lock.hcl`, which pins the "
+      "```\n\n`init` writes `.terraform.lock.hcl`, which pins the "
       "providers with their digests: it belongs into the repository.\n";
   if (!o.c.state_bucket.empty())
     text += fmt::format(
@@ -33,7 +33,8 @@ std::string credentials(const Otc& o) {
         "versioning and encryption on.\n",
         o.c.state_bucket);
   return text +
-         "\nHas CCE been used in the project before, its agency is there already: "
+         "\nHas CCE been used in the project before, its agency is there already; after `init` and before "
+         "`plan`: "
          "`tofu -chdir=infrastructure/terraform import opentelekomcloud_identity_agency_v3.cce ID`.\n";
 }
 
@@ -55,6 +56,7 @@ std::string vpn(const Otc& o) {
 
 void otc_sections(Part& part, const Otc& o) {
   part.sections.push_back({Section::Chapter::first_steps, "Credentials of the cloud", credentials(o)});
+  add_first_apply(part, o.c);
   if (o.c.audit != "none")
     part.sections.push_back({Section::Chapter::first_steps, "The audit log of the API server", audit(o)});
   if (!o.c.vpn_peer.empty()) part.sections.push_back({Section::Chapter::access, "The VPN", vpn(o)});

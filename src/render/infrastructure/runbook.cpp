@@ -20,6 +20,8 @@ else
   export KUBECONFIG=/etc/rancher/k3s/k3s.yaml
 fi
 umask 077
+# What the certificate may do hangs on its group.
+kubectl apply --server-side --filename "$here/operators.yaml" >/dev/null
 request=operator-$name-$(date +%s)
 openssl ecparam -name prime256v1 -genkey -noout -out "$work/key"
 openssl req -new -key "$work/key" -subj "/O=tidegate:operators/CN=$name" -out "$work/csr"
@@ -60,24 +62,33 @@ Section access(const Context& context) {
   return {.chapter = Chapter::access,
           .title = "kubectl and k9s",
           .text = fmt::format(
-              "`infrastructure/run.sh kubeconfig` writes `{0}.kubeconfig` (mode 0600). Its certificate is "
+              "`infrastructure/run.sh kubeconfig` writes `infrastructure/{0}.kubeconfig` (mode 0600). Its "
+              "certificate is "
               "good for {1} "
               "hours and belongs to the group `tidegate:operators`; issue a new one when it has ended.\n\n"
-              "```sh\nexport KUBECONFIG=$PWD/{0}.kubeconfig\nkubectl get nodes\nk9s\n```\n\n"
+              "```sh\nexport KUBECONFIG=$PWD/infrastructure/{0}.kubeconfig\nkubectl get nodes\nk9s\n```\n\n"
               "k9s shows the whole cluster in a terminal: `:pods`, `:events`, `l` for logs, `d` to describe, "
               "`?` for "
               "help. The certificate that the cluster's own root holds stays on the hosts.\n",
               context.name(), hours)};
 }
 
-Section first_steps(const std::vector<Host>& all, std::string_view steps) {
+Section first_steps(const Context& context, const std::vector<Host>& all, std::string_view steps) {
+  std::string addresses;
+  for (const Host& h : all) addresses += " " + h.address;
+  const std::int64_t port = context.infrastructure().integer("ssh.port");
   return {.chapter = Chapter::first_steps,
           .title = "Set up the hosts",
           .text = fmt::format(
-              "{}\n```sh\ncd infrastructure\n./run.sh                 # all of: {}\n./run.sh prepare         "
-              "# one of them\n```\n\nEvery script may be run again: what is already as wanted is left "
-              "alone.\n",
-              table(all), steps)};
+              "{0}\nssh goes only to hosts that it knows. Compare the fingerprints with those that each host "
+              "shows on its console (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`), then keep them:\n\n"
+              "```sh\nssh-keyscan -p {2} -t ed25519{3} > hosts.keys\nssh-keygen -lf hosts.keys\n"
+              "cat hosts.keys >> ~/.ssh/known_hosts && rm hosts.keys\n```\n\n"
+              "```sh\ninfrastructure/run.sh                 # all of: {1}\n"
+              "infrastructure/run.sh prepare         # one of them\n"
+              "export KUBECONFIG=$PWD/infrastructure/{4}.kubeconfig\n```\n\n"
+              "Every script may be run again: what is already as wanted is left alone.\n",
+              table(all), steps, port, addresses, context.name())};
 }
 
 std::string api_is_away(const Context& context, const std::vector<Host>& all, const Host& first) {
@@ -121,13 +132,15 @@ std::vector<Section> k3s_sections(const Context& context, const std::vector<Host
   const catalog::Kubernetes* release = catalog::kubernetes(context.kubernetes());
   const std::string version(release == nullptr ? std::string_view{} : release->k3s);
   const std::string first = with_role(all, "server").front().name;
-  std::vector<Section> out{access(context), first_steps(all, "prepare, servers, agents, kubeconfig")};
+  std::vector<Section> out{access(context),
+                           first_steps(context, all, "prepare, servers, agents, kubeconfig")};
   out.push_back(
       {.chapter = Chapter::upgrade,
        .title = "k3s",
        .text = fmt::format(
            "Pinned: `{0}`. Support of Kubernetes {1} ends on {2}. Change `cluster.version` in the document "
-           "(one minor at a time), render, then:\n\n```sh\n./run.sh prepare servers agents\nkubectl get "
+           "(one minor at a time), render, then:\n\n```sh\ninfrastructure/run.sh prepare servers "
+           "agents\nkubectl get "
            "nodes "
            "--output wide\n```\n\nServers come first, one after another; pods keep running while k3s "
            "restarts. "
@@ -151,7 +164,7 @@ std::vector<Section> k3s_sections(const Context& context, const std::vector<Host
                      "/var/lib/rancher/k3s/server token tls cred\ncp /var/lib/rancher/k3s/server/token "
                      "/etc/rancher/k3s/token\ntar -xzf COPY.tar.gz -C "
                      "/var/lib/rancher/k3s/server/db ./state.db\nsystemctl start k3s\nkubectl get --raw "
-                     "/readyz\n```\n\nOn a new machine run `./run.sh prepare servers` before.\n",
+                     "/readyz\n```\n\nOn a new machine run `infrastructure/run.sh prepare servers` before.\n",
                      first)});
   out.push_back(
       {.chapter = Chapter::troubleshooting,
@@ -170,18 +183,19 @@ std::vector<Section> machines_sections(const Context& context, const std::vector
   std::vector<Section> out{
       access(context),
       first_steps(
-          all,
+          context, all,
           "prepare, load-balancers, kubernetes, disks, gpu, first-control-plane, control-planes, workers, "
           "finish, rewrite-secrets, kubeconfig")};
-  out.push_back({.chapter = Chapter::upgrade,
-                 .title = "Kubernetes",
-                 .text = fmt::format("Pinned: `{}`. Support of {} ends on {}. Change `cluster.version` in "
-                                     "the document (one minor at a time), take a "
-                                     "snapshot of etcd, render, then:\n\n```sh\n./run.sh prepare\n./run.sh "
-                                     "upgrade          # control planes one by one, "
-                                     "then each worker, drained before\nkubectl get nodes\n```\n",
-                                     version, context.kubernetes(),
-                                     release == nullptr ? std::string_view{} : release->ends)});
+  out.push_back(
+      {.chapter = Chapter::upgrade,
+       .title = "Kubernetes",
+       .text = fmt::format(
+           "Pinned: `{}`. Support of {} ends on {}. Change `cluster.version` in "
+           "the document (one minor at a time), take a "
+           "snapshot of etcd, render, then:\n\n```sh\ninfrastructure/run.sh prepare\ninfrastructure/run.sh "
+           "upgrade          # control planes one by one, "
+           "then each worker, drained before\nkubectl get nodes\n```\n",
+           version, context.kubernetes(), release == nullptr ? std::string_view{} : release->ends)});
   out.push_back({.chapter = Chapter::monthly,
                  .title = "Certificates and keys",
                  .text = fmt::format("Certificates of the control plane are good for a year and are renewed "
@@ -192,7 +206,7 @@ std::vector<Section> machines_sections(const Context& context, const std::vector
                                      "`/etc/kubernetes/encryption/config.yaml` of "
                                      "every control plane and restart their API servers; then move it to the "
                                      "front everywhere and restart again; then "
-                                     "`./run.sh rewrite-secrets`; then take the old one out.\n",
+                                     "`infrastructure/run.sh rewrite-secrets`; then take the old one out.\n",
                                      first)});
   out.push_back({.chapter = Chapter::backup,
                  .title = "etcd",

@@ -98,6 +98,14 @@ void Terraform::backend(std::string_view kind, Json settings) {
   files_[kVersions]["terraform"]["backend"][std::string(kind)] = std::move(settings);
 }
 
+std::vector<std::string> Terraform::outputs() const {
+  std::vector<std::string> out;
+  const auto file = files_.find(kOutputs);
+  if (file == files_.end()) return out;
+  for (const auto& [name, body] : file->second["output"].items()) out.push_back(name);
+  return out;
+}
+
 std::vector<Extra> Terraform::files(std::string_view folder) const {
   std::vector<Extra> out;
   for (const auto& [name, sections] : files_) {

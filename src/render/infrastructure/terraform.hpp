@@ -50,6 +50,7 @@ class Terraform {
   void require(std::string_view name, std::string_view source, std::string_view version);
   void provider(std::string_view name, Json settings);
   void backend(std::string_view kind, Json settings);
+  std::vector<std::string> outputs() const;  // their names
   // Below `folder`: one file for each name and terraform.tfvars.json. Files without content are left out.
   std::vector<Extra> files(std::string_view folder) const;
 

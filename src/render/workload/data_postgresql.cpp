@@ -163,8 +163,15 @@ Dashboard dashboard(const std::string& name) {
   return out;
 }
 
-SecretNeed owner(const std::string& name) {
-  return {.name = name + "-postgresql", .ns = kDataNamespace, .keys = kKeys, .why = "owner of the database"};
+SecretNeed owner(const std::string& name, const std::string& host) {
+  return {.name = name + "-postgresql",
+          .ns = kDataNamespace,
+          .keys = kKeys,
+          .why = "owner of the database",
+          .values = {{"username", "app"},
+                     {"database", "app"},
+                     {"url", fmt::format("postgresql://app:${{password}}@{}.{}.svc:{}/app", host,
+                                         kDataNamespace, kPostgres)}}};
 }
 
 }  // namespace
@@ -173,7 +180,7 @@ SecretNeed owner(const std::string& name) {
 Part postgresql_single(const Context& context, const std::string& name, const spec::Reader& spec) {
   Part part = data_part(name);
   const std::string ns = kDataNamespace;
-  part.secrets.push_back(owner(name));
+  part.secrets.push_back(owner(name, name));
   Container server{.name = "postgresql", .image = catalog::image("postgresql")};
   server.ports = {{"postgresql", kPostgres}};
   server.env = {env_from_secret("POSTGRES_USER", name + "-postgresql", "username"),
@@ -200,7 +207,7 @@ Part postgresql_single(const Context& context, const std::string& name, const sp
 Part postgresql_cluster(const Context& context, const std::string& name, const spec::Reader& spec,
                         bool timescale) {
   Part part = data_part(name);
-  part.secrets.push_back(owner(name));
+  part.secrets.push_back(owner(name, name + "-rw"));
   part.add("cluster.yaml", cluster(context, name, spec, timescale));
   if (context.spec().flag("storage.snapshots")) part.add("cluster.yaml", scheduled(context, name));
   add_edges(part, name);

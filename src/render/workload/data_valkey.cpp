@@ -102,7 +102,9 @@ Part valkey(const Context& context, const std::string& name, const spec::Reader&
   part.secrets.push_back({.name = name + "-valkey",
                           .ns = kDataNamespace,
                           .keys = {"password", "url"},
-                          .why = "password of the service"});
+                          .why = "password of the service",
+                          .values = {{"url", fmt::format("redis://:${{password}}@{}.{}.svc:{}/0", name,
+                                                         kDataNamespace, kPort)}}});
   part.releases.push_back(
       {.chart = "valkey", .release = name, .ns = kDataNamespace, .values = values(context, name, spec)});
   if (instances > 1)
