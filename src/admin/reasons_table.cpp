@@ -453,6 +453,8 @@ constexpr ReasonEntry kReasons[] = {
      "Nodes of Open Telekom Cloud find its services by its own resolvers. Without one in the first place "
      "they do not join the cluster.",
      "Put a resolver of the cloud first."},
+    {"needs_balancer", "The gateway's Service asks for an address, and nothing is known to give it one.",
+     "Add a load balancer to the cluster, or write components.gateway.nodePorts."},
     {"needs_bucket", "Data that several programs share, or copies, need a bucket, and none is named.",
      "Name one."},
     {"needs_component", "A field asks for a part of the platform that is left out.",

@@ -266,7 +266,7 @@ void drill(std::vector<Section>& out, const Context& context) {
            commands("kubectl -n backup get cronjob restore-drill\n"
                     "kubectl -n backup create job --from=cronjob/restore-drill drill-by-hand\n"
                     "kubectl -n backup logs job/drill-by-hand -f\n"
-                    "velero restore get\n")});
+                    "velero -n backup restore get\n")});
   if (often == "quarterly")
     out.push_back({Chapter::monthly, "A restore, by hand",
                    "Between two drills, in the months that have none:\n\n" +
@@ -297,8 +297,8 @@ void disaster(std::vector<Section>& out, const Context& context, const std::vect
   text += commands(
       "kubectl -n backup patch backupstoragelocation default --type merge -p "
       "'{\"spec\":{\"accessMode\":\"ReadOnly\"}}'\n"
-      "velero backup get\n"
-      "velero restore create --from-schedule velero-daily --wait\n"
+      "velero -n backup backup get\n"
+      "velero -n backup restore create --from-schedule velero-daily --wait\n"
       "kubectl get pods,persistentvolumeclaims -A | grep -v Running | grep -v Bound\n"
       "kubectl -n backup patch backupstoragelocation default --type merge -p "
       "'{\"spec\":{\"accessMode\":\"ReadWrite\"}}'\n");

@@ -109,9 +109,9 @@ struct Published {
   std::string host{};
   std::string path = "/";
   std::string ns{}, service{};
-  int port = 0;
-  Labels pods{};     // the Service's pods and the port they listen on, for the edge from the gateway
-  int pod_port = 0;  // 0 = as `port`
+  int port = 0;                 // of the Service
+  Labels pods{};                // the Service's pods,
+  int pod_port = 0;             // and the port that they listen on: policies see packets after the Service
   bool operators_only = false;  // login in front of it
   bool web_socket = false;
   std::string rate_limit{};  // "50/s", empty = the gateway's

@@ -35,6 +35,15 @@ constexpr auto kComponents = std::to_array<Row>({
         .in("replicas")
         .from(1, 100)
         .meets("S1-31"),
+    row("spec.components.gateway.nodePorts", T::object,
+        "Ports of every node at which what stands before the cluster hands requests over.")
+        .else_("the cluster gives the gateway an address: clouds, k3s, a controller like MetalLB"),
+    row("spec.components.gateway.nodePorts.http", T::integer, "What comes in at port 80.")
+        .of("30080")
+        .from(30000, 32767),
+    row("spec.components.gateway.nodePorts.https", T::integer, "What comes in at port 443.")
+        .of("30443")
+        .from(30000, 32767),
     row("spec.components.gateway.rateLimit", T::object, "Requests to everything that is published.")
         .as("rate")
         .meets("S1-37 F-41"),

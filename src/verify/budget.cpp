@@ -25,14 +25,17 @@ struct Entry {
 };
 
 double memory_of(const Pods& p, const Subject& s) {
-  if (p.needs.memory > 0) return p.needs.memory * std::max(p.min, 1.0);
+  const auto profile = s.small() ? catalog::Profile::small : catalog::Profile::standard;
+  const auto of = [profile](const char* component, const char* workload) {
+    const catalog::Size& size = catalog::size(component, workload, profile);
+    return amounts({{"memory", std::string(size.memory_request)}}).memory;
+  };
   const bool data = p.what.starts_with("the data");
-  const catalog::Size& size =
-      data ? catalog::size("data", "postgresql",
-                           s.small() ? catalog::Profile::small : catalog::Profile::standard)
-           : catalog::size("serving", "ollama",
-                           s.small() ? catalog::Profile::small : catalog::Profile::standard);
-  return amounts({{"memory", std::string(size.memory_request)}}).memory * std::max(p.min, 1.0);
+  double one = p.needs.memory;
+  if (one <= 0) one = data ? of("data", "postgresql") : of("serving", "ollama");
+  // What measures a database stands beside it.
+  if (data && s.use("metrics") == "prometheus") one += of("data", "exporter");
+  return one * std::max(p.min, 1.0);
 }
 
 std::vector<Entry> entries(const Subject& s, const std::vector<Pods>& programs, double node_count) {

@@ -116,7 +116,7 @@ void check_limits(const Subject& s, Report& report) {
   const spec::Reader gateway = s.spec.sub("components.gateway");
   const std::string use = s.use("gateway");
   if (use == "none") {
-    for (const char* field : {"rateLimit", "waf", "replicas", "headers"}) {
+    for (const char* field : {"rateLimit", "waf", "replicas", "headers", "nodePorts"}) {
       if (gateway.has(field))
         report.error(gateway, field, "needs_component",
                      fmt::format("there is no gateway, so {} would hold nothing", field),
@@ -124,9 +124,27 @@ void check_limits(const Subject& s, Report& report) {
     }
     return;
   }
+  if (use == "istio" && s.use("mesh") != "istio")
+    report.error(gateway, "use", "needs_component",
+                 "the proxies of this gateway are made by the mesh, and there is none",
+                 "add mesh: istio, or write gateway: envoy-gateway");
+  if (use == "istio" && gateway.has("nodePorts"))
+    report.error(gateway, "nodePorts", "not_with", "the mesh chooses the ports of its Services itself",
+                 "write use: envoy-gateway, or remove nodePorts");
   if (gateway.text("waf.rules") == "owasp-crs" && use != "envoy-gateway" && use != "ingress-nginx")
     report.error(gateway, "waf", "not_with", fmt::format("{} has no firewall that could load the rules", use),
                  "write use: envoy-gateway, or remove waf");
+}
+
+// A Service that asks for an address waits for ever where nothing gives one.
+void check_entrance(const Subject& s, Report& report) {
+  if (s.cloud() || s.site == "k3s" || s.use("gateway") == "none" || published(s).empty()) return;
+  if (s.spec.has("components.gateway.nodePorts")) return;
+  report.warning(
+      s.spec, "components.gateway", "needs_balancer",
+      fmt::format("{} gives the gateway no address by itself: something in the cluster has to", s.site),
+      "add MetalLB or kube-vip if there is nothing yet, or write nodePorts and hand requests over "
+      "to these ports of the nodes");
 }
 
 }  // namespace
@@ -136,6 +154,7 @@ void check_exposure(const Subject& s, Report& report) {
   check_certificates(s, report);
   check_api(s, report);
   check_limits(s, report);
+  check_entrance(s, report);
   if (s.use("chat") != "none" && s.spec.has("components.chat.host") &&
       s.spec.text("components.chat.admin.email").empty() && s.spec.text("contacts.email").empty())
     report.error(s.spec, "components.chat", "needs_email", "its first user has no name",

@@ -34,6 +34,8 @@ constexpr auto kPlaces = std::to_array<Place>({
     {"cluster.encryptionAtRest.provider", "secretbox", kOwnControl, "write encryptionAtRest: kms"},
     {"cluster.encryptionAtRest.provider", "aescbc", kOwnControl, "write encryptionAtRest: kms"},
     {"components.gateway.use", "traefik", "|k3s|", "write gateway: envoy-gateway"},
+    {"components.gateway.nodePorts", "", "|machines|clusterApi|existing|",
+     "remove it: the gateway has an address of its own"},
     {"components.logs.use", "cloudwatch", "|aws|", "write logs: loki"},
     {"components.metrics.use", "cce-monitoring", "|openTelekomCloud|", "write metrics: prometheus"},
     {"components.autoscaling.nodes", "karpenter", "|aws|azure|", "write nodes: cluster-autoscaler"},

@@ -8,7 +8,7 @@ import re
 import pytest
 import yaml
 from conftest import ROOT, TREES, documents
-from lib import kube_facts
+from lib import kube_facts, shell_words
 
 pytestmark = pytest.mark.parametrize("tree", TREES)
 
@@ -117,3 +117,173 @@ def test_plan_comes_after_what_it_needs(tree, rendered, plan):
             inside = phase["folder"] != "infrastructure" and phase["name"] != "network"
             if step["kind"] == "helm" and "network" in names and inside:
                 assert "network" in behind, f"pods of {step['release']} have no network"
+
+
+VELERO = re.compile(
+    r"(?<![\w/.-])velero (?:(?:-n|--namespace) (\S+) )?(?:backup|restore|schedule|repo|get|describe|create)\b"
+)
+
+
+def test_velero_is_asked_in_its_namespace(rendered, tree, plan):
+    """Its program looks into a namespace of its own name unless it is told another."""
+    steps = [s for phase in plan["phases"] for s in phase["steps"] if s.get("chart") == "velero"]
+    asked = []
+    for path in sorted(rendered(tree).rglob("*")):
+        if path.is_file() and path.suffix in (".md", ".sh", ".yml", ".yaml", ""):
+            asked += [(path.name, match) for match in VELERO.finditer(path.read_text(encoding="utf-8"))]
+    assert bool(asked) == bool(steps)
+    for name, match in asked:
+        assert match[1] == steps[0]["namespace"], f"{name}: {match[0]}"
+
+
+# --- programs --------------------------------------------------------------------------------------------------------
+
+# Of every Debian and Ubuntu with ssh and systemd.
+BASE = set(
+    [
+        "apt-cache",
+        "apt-get",
+        "apt-mark",
+        "awk",
+        "base64",
+        "basename",
+        "cat",
+        "chmod",
+        "chown",
+        "cmp",
+        "cp",
+        "cut",
+        "date",
+        "df",
+        "dirname",
+        "dpkg-query",
+        "du",
+        "find",
+        "getent",
+        "grep",
+        "head",
+        "hostname",
+        "id",
+        "install",
+        "journalctl",
+        "ln",
+        "ls",
+        "mkdir",
+        "mktemp",
+        "mountpoint",
+        "mv",
+        "od",
+        "readlink",
+        "rm",
+        "rmdir",
+        "sed",
+        "sha256sum",
+        "sleep",
+        "sort",
+        "ssh",
+        "stat",
+        "swapoff",
+        "swapon",
+        "systemctl",
+        "tail",
+        "tar",
+        "timedatectl",
+        "touch",
+        "tr",
+        "uname",
+        "uniq",
+        "update-initramfs",
+        "wc",
+        "xargs",
+        "zramctl",
+    ]
+)
+# Program -> the package that has it.
+PACKAGES = {
+    "conntrack": "conntrack",
+    "containerd": "containerd.io",
+    "crictl": "cri-tools",
+    "ctr": "containerd.io",
+    "curl": "curl",
+    "etcdctl": "etcd-client",
+    "etcdutl": "etcd-client",
+    "ethtool": "ethtool",
+    "free": "procps",
+    "gpg": "gnupg2",
+    "haproxy": "haproxy",
+    "ip": "iproute2",
+    "kubeadm": "kubeadm",
+    "kubectl": "kubectl",
+    "modinfo": "kmod",
+    "modprobe": "kmod",
+    "nft": "nftables",
+    "nvidia-ctk": "nvidia-container-toolkit",
+    "nvidia-smi": "nvidia-open",
+    "openssl": "openssl",
+    "rclone": "rclone",
+    "socat": "socat",
+    "sqlite3": "sqlite3",
+    "sysctl": "procps",
+}
+# What operators have on their own machine, or what is inside a pod or a cloud's shell.
+OPERATORS = set(
+    [
+        "aws",
+        "az",
+        "bao",
+        "bq",
+        "base64",
+        "curl",
+        "gcloud",
+        "gpg",
+        "helm",
+        "istioctl",
+        "jq",
+        "k9s",
+        "kubectl",
+        "openssl",
+        "rclone",
+        "ssh-keyscan",
+        "tidegate",
+        "tofu",
+        "trivy",
+        "velero",
+    ]
+)
+
+
+def installed(folder) -> set[str]:
+    """Packages that the host scripts install, programs that they put in place, and those of k3s itself."""
+    scripts = "".join(p.read_text(encoding="utf-8") for p in sorted(folder.glob("*.sh")))
+    packages = set()
+    for line in re.findall(r"(?m)^\s*(?:install_packages|install_held|packages=\()\s*(.*?)\)?$", scripts):
+        packages |= set(re.findall(r"(?<![$\w{])[a-z][\w.+-]+", line))
+    out = {program for program, package in PACKAGES.items() if package in packages}
+    out |= {path.name for path in folder.glob("files/*/usr/local/sbin/*")}
+    if (folder / "k3s.sh").exists():
+        out |= {"k3s", *re.findall(r"\w+", re.findall(r"for name in (.*); do\n.*ln -sfn k3s", scripts)[0])}
+    return out
+
+
+def test_every_program_is_there(rendered, tree, book):
+    """What host scripts call is on a plain machine or installed by them; the runbook adds what operators have."""
+    folder = rendered(tree) / "infrastructure"
+    hosts = (folder / "prepare.sh").exists()
+    # Images of nodes that others make have the program of their container runtime.
+    there = BASE | installed(folder) if hosts else {"crictl"}
+    if hosts:
+        files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "inventory.sh"]
+        scripts = {p: p.read_text(encoding="utf-8") for p in files if p.read_bytes()[:2] == b"#!" or p.name == "lib.sh"}
+        functions = {name for text in scripts.values() for name in re.findall(r"(?m)^\s*(\w+)\(\)", text)}
+        assert len(scripts) > 5
+        for path, text in scripts.items():
+            lacking = shell_words.programs(text) - functions - there
+            # These run where the operator is, too.
+            assert lacking == set(), f"{path.relative_to(folder)} calls what nobody installs"
+    texts = re.sub(r"(?s)## The document\n.*?```yaml\n.*?```", "", book)
+    fences = [text for kind, text in re.findall(r"(?s)```(\w*)\n(.*?)```", texts) if kind in ("", "sh", "bash")]
+    spans = re.findall(r"`([a-z][\w-]* [^`\n]+)`", re.sub(r"(?s)```.*?```", "", texts))
+    called = {w for text in fences for w in shell_words.programs(text)}
+    called |= {w for w in (span.split()[0] for span in spans) if w in PACKAGES or w in ("etcd-restore", "k3s")}
+    assert {"kubectl", "helm"} <= called
+    assert called - there - OPERATORS - BASE == set(), "nobody has these programs"

@@ -26,7 +26,9 @@ struct Store {
   std::string bucket, region, endpoint;
   bool path_style = false;
   bool own_keys = false;  // keys in a Secret; else the identity of the pod
-  std::string ca;         // Secret with the authority's certificate
+  // The authority that signed the store's certificate, when the world does not know it.
+  std::optional<spec::SecretRef> ca;
+  std::string ca_key() const { return ca && !ca->key.empty() ? ca->key : "ca.crt"; }
 };
 
 Store store(const Context& context) {
@@ -39,7 +41,7 @@ Store store(const Context& context) {
     out.endpoint = spec.text("s3.endpoint");
     out.path_style = spec.flag("s3.pathStyle");
     out.own_keys = true;
-    if (const auto ca = spec.secret("s3.ca")) out.ca = ca->name;
+    out.ca = spec.secret("s3.ca");
     return out;
   }
   out.provider = context.site() == Site::google ? "gcp" : context.site() == Site::azure ? "azure" : "aws";
@@ -54,6 +56,24 @@ Store store(const Context& context) {
     out.own_keys = true;
   }
   return out;
+}
+
+// Port of the store: "https://backup.example.com:8333" has one of its own.
+int store_port(const Store& s) {
+  const std::size_t colon = s.endpoint.rfind(':');
+  const bool own = colon != std::string::npos && s.endpoint.find("://") != colon;
+  return own ? std::atoi(s.endpoint.substr(colon + 1).c_str()) : 443;
+}
+
+// The certificate of the store's authority, beside the keys of the bucket.
+void need_store_ca(Part& part, const Store& s, const std::string& ns) {
+  if (!s.ca) return;
+  part.secrets.push_back({.name = s.ca->name,
+                          .ns = ns,
+                          .keys = {s.ca_key()},
+                          .from = SecretNeed::From::reference,
+                          .reference = describe(*s.ca),
+                          .why = "trusts the certificate of the backup store"});
 }
 
 std::string hours(double seconds) {
@@ -103,6 +123,19 @@ Json location(const Context& context, const Store& s) {
   }
   if (!config.empty()) out["config"] = std::move(config);
   if (s.own_keys) out["credential"] = {{"name", kStoreSecret}, {"key", "cloud"}};
+  return out;
+}
+
+// The chart knows no reference to the certificate of an authority, and whatever reads or writes volumes takes
+// it from nowhere else than the location: then the location is an object of ours.
+Json location_object(const Context& context, const Store& s) {
+  Json from = location(context, s);
+  Json out = object("velero.io/v1", "BackupStorageLocation", "default", kNamespace);
+  Json& spec = out["spec"] = {{"provider", from["provider"]}, {"default", true}};
+  spec["objectStorage"] = {{"bucket", from["bucket"]},
+                           {"caCertRef", {{"name", s.ca->name}, {"key", s.ca_key()}}}};
+  if (from.contains("config")) spec["config"] = from["config"];
+  if (from.contains("credential")) spec["credential"] = from["credential"];
   return out;
 }
 
@@ -163,7 +196,10 @@ Json velero_values(const Context& context, const Store& s) {
   const std::string volumes = spec.text("volumes");
   const std::string image = plugin(s.provider);
   Json out = Json::object();
-  Json configuration{{"backupStorageLocation", Json::array({location(context, s)})},
+  Json locations = Json::array();
+  if (!s.ca) locations.push_back(location(context, s));
+  out["backupsEnabled"] = !s.ca;
+  Json configuration{{"backupStorageLocation", std::move(locations)},
                      {"uploaderType", "kopia"},
                      {"defaultVolumesToFsBackup", volumes == "fileSystem"},
                      {"defaultBackupTTL", hours(spec.seconds("keep"))}};
@@ -216,7 +252,7 @@ void add_velero_alerts(Part& part) {
        .severity = "critical",
        .summary = "The last good backup of {{ $labels.schedule }} is older than two days",
        .description = "A loss now would cost more than two days of changes.",
-       .action = "velero backup get; velero backup describe NAME --details",
+       .action = "velero -n backup backup get; velero -n backup backup describe NAME --details",
        .input = {{"velero_backup_last_successful_timestamp{schedule=\"velero-daily\"}", "0x6000"}},
        .quiet = "1d",
        .fires = "3d",
@@ -330,37 +366,19 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
                           .ns = kNamespace,
                           .keys = {"repository-password"},
                           .why = "locks the copies of volumes; keep one outside the cluster"});
-  if (!s.ca.empty()) {
-    part.secrets.push_back({.name = s.ca,
-                            .ns = kNamespace,
-                            .keys = {"ca.crt"},
-                            .from = SecretNeed::From::reference,
-                            .reference = "secretRef " + s.ca,
-                            .why = "trusts the certificate of the backup store"});
-  }
+  need_store_ca(part, s, kNamespace);
+  if (s.ca) part.add("location.yaml", location_object(context, s));
   Json values = velero_values(context, s);
   if (context.spec().text("backup.volumes") == "snapshots") add_snapshot_rules(part, context);
-  if (!s.ca.empty()) {
-    values["configuration"]["extraEnvVars"] = Json::array({env("AWS_CA_BUNDLE", "/etc/backup-ca/ca.crt")});
-    values["extraVolumes"] = Json::array({volume_secret("backup-ca", s.ca)});
-    values["extraVolumeMounts"] =
-        Json::array({{{"name", "backup-ca"}, {"mountPath", "/etc/backup-ca"}, {"readOnly", true}}});
-    values["nodeAgent"]["extraEnvVars"] = values["configuration"]["extraEnvVars"];
-    values["nodeAgent"]["extraVolumes"] = values["extraVolumes"];
-    values["nodeAgent"]["extraVolumeMounts"] = values["extraVolumeMounts"];
-  }
   part.releases.push_back(
       {.chart = "velero", .release = "velero", .ns = kNamespace, .values = std::move(values)});
   const Labels pods{{"app.kubernetes.io/name", "velero"}};
   // It makes pods of its own for each volume and for the care of the store.
   part.edges.push_back(
       {.from = Peer::pods(kNamespace), .to = Peer::api_server(), .why = "reads what it copies"});
-  const std::string port = s.endpoint.rfind(':') != std::string::npos && s.endpoint.rfind(':') > 6
-                               ? s.endpoint.substr(s.endpoint.rfind(':') + 1)
-                               : "443";
   part.edges.push_back({.from = Peer::pods(kNamespace),
                         .to = Peer::everywhere(),
-                        .ports = {{"https", std::atoi(port.c_str())}},
+                        .ports = {{"https", store_port(s)}},
                         .why = "writes to the bucket of the backups"});
   if (!s.own_keys) add_identity_edge(part, context, Peer::pods(kNamespace, pods));
   if (context.has("metrics")) {
@@ -372,9 +390,10 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
   }
   const std::string ns = drill_namespace(parts);
   add_drill(part, context, ns);
-  part.sections.push_back({Section::Chapter::backup, "Now",
-                           fmt::format("velero backup create test-backup --include-namespaces {} --wait\n",
-                                       own_namespaces(parts))});
+  part.sections.push_back(
+      {Section::Chapter::backup, "Now",
+       fmt::format("velero -n {} backup create test-backup --include-namespaces {} --wait\n", kNamespace,
+                   own_namespaces(parts))});
   part.sections.push_back(
       {Section::Chapter::restore, "The password of the copies",
        fmt::format("Copies of volumes open only with the password that was made with this cluster. Keep it "
@@ -384,10 +403,11 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
                    kNamespace)});
   part.sections.push_back(
       {Section::Chapter::restore, "By hand",
-       fmt::format("velero backup get\nvelero restore create --from-backup test-backup --namespace-mappings "
-                   "{0}:{0}-drill --wait\n"
+       fmt::format("velero -n {1} backup get\n"
+                   "velero -n {1} restore create --from-backup test-backup --include-namespaces {0} "
+                   "--namespace-mappings {0}:{0}-drill --wait\n"
                    "kubectl get all,pvc -n {0}-drill\nkubectl delete namespace {0}-drill\n",
-                   ns)});
+                   ns, kNamespace)});
   return part;
 }
 
@@ -395,14 +415,16 @@ Part velero(const Context& context, const std::vector<Part>& parts) {
 // ----------------------------------------------------------------------------------------------------------
 
 std::vector<Json> rclone_env(const Store& s) {
-  return {env("RCLONE_CONFIG_STORE_TYPE", "s3"),
-          env("RCLONE_CONFIG_STORE_PROVIDER", s.endpoint.empty() ? "AWS" : "Other"),
-          env("RCLONE_CONFIG_STORE_ENDPOINT", s.endpoint),
-          env("RCLONE_CONFIG_STORE_REGION", s.region),
-          env("RCLONE_CONFIG_STORE_FORCE_PATH_STYLE", s.path_style ? "true" : "false"),
-          env_from_secret("RCLONE_CONFIG_STORE_ACCESS_KEY_ID", kStoreSecret, "access-key"),
-          env_from_secret("RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY", kStoreSecret, "secret-key"),
-          env("RCLONE_CONFIG", "/tmp/rclone.conf")};
+  std::vector<Json> out{env("RCLONE_CONFIG_STORE_TYPE", "s3"),
+                        env("RCLONE_CONFIG_STORE_PROVIDER", s.endpoint.empty() ? "AWS" : "Other"),
+                        env("RCLONE_CONFIG_STORE_ENDPOINT", s.endpoint),
+                        env("RCLONE_CONFIG_STORE_REGION", s.region),
+                        env("RCLONE_CONFIG_STORE_FORCE_PATH_STYLE", s.path_style ? "true" : "false"),
+                        env_from_secret("RCLONE_CONFIG_STORE_ACCESS_KEY_ID", kStoreSecret, "access-key"),
+                        env_from_secret("RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY", kStoreSecret, "secret-key"),
+                        env("RCLONE_CONFIG", "/tmp/rclone.conf")};
+  if (s.ca) out.push_back(env("RCLONE_CA_CERT", "/etc/backup-ca/" + s.ca_key()));
+  return out;
 }
 
 Container upload(const Context& context, const Store& s, const Keep& keep, const std::string& age) {
@@ -415,6 +437,7 @@ Container upload(const Context& context, const Store& s, const Keep& keep, const
   c.env = rclone_env(s);
   c.resources = context.size("backup", "copy");
   c.mounts = {{"copy", "/copy", true}, {"tmp", "/tmp"}};
+  if (s.ca) c.mounts.push_back({"backup-ca", "/etc/backup-ca", true});
   return c;
 }
 
@@ -425,6 +448,7 @@ void add_copy(Part& part, const Context& context, const Store& s, const Keep& ke
   Pod pod;
   pod.user = pod.group = keep.user;
   pod.volumes = {volume_scratch("tmp", "64Mi")};
+  if (s.ca) pod.volumes.push_back(volume_secret("backup-ca", s.ca->name));
   if (keep.kind == Keep::Kind::postgresql) {
     pod.user = pod.group = 999;
     Container dump{.name = "dump", .image = catalog::image("postgresql")};
@@ -449,7 +473,7 @@ void add_copy(Part& part, const Context& context, const Store& s, const Keep& ke
   part.add("copies.yaml", cron_job(name, keep.ns, spec.text("schedule"), pod));
   part.edges.push_back({.from = Peer::pods(keep.ns, selector(name)),
                         .to = Peer::everywhere(),
-                        .ports = {{"https", 443}},
+                        .ports = {{"https", store_port(s)}},
                         .why = "writes to the bucket of the backups"});
 }
 
@@ -476,7 +500,10 @@ Part copies(const Context& context, const std::vector<Part>& parts) {
   for (const Part& p : parts) {
     for (const Keep& keep : p.keeps) {
       add_copy(part, context, s, keep);
-      if (namespaces.insert(keep.ns).second) need_store_keys(part, context, keep.ns);
+      if (namespaces.insert(keep.ns).second) {
+        need_store_keys(part, context, keep.ns);
+        need_store_ca(part, s, keep.ns);
+      }
       part.sections.push_back({Section::Chapter::restore, keep.ns + "/" + keep.name, restore_text(s, keep)});
     }
   }

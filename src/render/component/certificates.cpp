@@ -207,10 +207,12 @@ void add_edges(Part& part, const Context& context) {
          .why = "answers the challenges of the certificate authority"});
   add_identity_edge(part, context, Peer::pods(kNamespace, pods("controller")));
   if (context.has("metrics")) {
-    part.edges.push_back({.from = prometheus_peer(),
-                          .to = Peer::pods(kNamespace, pods("controller")),
-                          .ports = {{"metrics", kMetrics}},
-                          .why = "scrapes metrics"});
+    // The monitor of the chart is one for all three.
+    for (const char* component : {"controller", "webhook", "cainjector"})
+      part.edges.push_back({.from = prometheus_peer(),
+                            .to = Peer::pods(kNamespace, pods(component)),
+                            .ports = {{"metrics", kMetrics}},
+                            .why = "scrapes metrics"});
   }
 }
 

@@ -308,6 +308,8 @@ std::vector<Part> dashboards(const Context& context, const std::vector<Part>& pa
                               .ns = kNs,
                               .service = "grafana",
                               .port = 80,
+                              .pods = observability::grafana_peer().labels,
+                              .pod_port = observability::kGrafanaPort,
                               .web_socket = true,
                               // Each replica knows its own sessions.
                               .cookie_affinity = replicas > 1});

@@ -27,6 +27,21 @@ bool shared_limits(const Context& context) {
   }();
 }
 
+// The controller chooses the numbers of node ports; a patch of its Service fixes them.
+Json envoy_service(const Context& context) {
+  Json out{{"type", gateway_service_type(context)}, {"externalTrafficPolicy", "Local"}};
+  if (Labels annotations = balancer_annotations(context); !annotations.empty())
+    out["annotations"] = to_json(annotations);
+  if (const auto fixed = gateway_node_ports(context)) {
+    Json ports = Json::array();
+    ports.push_back({{"port", 80}, {"nodePort", fixed->http}});
+    if (context.has("certificates")) ports.push_back({{"port", 443}, {"nodePort", fixed->https}});
+    out["patch"]["type"] = "StrategicMerge";
+    out["patch"]["value"]["spec"]["ports"] = std::move(ports);
+  }
+  return out;
+}
+
 Json envoy_proxy(const Context& context) {
   Json out = object("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", kGatewayName, kGatewayNamespace);
   Json container{{"resources", to_json(context.size("gateway", "proxy"))}};
@@ -51,9 +66,6 @@ Json envoy_proxy(const Context& context) {
     container["volumeMounts"] = Json::array(
         {{{"name", "dynamic-modules"}, {"mountPath", "/etc/envoy/dynamic-modules"}, {"readOnly", true}}});
   }
-  Json service{{"type", context.cloud() ? "LoadBalancer" : "NodePort"}, {"externalTrafficPolicy", "Local"}};
-  if (Labels annotations = balancer_annotations(context); !annotations.empty())
-    service["annotations"] = to_json(annotations);
   const bool meshed = sidecars_anywhere(context);
   if (meshed) {
     // What comes in is for Envoy alone; what goes on to apps takes the way of the mesh.
@@ -68,7 +80,7 @@ Json envoy_proxy(const Context& context) {
          {{"envoyDeployment",
            {{"replicas", proxies(context)}, {"container", std::move(container)}, {"pod", std::move(pod)}}},
           {"envoyPDB", {{"maxUnavailable", 1}}},
-          {"envoyService", std::move(service)}}}}},
+          {"envoyService", envoy_service(context)}}}}},
       {"shutdown", {{"drainTimeout", "60s"}}}};
   if (meshed) out["spec"]["routingType"] = "Service";
   if (waf) {
@@ -214,30 +226,64 @@ Part envoy(const Context& context) {
   return part;
 }
 
-Part traefik(const Context& context) {
+// k3s installs it; its settings stand with the machine's. What is left is to measure it.
+std::vector<Part> traefik_of_k3s(const Context& context) {
+  if (!observability::stack(context)) return {};
+  constexpr int kMetrics = 9100;
   Part part = component("gateway");
   part.after = {"namespaces", "network-policies"};
+  const Peer pods = gateway_peer(context);
+  Json monitor = object("monitoring.coreos.com/v1", "PodMonitor", "gateway-proxies",
+                        std::string(observability::kMetricsNamespace));
+  monitor["spec"] = {{"namespaceSelector", {{"matchNames", Json::array({pods.ns})}}},
+                     {"selector", {{"matchLabels", to_json(pods.labels)}}},
+                     {"podMetricsEndpoints", Json::array({{{"portNumber", kMetrics}}})}};
+  part.add("monitor.yaml", std::move(monitor));
+  part.edges.push_back(
+      {.from = prometheus_peer(), .to = pods, .ports = {{"metrics", kMetrics}}, .why = "scrapes metrics"});
+  return {std::move(part)};
+}
+
+// The mesh makes the proxies of each Gateway itself; here are only the ways to them and from them.
+Part istio_gateway(const Context& context) {
+  Part part = component("gateway");
+  part.order = 27;  // behind the mesh
+  part.after = {"namespaces", "network-policies", "mesh"};
   part.namespaces.push_back({.name = kGatewayNamespace});
-  Json values{
-      {"deployment", {{"replicas", proxies(context)}}},
-      {"providers",
-       {{"kubernetesGateway", {{"enabled", true}}}, {"kubernetesIngress", {{"enabled", false}}}}},
-      {"gateway", {{"enabled", false}}},
-      {"gatewayClass", {{"enabled", true}, {"name", "traefik"}}},
-      {"podDisruptionBudget", {{"enabled", true}, {"maxUnavailable", 1}}},
-      {"resources", to_json(context.size("gateway", "proxy"))},
-      {"service",
-       {{"spec",
-         {{"type", context.cloud() ? "LoadBalancer" : "NodePort"}, {"externalTrafficPolicy", "Local"}}}}}};
-  part.releases.push_back(
-      {.chart = "traefik", .release = "traefik", .ns = kGatewayNamespace, .values = std::move(values)});
-  part.edges.push_back({.from = Peer::pods(kGatewayNamespace, {{"app.kubernetes.io/name", "traefik"}}),
-                        .to = Peer::api_server(),
-                        .why = "reads routes"});
+  const Peer pods = gateway_peer(context);
+  part.edges.push_back({.from = Peer::everywhere(),
+                        .to = pods,
+                        .ports = {{"http", 80}, {"https", 443}},
+                        .why = "users come in"});
+  part.edges.push_back({.from = pods,
+                        .to = Peer::pods("istio-system", {{"app", "istiod"}}),
+                        .ports = {{"xds", 15012}},
+                        .why = "gets its certificate and configuration"});
+  if (!observability::stack(context)) return part;
+  Json monitor = object("monitoring.coreos.com/v1", "PodMonitor", "gateway-proxies", kGatewayNamespace);
+  monitor["spec"] = {{"selector", {{"matchLabels", to_json(pods.labels)}}},
+                     {"podMetricsEndpoints",
+                      Json::array({{{"portNumber", kSidecarMetrics}, {"path", "/stats/prometheus"}}})}};
+  part.add("monitor.yaml", std::move(monitor));
+  part.edges.push_back({.from = prometheus_peer(),
+                        .to = pods,
+                        .ports = {{"metrics", kSidecarMetrics}},
+                        .why = "scrapes metrics"});
   return part;
 }
 
 }  // namespace
+
+std::optional<NodePorts> gateway_node_ports(const Context& context) {
+  const spec::Reader gateway = context.component("gateway");
+  if (!gateway.has("nodePorts")) return std::nullopt;
+  return NodePorts{static_cast<int>(gateway.integer("nodePorts.http")),
+                   static_cast<int>(gateway.integer("nodePorts.https"))};
+}
+
+std::string gateway_service_type(const Context& context) {
+  return gateway_node_ports(context) ? "NodePort" : "LoadBalancer";
+}
 
 // Without the client's address all clients would be one.
 Labels balancer_annotations(const Context& context) {
@@ -267,9 +313,9 @@ Labels balancer_annotations(const Context& context) {
 std::vector<Part> gateway(const Context& context) {
   const std::string use = context.use("gateway");
   if (use == "envoy-gateway") return {envoy(context)};
-  // k3s brings Traefik; its settings stand with the machine's.
-  if (use == "traefik" && context.site() != Site::k3s) return {traefik(context)};
+  if (use == "traefik") return traefik_of_k3s(context);
   if (use == "ingress-nginx") return {ingress_nginx(context)};
+  if (use == "istio") return {istio_gateway(context)};
   return {};
 }
 

@@ -34,6 +34,14 @@ Json strict_headers();
 Json content_policy();
 // The Secret of the operators' login in a namespace, told once.
 std::string login_secret(Part& part, const Context& context, const std::string& ns);
+// Ports of every node at which something before the cluster hands requests over, if the document has it so.
+struct NodePorts {
+  int http = 0, https = 0;
+};
+std::optional<NodePorts> gateway_node_ports(const Context&);
+// Without such ports the cluster gives the gateway an address: clouds, ServiceLB of k3s, what an existing
+// cluster has. Requests come in at 80 and 443 there.
+std::string gateway_service_type(const Context&);
 // How the load balancer of each cloud hands over the client's address.
 Labels balancer_annotations(const Context&);
 

@@ -82,7 +82,9 @@ Json controller(const Context& context) {
     out["podLabels"] = {{"sidecar.istio.io/inject", "true"}};
     out["podAnnotations"] = {{"traffic.sidecar.istio.io/includeInboundPorts", ""}};
   }
-  Json service{{"externalTrafficPolicy", "Local"}, {"type", context.cloud() ? "LoadBalancer" : "NodePort"}};
+  Json service{{"externalTrafficPolicy", "Local"}, {"type", gateway_service_type(context)}};
+  if (const auto ports = gateway_node_ports(context))
+    service["nodePorts"] = {{"http", std::to_string(ports->http)}, {"https", std::to_string(ports->https)}};
   if (Labels annotations = balancer_annotations(context); !annotations.empty())
     service["annotations"] = to_json(annotations);
   out["service"] = std::move(service);

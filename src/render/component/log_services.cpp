@@ -186,8 +186,13 @@ void add_elasticsearch(const Context& context, Part& part) {
         .ports = {https},
         .why = "says how long logs stay"}});
   if (const std::string host = context.component("logs").text("host"); !host.empty())
-    part.published.push_back(
-        {.host = host, .ns = kNs, .service = "logs-kb-http", .port = 5601, .operators_only = true});
+    part.published.push_back({.host = host,
+                              .ns = kNs,
+                              .service = "logs-kb-http",
+                              .port = 5601,
+                              .pods = kind("kibana").labels,
+                              .pod_port = 5601,
+                              .operators_only = true});
   part.sections.push_back(
       {.chapter = Section::Chapter::troubleshooting,
        .title = "Looking into logs",

@@ -281,8 +281,11 @@ void connect(const Context& context, Part& part) {
     part.edges.push_back({.from = loki, .to = loki, .ports = {{"members", 7946}}, .why = "finds itself"});
   }
   if (!stack(context)) return;
+  std::vector<Port> measured{{"http", kLokiPort}};
+  // Its proxy and its caches tell of themselves at ports of their own.
+  if (loki_distributed(context)) measured.insert(measured.end(), {{"proxy", 4040}, {"cache", 9150}});
   part.edges.push_back(
-      {.from = prometheus_peer(), .to = loki, .ports = {{"http", kLokiPort}}, .why = "scrapes metrics"});
+      {.from = prometheus_peer(), .to = loki, .ports = std::move(measured), .why = "scrapes metrics"});
   part.edges.push_back(
       {.from = prometheus_peer(), .to = alloy, .ports = {{"http", 12345}}, .why = "scrapes metrics"});
 }
@@ -359,6 +362,8 @@ void add_loki(const Context& context, Part& part) {
                               .ns = kNs,
                               .service = loki_distributed(context) ? "loki-gateway" : "loki",
                               .port = loki_distributed(context) ? 80 : kLokiPort,
+                              .pods = loki_peer(context).labels,
+                              .pod_port = loki_pod_port(context),
                               .operators_only = true});
 }
 

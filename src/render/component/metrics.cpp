@@ -251,12 +251,16 @@ void publish(const Context& context, Part& part) {
                               .ns = kNs,
                               .service = "prometheus-prometheus",
                               .port = observability::kPrometheusPort,
+                              .pods = prometheus_peer().labels,
+                              .pod_port = observability::kPrometheusPort,
                               .operators_only = true});
   if (const std::string host = context.component("alerts").text("host"); !host.empty())
     part.published.push_back({.host = host,
                               .ns = kNs,
                               .service = "prometheus-alertmanager",
                               .port = observability::kAlertmanagerPort,
+                              .pods = observability::alertmanager_peer().labels,
+                              .pod_port = observability::kAlertmanagerPort,
                               .operators_only = true});
 }
 

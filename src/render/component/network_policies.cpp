@@ -266,14 +266,13 @@ void add_system(const Context& context, Part& part) {
            .why = "requests from outside"});
     allow("gateway-probes", {{"app.kubernetes.io/name", "traefik"}},
           {.from = Peer::nodes(), .ports = {{"traefik", 8080}}, .why = "kubelets probe"});
-    allow("load-balancer", {{"svccontroller.k3s.cattle.io/svcname", "traefik"}},
+  }
+  if (context.site() == Site::k3s && context.has("gateway")) {
+    // Pods of k3s take requests on every node and hand them to the gateway's Service.
+    allow("load-balancer", {{"svccontroller.k3s.cattle.io/svcnamespace", gateway_peer(context).ns}},
           {.from = Peer::everywhere(),
            .ports = {{"web", 80}, {"websecure", 443}},
            .why = "requests from outside"});
-    if (context.has("metrics")) {
-      allow("gateway-scrapes", {{"app.kubernetes.io/name", "traefik"}},
-            {.from = prometheus_peer(), .ports = {{"metrics", 9100}}, .why = "scrapes metrics"});
-    }
   }
 }
 

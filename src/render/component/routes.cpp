@@ -88,6 +88,43 @@ Json redirect() {
   return out;
 }
 
+std::string gateway_service(const Context& context) {
+  const Peer pods = gateway_peer(context);
+  return fmt::format("kubectl -n {} get service\n", pods.ns);
+}
+
+// Where requests come in and where names must lead, as far as no cloud's Terraform writes that.
+std::string entrance(const Context& context) {
+  if (const auto ports = gateway_node_ports(context))
+    return fmt::format(
+        "What stands before the cluster hands port 80 on to port {} and port 443 to port {} of the nodes, as "
+        "plain TCP, and asks at these ports which nodes answer: those without a proxy of the gateway do not. "
+        "Names lead to what stands before the cluster.\n",
+        ports->http, ports->https);
+  if (context.site() == Site::k3s) {
+    std::string addresses;
+    for (const auto& [name, host] : context.infrastructure().named("hosts"))
+      addresses += fmt::format("{}{} ({})", addresses.empty() ? "" : ", ", host.text("address"), name);
+    return fmt::format(
+        "k3s takes requests at ports 80 and 443 of its machines and hands them to the gateway: let both "
+        "ports "
+        "through what stands before the machines. Names lead there: A records with {}; of several machines, "
+        "those that the Service names as its EXTERNAL-IP, which are those with a proxy.\n\n```sh\n{}```\n",
+        addresses, gateway_service(context));
+  }
+  return "The cluster gives the gateway's Service an address; names lead there. While its EXTERNAL-IP is "
+         "pending, nothing in the cluster gives addresses: add MetalLB, kube-vip or what the cluster's owner "
+         "offers, or write `components.gateway.nodePorts` and hand requests over to these ports.\n\n```sh\n" +
+         gateway_service(context) + "```\n";
+}
+
+Section names_section(const Context& context, const std::set<std::string>& hosts) {
+  std::string text = entrance(context);
+  text += "\nOnly then the certificates come. Names:\n\n";
+  for (const std::string& host : hosts) text += fmt::format("- {}\n", host);
+  return {Section::Chapter::first_steps, "Names lead to the gateway", std::move(text)};
+}
+
 }  // namespace
 
 std::string route_name(const Published& p) {
@@ -136,9 +173,10 @@ std::vector<Part> routes(const Context& context, const std::vector<Part>& parts)
     part.namespaces.push_back({.name = p.ns, .labels = {{"tidegate.dev/published", "true"}}});
     part.edges.push_back({.from = gateway_peer(context),
                           .to = Peer::pods(p.ns, p.pods),
-                          .ports = {{"http", p.pod_port == 0 ? p.port : p.pod_port}},
+                          .ports = {{"http", p.pod_port}},
                           .why = fmt::format("{} is published", p.host)});
   }
+  if (!context.cloud()) part.sections.push_back(names_section(context, hosts));
   if (use == "ingress-nginx") {
     add_ingresses(part, context, all);
     return {std::move(part)};

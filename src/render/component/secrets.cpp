@@ -237,6 +237,11 @@ std::vector<Part> secrets(const Context& context, const std::vector<Part>& parts
                         .to = Peer::pods(kNamespace, pods),
                         .ports = {{"webhook", 10250}},
                         .why = "asks the webhook"});
+  if (context.has("metrics"))
+    part.edges.push_back({.from = prometheus_peer(),
+                          .to = Peer::pods(kNamespace, pods),
+                          .ports = {{"metrics", 8080}},
+                          .why = "scrapes metrics"});
   part.sections.push_back(
       {Section::Chapter::troubleshooting, "A Secret is not there",
        "kubectl get externalsecrets -A\nkubectl describe externalsecret -n NAMESPACE NAME\n"});

@@ -249,6 +249,7 @@ void add_gateway(const Context& context, Part& part, Documents docs) {
                               .service = kGateway,
                               .port = kPort,
                               .pods = selector(kGateway),
+                              .pod_port = kPort,
                               .web_socket = true});
   }
 }

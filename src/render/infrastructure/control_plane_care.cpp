@@ -67,6 +67,64 @@ etcd endpoint status --write-out=table
 etcd alarm list
 )sh";
 
+// The image that the static pod of etcd runs has the program that reads snapshots, in the right version.
+constexpr std::string_view kRestore = R"sh(set -euo pipefail
+kubernetes=${KUBERNETES:-/etc/kubernetes}
+data=${ETCD_DATA:-/var/lib/etcd}
+die() { echo "error: $*" >&2; exit 1; }
+[[ $# -eq 1 ]] || die "usage: etcd-restore stop, everywhere; then etcd-restore SNAPSHOT, everywhere"
+name='' cluster=''
+addresses=$(ip -oneline address show)
+for member in "${!address[@]}"; do
+  if [[ $addresses == *" ${address[$member]}/"* ]]; then name=$member; fi
+  cluster+=${cluster:+,}$member=https://${address[$member]}:2380
+done
+[[ -n $name ]] || die "this machine has the address of no control plane"
+
+# The kubelet ends what has no manifest any more.
+stop() {
+  if [[ -d $kubernetes/manifests ]]; then mv "$kubernetes/manifests" "$kubernetes/manifests.off"; fi
+  for _ in {1..90}; do
+    [[ -n $(crictl ps --state running --name '^(etcd|kube-apiserver)$' --quiet) ]] || return 0
+    sleep 2
+  done
+  die "etcd or the API server has not ended in three minutes: crictl ps"
+}
+if [[ $1 == stop ]]; then
+  stop
+  echo "etcd of $name is stopped; when it is everywhere: etcd-restore SNAPSHOT"
+  exit
+fi
+
+snapshot=$(readlink -e "$1") || die "there is no file $1"
+[[ -f $kubernetes/pki/etcd/ca.crt ]] || die "no keys here: unpack the .keys.tar.gz of the snapshot into $kubernetes"
+stop
+image=$(sed -n 's/^ *image: *//p' "$kubernetes/manifests.off/etcd.yaml")
+[[ -n $image ]] || die "no image in $kubernetes/manifests.off/etcd.yaml"
+known=$(ctr --namespace k8s.io images ls --quiet)
+if ! grep -qxF "$image" <<<"$known"; then ctr --namespace k8s.io images pull "$image" >/dev/null; fi
+place=$data.restore
+rm -rf "$place"
+install -d -m 0700 "$place" "$data"
+trap 'rm -rf "$place"' EXIT
+cp "$snapshot" "$place/snapshot.db"
+# Whoever watched has seen later revisions: new ones begin far behind them.
+ctr --namespace k8s.io run --rm --mount "type=bind,src=$place,dst=/restore,options=rbind:rw" "$image" "etcd-restore-$$" \
+  etcdutl snapshot restore /restore/snapshot.db --data-dir /restore/data --name "$name" \
+  --initial-cluster "$cluster" --initial-cluster-token "restored-$(sha256sum <"$snapshot" | cut -c 1-16)" \
+  --initial-advertise-peer-urls "https://${address[$name]}:2380" --bump-revision 1000000000 --mark-compacted
+[[ -d $place/data/member ]] || die "the snapshot gave no data"
+if [[ -d $data/member ]]; then
+  old=$data.old-$(date -u +%Y%m%dT%H%M%SZ)
+  install -d -m 0700 "$old"
+  mv "$data/member" "$old/member"
+  echo "what was there lies in $old"
+fi
+mv "$place/data/member" "$data/member"
+mv "$kubernetes/manifests.off" "$kubernetes/manifests"
+echo "$name has the snapshot; the API answers when more than half of the members have it"
+)sh";
+
 constexpr std::string_view kApprove = R"sh(set -euo pipefail
 export KUBECONFIG=/etc/kubernetes/admin.conf
 scratch=$(mktemp)
@@ -132,6 +190,14 @@ void add_control_plane_care(const Context& context, const std::vector<Host>& all
           fmt::format("[Service]\nExecStartPre=/usr/bin/sleep {}\nTimeoutStartSec=infinity\n", 900 * i)));
     }
   }
+  std::vector<std::pair<std::string, std::string>> members;
+  for (const Host& h : with_role(all, "control-plane")) members.emplace_back(h.name, h.address);
+  part.extras.push_back(
+      {.path = "files/control-plane/usr/local/sbin/etcd-restore",
+       .content = fmt::format("{}# Puts a snapshot in the place of etcd's data, when more than half of the "
+                              "members are lost.\ndeclare -A address={}\n{}",
+                              kHead, shell_map(members), kRestore),
+       .executable = true});
   std::vector<std::pair<std::string, std::string>> addresses;
   for (const Host& h : all) {
     if (h.node()) addresses.emplace_back(h.name, h.address);

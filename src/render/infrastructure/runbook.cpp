@@ -216,24 +216,15 @@ std::vector<Section> machines_sections(const Context& context, const std::vector
                                      "list-timers 'etcd-*'\nsystemctl start "
                                      "etcd-snapshot.service && ls -l /var/backups/etcd\n```\n",
                                      context.spec().integer("cluster.etcd.snapshots.keep"))});
-  std::string members;
-  for (const Host& h : control)
-    members += fmt::format("{}{}=https://{}:2380", members.empty() ? "" : ",", h.name, h.address);
   out.push_back(
       {.chapter = Chapter::restore,
        .title = "etcd",
-       .text = fmt::format("Only when more than half of the members are lost. On every control plane: `mv "
-                           "/etc/kubernetes/manifests "
-                           "/etc/kubernetes/manifests.off`, wait until `crictl ps` is empty, `mv "
-                           "/var/lib/etcd /var/lib/etcd.old`. Then, with the "
-                           "same snapshot everywhere:\n\n```sh\netcdutl snapshot restore SNAPSHOT.db "
-                           "--data-dir /var/lib/etcd \\\n  --name "
-                           "NAME --initial-cluster {} \\\n  --initial-advertise-peer-urls "
-                           "https://ADDRESS:2380\nmv /etc/kubernetes/manifests.off "
-                           "/etc/kubernetes/manifests\nkubectl get --raw /readyz\n```\n\nNAME and ADDRESS "
-                           "are those of the machine. On new machines "
-                           "unpack the `.keys.tar.gz` of the snapshot into `/etc/kubernetes` before.\n",
-                           members)});
+       .text = "Only when more than half of the members are lost. First on every control plane, as root:\n\n"
+               "```sh\netcd-restore stop\n```\n\nThen on every one of them, with the same snapshot:\n\n"
+               "```sh\netcd-restore SNAPSHOT.db\n```\n\nThe program that reads snapshots comes from etcd's "
+               "own image; what was there before is kept beside it. New machines become control planes first "
+               "(`./run.sh`); then unpack the `.keys.tar.gz` of the snapshot into `/etc/kubernetes` on each. "
+               "At the end:\n\n```sh\nkubectl get --raw /readyz\n```\n"});
   out.push_back({.chapter = Chapter::troubleshooting,
                  .title = "The API does not answer",
                  .text = api_is_away(context, all, control.front())});

@@ -176,7 +176,8 @@ std::string rate_limit(const Context& context, const App& app, const spec::Reade
 
 void add_published(const Context& context, Part& part, const App& app) {
   if (app.port == 0 || app.hosts.empty()) return;
-  Published base{.ns = app.ns, .service = app.name, .port = app.port, .pods = app.pods()};
+  Published base{
+      .ns = app.ns, .service = app.name, .port = app.port, .pods = app.pods(), .pod_port = app.port};
   base.web_socket = app.spec.flag("webSocket");
   base.cookie_affinity = app.spec.text("affinity") == "cookie";
   base.rate_limit = rate_limit(context, app, app.spec);

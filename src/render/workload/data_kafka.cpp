@@ -14,6 +14,7 @@ constexpr const char* kApi = "kafka.strimzi.io/v1";
 constexpr int kClients = 9092;
 constexpr int kControl = 9090;
 constexpr int kReplication = 9091;
+constexpr int kAgent = 8443;
 constexpr int kMetrics = 9404;
 
 Json cluster_label(const std::string& name) { return {{"strimzi.io/cluster", name}}; }
@@ -92,8 +93,11 @@ void add_edges(Part& part, const std::string& name) {
   const Peer controller = Peer::pods("strimzi", {{"name", "strimzi-cluster-operator"}});
   const std::vector<Port> inner{{"control", kControl}, {"replication", kReplication}};
   part.edges.push_back({.from = brokers, .to = brokers, .ports = inner, .why = "brokers follow each other"});
-  part.edges.push_back(
-      {.from = controller, .to = brokers, .ports = inner, .why = "the operator looks after the brokers"});
+  // Beside its protocols each broker says over HTTPS how far its start has come: no restart goes on without.
+  part.edges.push_back({.from = controller,
+                        .to = brokers,
+                        .ports = {{"control", kControl}, {"replication", kReplication}, {"agent", kAgent}},
+                        .why = "the operator looks after the brokers"});
   part.edges.push_back(
       {.from = topics, .to = brokers, .ports = {{"replication", kReplication}}, .why = "makes the topics"});
   part.edges.push_back(

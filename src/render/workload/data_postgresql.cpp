@@ -174,6 +174,24 @@ SecretNeed owner(const std::string& name, const std::string& host) {
                                          kDataNamespace, kPostgres)}}};
 }
 
+// What tells of a database that has no operator with an exporter of its own.
+Container exporter(const Context& context, std::vector<Json> login) {
+  Container c{.name = "exporter", .image = catalog::image("postgres-exporter")};
+  c.ports = {{"metrics", kMetrics}};
+  c.env = std::move(login);
+  c.readiness = http_probe("/", "metrics");
+  c.resources = context.size("data", "exporter");
+  return c;
+}
+
+void scrape(Part& part, const std::string& name) {
+  part.add("monitor.yaml", pod_monitor(name, kDataNamespace, selector(name), "metrics"));
+  part.edges.push_back({.from = prometheus_peer(),
+                        .to = Peer::pods(kDataNamespace, selector(name)),
+                        .ports = {{"metrics", kMetrics}},
+                        .why = "scrapes metrics"});
+}
+
 }  // namespace
 
 // For profile small, where an operator's memory is a tenth of the machine.
@@ -193,6 +211,15 @@ Part postgresql_single(const Context& context, const std::string& name, const sp
   server.mounts = {{"data", "/var/lib/postgresql/data"}, {"run", "/var/run/postgresql"}, {"tmp", "/tmp"}};
   Pod pod;
   pod.containers = {std::move(server)};
+  if (measured(context)) {
+    const std::string secret = name + "-postgresql";
+    pod.containers.push_back(exporter(
+        context, {env_from_secret("DATABASE", secret, "database"),
+                  env("DATA_SOURCE_URI", fmt::format("localhost:{}/$(DATABASE)?sslmode=disable", kPostgres)),
+                  env_from_secret("DATA_SOURCE_USER", secret, "username"),
+                  env_from_secret("DATA_SOURCE_PASS", secret, "password")}));
+    scrape(part, name);
+  }
   pod.user = pod.group = 999;
   pod.grace_seconds = 60;
   pod.volumes = {volume_scratch("run", "16Mi"), volume_scratch("tmp", "64Mi")};
@@ -235,8 +262,20 @@ Part postgresql_cluster(const Context& context, const std::string& name, const s
 }
 
 // The cloud runs it; here are only the ways to it. Its Secret comes from what Terraform made.
-Part aurora(const Context&, const std::string& name, const spec::Reader&) {
+Part aurora(const Context& context, const std::string& name, const spec::Reader&) {
   Part part = data_part(name);
+  if (measured(context)) {
+    const std::string program = name + "-exporter";
+    Pod pod;
+    pod.containers = {exporter(context, {env_from_secret("DATA_SOURCE_NAME", name + "-postgresql", "url")})};
+    pod.placement = context.add_on_placement();
+    part.add("exporter.yaml", deployment(program, kDataNamespace, 1, pod));
+    scrape(part, program);
+    part.edges.push_back({.from = Peer::pods(kDataNamespace, selector(program)),
+                          .to = Peer::addresses(context.infrastructure().text("network.cidr")),
+                          .ports = {{"postgresql", kPostgres}},
+                          .why = "measures the database"});
+  }
   part.secrets.push_back({.name = name + "-postgresql",
                           .ns = kDataNamespace,
                           .keys = kKeys,

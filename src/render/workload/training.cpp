@@ -259,8 +259,12 @@ Part run_part(const Context& context, const Run& run) {
     part.dashboards.push_back(dashboard(run));
   }
   if (const std::string host = s.text("expose.host"); !host.empty() && !s.flag("chart.ingress.enabled")) {
-    part.published.push_back(
-        {.host = host, .ns = kNamespace, .service = run.name, .port = port, .pods = run.pods()});
+    part.published.push_back({.host = host,
+                              .ns = kNamespace,
+                              .service = run.name,
+                              .port = port,
+                              .pods = run.pods(),
+                              .pod_port = port});
   }
   if (!run.many()) {
     for (const auto& [name, volume] : s.named("volumes"))
