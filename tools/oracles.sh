@@ -3,8 +3,8 @@
 # $TIDEGATE_ORACLES (default .tidegate/oracles). What is there at its version is left alone, so a second run does nothing.
 # usage: tools/oracles.sh [--list | --ci | NAME...]
 #   --list  says what is there, builds nothing
-#   --ci    all but those that cost more than five minutes to build: for promtool and amtool the continuous build takes
-#           Debian's older programs; what kyverno says of the rules, an API server says there
+#   --ci    all but those that cost more than five minutes, to build or to ask: for promtool and amtool the continuous
+#           build takes Debian's older programs; what kyverno says of the rules, an API server says there; checkov
 # A tool that cannot be had is named with its reason at the end and the status is 1; the others are built.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -62,11 +62,11 @@ build_go() {
   return "$status"
 }
 
-install_pip() {                     # install_pip NAME PACKAGE==VERSION
-  local python=$oracles/python
+install_pip() {                     # install_pip NAME PACKAGE==VERSION [FOLDER]
+  local python=$oracles/${3:-python}
   [[ -x $python/bin/python ]] || /usr/bin/python3 -m venv "$python" || return
   "$python/bin/python" -m pip install --quiet "$2" || return
-  ln -sf "../python/bin/$1" "$bin/$1"
+  ln -sf "../${python##*/}/bin/$1" "$bin/$1"
 }
 
 # wanted NAME...: their lines of the table, in its order; all without a name.
@@ -89,7 +89,8 @@ make_one() {
   case $how in
     module) build_module "${@:3}" || status=$? ;;
     go) build_go "$name" "${@:3}" || status=$? ;;
-    pip) install_pip "$name" "${@:3}" || status=$? ;;
+    pip) install_pip "$name" "$3" || status=$? ;;
+    alone) install_pip "$name" "$3" "python-$name" || status=$? ;;
     *) cannot "$table: $name: no way '$how' to get a tool"; status=2 ;;
   esac
   if (( status )); then failed+=("$name"); say "oracles: $name FAILED after $((SECONDS - start)) s"; return; fi
@@ -108,7 +109,7 @@ list() {
 names=("$@")
 case ${1:-} in
   --list) list; exit ;;
-  --ci) mapfile -t names < <(wanted | awk '$1 !~ /^(promtool|amtool|kyverno)$/ {print $1}') ;;
+  --ci) mapfile -t names < <(wanted | awk '$1 !~ /^(promtool|amtool|kyverno|checkov)$/ {print $1}') ;;
   -*) say "oracles: no option '$1'"; exit 2 ;;
 esac
 for name in "${names[@]}"; do

@@ -356,6 +356,11 @@ constexpr ReasonEntry kReasons[] = {
      "Choose a name below the domain."},
     {"host_taken", "Two parts are published under the same name and path.",
      "Give each its own name, or its own paths."},
+    {"hosted_runner",
+     "The job that deploys would run on a machine of the forge, which has no fixed address, and the API "
+     "server "
+     "takes no calls from everywhere.",
+     "Remove delivery.ci.runner, or name the label of a machine of your own."},
     {"internal_error", "tidegate met a state that should not exist. It is a fault of the program.",
      "Run `tidegate diagnose` and report it with that file."},
     {"interrupted",
@@ -486,6 +491,8 @@ constexpr ReasonEntry kReasons[] = {
      "Add a class with kind: shared, or keep one replica."},
     {"network", "A download failed in the network. It is tried again and goes on where it stopped.",
      "Check the connection; HF_ENDPOINT or a file:// source are ways around a host that cannot be reached."},
+    {"network_not_private", "EKS takes for services a network of the private ranges only.",
+     "Choose one of those that the hint names."},
     {"network_too_small",
      "The network of pods or services has fewer addresses than the nodes and services may take.",
      "Choose a larger one."},
@@ -527,6 +534,8 @@ constexpr ReasonEntry kReasons[] = {
      "Choose the kind that the hint names."},
     {"no_vpn_here", "The VPN of the document is not made on this cloud.",
      "Use access.bastion or access.peering."},
+    {"no_way_in", "The API server is private and the document names no way to it.",
+     "Add access.bastion: true, access.vpn or access.peering."},
     {"nobody_scales", "A pool may grow, and nobody makes it.",
      "Write components.autoscaling.nodes: cluster-autoscaler, or one count."},
     {"none_and_more", "The word none stands beside others.", "Remove none, or the others."},
@@ -772,6 +781,8 @@ constexpr ReasonEntry kReasons[] = {
      "so only "
      "those of plain YAML are taken.",
      "Remove the tag."},
+    {"unknown_time_zone", "The list of time zones has no such name, and programs refuse to start with it.",
+     "Write REGION/CITY as the list of IANA has it."},
     {"unknown_word", "The program has no such word.",
      "Take the nearest one from the hint, or run `tidegate --help`."},
     {"unknown_workload", "A rule is about a program that nothing of this platform runs.",

@@ -97,6 +97,9 @@ void machines(Page& page, const Start& start, const std::vector<Host>& hosts) {
   }
 }
 
+// The others have VPNs and peering, which no document can have by itself.
+bool has_bastion(std::string_view platform) { return is_cloud(platform) && platform != "otc"; }
+
 void cloud(Page& page, const Start& start) {
   const std::string region = scalar(start.region);
   if (start.platform == "otc") {
@@ -128,11 +131,15 @@ void components(Page& page, const Start& start) {
     page.line("    gateway: none", "nothing is published without a domain");
     page.line("    certificates: none");
     page.line("    chat: open-webui");
-    page.line("  access: {forward: {open-webui: 8080}}", "a port of this machine leads in");
+    page.line(fmt::format("  access: {{forward: {{open-webui: 8080}}{}}}",
+                          has_bastion(start.platform) ? ", bastion: true" : ""),
+              "a port of this machine leads in");
     return;
   }
   page.line("  components:", "next: dashboards.host, logs, alerts.receivers, policy");
   page.line(fmt::format("    chat: {{use: open-webui, host: {}}}", scalar("chat." + start.domain)));
+  if (has_bastion(start.platform))
+    page.line("  access: {bastion: true}", "the way to the private API server");
 }
 
 // A flag that this platform has no use for; empty if there is none.

@@ -68,7 +68,8 @@ std::string commands(const Part& part) {
 std::string by_hand(const Context& context, const std::vector<Part>& parts) {
   std::string out;
   for (const Part& p : parts) {
-    if (p.where != Where::component && p.where != Where::workload) continue;
+    // Of the delivery the rights of the pipeline are applied.
+    if (p.where == Where::infrastructure) continue;
     const std::string by = delivered_by(context, p);
     const std::string lines =
         secrets_for(context, p, parts) + (by.empty() ? commands(p) : fmt::format("# delivered by {}\n", by));

@@ -30,7 +30,8 @@ constexpr auto kUpkeep = std::to_array<Row>({
         .meets("S2-20 F-95"),
     row("spec.delivery.ci.runner", T::text,
         "Label of the machine that deploys: one of your own in the network of a private API server.")
-        .of("ubuntu-24.04"),
+        .else_("ubuntu-24.04 if everybody reaches the API server, else the platform's name")
+        .why("machines of others have no fixed address"),
     row("spec.delivery.scan", T::object, "Searches for known holes before a deployment."),
     row("spec.delivery.scan.images", T::text_list, "In images.")
         .of("trivy")

@@ -114,7 +114,8 @@ Result<Value> read_host(std::string_view text) {
 Result<Value> read_host_port(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos)
-    return bad(text, "a host and port", fmt::format("add the port: {}:443", text));
+    return bad(text, "a host and port",
+               fmt::format("add the port: {0}:587 of a mail server, {0}:6443 of an API server", text));
   const auto port = small(text.substr(colon + 1), 1, 65535, false);
   if (!port)
     return fail("out_of_range", fmt::format("'{}' needs a port from 1 to 65535", text),

@@ -94,6 +94,19 @@ void check_subnets(const Subject& s, Report& report) {
   subnets.compare(report);
 }
 
+// EKS gives Services addresses of three private ranges, in networks from /24 to /12.
+void check_eks_services(const Subject& s, Report& report) {
+  const auto services = parse_cidr(s.spec.text("cluster.networks.services"));
+  if (!services) return;
+  for (const char* range : {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}) {
+    const auto taken = parse_cidr(range);
+    if (taken->contains(services->base) && services->bits >= std::max(taken->bits, 12)) return;
+  }
+  report.error(s.spec, "cluster.networks.services", "network_not_private",
+               fmt::format("EKS takes no network such as {} for services", services->str()),
+               "choose one from /12 to /24 in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16");
+}
+
 // Each node takes a /24 of the pods' network, on nodes that are not the cloud's own.
 void check_room(const Subject& s, Report& report) {
   const auto pods = parse_cidr(s.spec.text("cluster.networks.pods"));
@@ -136,6 +149,7 @@ void check_addresses(const Subject& s, Report& report) {
     ranges.add_each(peering, "networks", "a peer");
   ranges.compare(report);
   check_room(s, report);
+  if (s.site == "aws") check_eks_services(s, report);
   if (s.site == "machines" || s.site == "k3s") check_hosts(s, report);
   if (cloud) check_subnets(s, report);
 }

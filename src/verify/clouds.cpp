@@ -122,6 +122,17 @@ void check_otc(const spec::Reader& site, Report& report) {
         "put a resolver of the cloud first: 100.125.4.25");
 }
 
+// `machine`: the type without "db.". Databases come in the sizes of machines, and serverless.
+void check_database_type(const spec::Reader& d, const std::string& machine, Report& report) {
+  if (machine == "serverless" || catalog::machine_type("aws", machine).name != catalog::TypeName::foreign)
+    return;
+  const std::vector<std::string> types = catalog::machine_types("aws");
+  const auto near = text::nearest(machine, std::span<const std::string>(types), 1);
+  report.error(d, "instanceType", "unknown_instance_type",
+               fmt::format("there are no databases of type db.{}", machine),
+               fmt::format("write db.{}", near.empty() ? "r6g.large" : near.front()));
+}
+
 void check_data(const Subject& s, Report& report) {
   for (const auto& [name, d] : s.spec.named("data")) {
     if (d.text("use") != "aurora-postgresql") {
@@ -133,7 +144,9 @@ void check_data(const Subject& s, Report& report) {
     }
     const std::string type = d.text("instanceType");
     if (s.site != "aws" || type.empty()) continue;
-    if (!type.starts_with("db.")) {
+    if (type.starts_with("db.")) {
+      check_database_type(d, type.substr(3), report);
+    } else {
       report.error(d, "instanceType", "unknown_instance_type",
                    fmt::format("{} is no type of a database: they begin with db.", type),
                    catalog::machine_type("aws", type).name == catalog::TypeName::known

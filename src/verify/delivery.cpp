@@ -38,6 +38,19 @@ void check_environments(const spec::Reader& delivery, Report& report) {
   }
 }
 
+// Machines of the forge have no fixed address; whether an existing cluster lets them in is not known here.
+void check_runner(const Subject& s, const spec::Reader& delivery, Report& report) {
+  const std::string runner = delivery.text("ci.runner");
+  if (delivery.text("ci.use") == "none" || !runner.starts_with("ubuntu-") || s.site == "existing") return;
+  const std::vector<std::string> from = s.spec.list("access.from");
+  const bool open = s.spec.text("access.api") == "public";
+  if (open && std::find(from.begin(), from.end(), "0.0.0.0/0") != from.end()) return;
+  report.error(delivery, "ci.runner", "hosted_runner",
+               fmt::format("{} is a machine of the forge, and {} not let it in", runner,
+                           open ? "access.from does" : "the private API server does"),
+               "remove runner: a machine of your own with the platform's name as label deploys then");
+}
+
 void check_pipeline(const Subject& s, const spec::Reader& delivery, Report& report) {
   const std::string ci = delivery.text("ci.use"), repository = delivery.text("ci.repository");
   if (ci != "none" && repository.empty())
@@ -68,6 +81,7 @@ void check_delivery(const Subject& s, Report& report) {
   const spec::Reader delivery = s.spec.sub("delivery");
   check_environments(delivery, report);
   check_pipeline(s, delivery, report);
+  check_runner(s, delivery, report);
   if (delivery.text("strategy") == "canary" && s.use("mesh") == "none" && s.use("gateway") == "none")
     report.error(delivery, "strategy", "needs_component",
                  "nothing shares out requests between two versions: there is neither a mesh nor a gateway",

@@ -107,6 +107,10 @@ void check_api(const Subject& s, Report& report) {
                      "everybody can reach the API server; only its login holds them back",
                      "name the networks of those who need it");
   }
+  if (!open && s.cloud() && !access.flag("bastion") && !access.has("vpn") && !access.has("peering"))
+    report.warning(access, "api", "no_way_in", "the API server is private, and no way leads to it",
+                   s.site == "openTelekomCloud" ? "add access.vpn or access.peering"
+                                                : "add access.bastion: true, access.vpn or access.peering");
   if (access.has("login.oidc") && !access.text("login.oidc.issuer").starts_with("https://"))
     report.error(access, "login.oidc.issuer", "plain_http",
                  "a login over plain HTTP can be read and changed on its way", "write https://");

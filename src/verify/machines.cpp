@@ -84,8 +84,14 @@ void check_endpoint(const Subject& s, const Roles& roles, Report& report) {
                    fmt::format("write {}:6443", roles.balancers.front().first));
     return;
   }
-  // A name of the DNS that the documents do not know may well be right, an address is not.
-  if (parse_cidr(host))
+  // A name of the DNS that the documents do not know may be right, an address is not.
+  if (!parse_cidr(host))
+    report.warning(s.spec, "cluster.endpoint", "endpoint_elsewhere",
+                   fmt::format("{} is the name of no host: nothing here makes it lead to {}", host,
+                               roles.balancers.front().first),
+                   fmt::format("write {}:6443, or see to it that the DNS knows the name",
+                               roles.balancers.front().first));
+  else
     report.error(s.spec, "cluster.endpoint", "endpoint_elsewhere",
                  fmt::format("{} is the address of no host", host),
                  fmt::format("write {}:6443", roles.balancers.front().first));

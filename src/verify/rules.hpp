@@ -67,5 +67,6 @@ void check_models(const Subject&, Report&);         // engines and sources of a 
 void check_training(const Subject&, Report&);       // TrainingRuns
 void check_observability(const Subject&, Report&);  // alerts, logs, backup
 void check_delivery(const Subject&, Report&);       // pipelines, environments, strategies
+void check_clocks(const Subject&, Report&);         // time zones
 
 }  // namespace tg::verify

@@ -56,7 +56,7 @@ void check_platform(const Subject& subject, std::vector<spec::Finding>& out) {
   for (const auto rule :
        {check_addresses, check_names, check_places, check_versions, check_capacity, check_budget,
         check_quotas, check_storage, check_scaling, check_exposure, check_machines, check_clouds,
-        check_models, check_training, check_observability, check_delivery}) {
+        check_models, check_training, check_observability, check_delivery, check_clocks}) {
     rule(subject, report);
   }
 }

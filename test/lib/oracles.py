@@ -602,6 +602,12 @@ amtool_routes = AmtoolRoutes()
 nginx = Nginx()
 nginx_waf = NginxWaf()
 actionlint = Actionlint()
+checkov = Command(
+    "checkov",
+    lambda p: ["checkov", "--file", p, "--quiet", "--compact", "--skip-download"],
+    "tools/oracles.sh checkov installs it",
+    "deployment.yaml",
+)
 yamllint = Yamllint()
 helm_lint = HelmLint()
 helm_template = HelmTemplate()

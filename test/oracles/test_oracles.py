@@ -419,6 +419,17 @@ def test_shellcheck():
     refuses(oracles.shellcheck, "#!/bin/sh\nrm $1\n", "SC2086")
 
 
+def test_checkov():
+    pod = """\
+    apiVersion: v1
+    kind: Pod
+    metadata: {name: a, namespace: b}
+    spec: {hostPID: true, containers: []}
+    """
+    refuses(oracles.checkov, textwrap.dedent(pod), "CKV_K8S_17")
+    takes(oracles.checkov, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: b}\n")
+
+
 def test_yamllint():
     takes(oracles.yamllint, "a: 1\nb:\n  - c\n")
     refuses(oracles.yamllint, "a: 1\nb: 2\na: 3\n", "duplication")

@@ -7,6 +7,8 @@
 
 #include "catalog/releases.hpp"
 #include "render/delivery/delivery.hpp"
+#include "render/delivery/rights.hpp"
+#include "render/delivery/scan.hpp"
 #include "render/outputs.hpp"
 #include "text/emit.hpp"
 
@@ -18,58 +20,62 @@ namespace {
 constexpr const char* kCheckout = "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8";
 constexpr const char* kAudience = "kubernetes";
 
-// CCE's API servers trust no tokens of others.
+// Whose API servers cannot be told to trust the tokens of others.
+std::string_view distrusts(Site site) {
+  switch (site) {
+    case Site::open_telekom_cloud:
+      return "the API servers of CCE trust no tokens of pipelines";
+    case Site::google:
+      return "the API servers of GKE trust no tokens of pipelines";
+    case Site::azure:
+      return "the API servers of AKS trust no tokens of pipelines";
+    case Site::cluster_api:
+      return "the API servers that Cluster API makes trust no tokens of pipelines";
+    default:
+      return {};
+  }
+}
+
+// Who made the API server of an existing cluster says whether it trusts tokens, so there it is asked for.
 bool by_token(const Context& context) {
   const spec::Reader ci = context.spec().sub("delivery.ci");
   const bool wanted = ci.text("login") == "oidc";
-  if (context.site() != Site::open_telekom_cloud) return wanted;
+  if (context.site() == Site::existing) return wanted && ci.has("login");
+  const std::string_view reason = distrusts(context.site());
+  if (reason.empty()) return wanted;
   if (wanted && ci.has("login"))
-    context.refuse("not_here", ci.at("login"), ci.where("login"),
-                   "the API servers of CCE trust no tokens of pipelines", "write login: kubeconfig");
+    context.refuse("not_here", ci.at("login"), ci.where("login"), std::string(reason),
+                   "write login: kubeconfig");
   return false;
 }
 
-bool deployed_by_pipeline(const Part& part) {
-  return part.where == Where::workload || part.name == "chat" || part.name == "serving";
+// Machines of GitHub and GitLab come from everywhere, so they reach an API server that everybody reaches.
+bool reached_by_all(const Context& context) {
+  if (context.site() == Site::existing) return true;  // what its networks let through is not ours
+  const spec::Reader access = context.spec().sub("access");
+  const std::vector<std::string> from = access.list("from");
+  return access.text("api") == "public" && std::find(from.begin(), from.end(), "0.0.0.0/0") != from.end();
 }
 
-std::set<std::string> deploy_namespaces(const std::vector<Part>& parts) {
+// Labels of the machine that deploys. One of one's own has the platform's name if the document gives none.
+std::vector<std::string> runner(const Context& context) {
+  const spec::Reader ci = context.spec().sub("delivery.ci");
+  if (const std::string label = ci.text("runner"); !label.empty())
+    return label.starts_with("ubuntu-") ? std::vector{label} : std::vector<std::string>{"self-hosted", label};
+  if (reached_by_all(context)) return {"ubuntu-24.04"};
+  return {"self-hosted", context.name()};
+}
+
+std::set<std::string> namespaces_of(const std::vector<Delivered>& all) {
   std::set<std::string> out;
-  for (const Part& p : parts) {
-    if (!deployed_by_pipeline(p)) continue;
-    for (const Namespace& n : p.namespaces) out.insert(n.name);
-  }
+  for (const auto& [ns, rules] : pipeline_rules(all)) out.insert(ns);
   return out;
 }
 
 Json scan_job(const Context& context) {
-  const spec::Reader scan = context.spec().sub("delivery.scan");
   Json steps = Json::array();
   steps.push_back({{"uses", kCheckout}, {"with", {{"persist-credentials", false}}}});
-  const auto has = [](const std::vector<std::string>& list, std::string_view tool) {
-    return std::find(list.begin(), list.end(), tool) != list.end();
-  };
-  const std::vector<std::string> infrastructure = scan.list("infrastructure"), images = scan.list("images");
-  if (has(infrastructure, "trivy") || has(images, "trivy")) {
-    steps.push_back({{"name", "Fetch Trivy and compare its digest"}, {"run", "ci/tools.sh trivy"}});
-  }
-  if (has(infrastructure, "trivy")) {
-    steps.push_back({{"name", "Search the files for weak settings"},
-                     {"run", "bin/trivy config --exit-code 1 --severity HIGH,CRITICAL ."}});
-  }
-  if (has(infrastructure, "checkov")) {
-    steps.push_back({{"name", "Compare with Checkov's rules"},
-                     {"run", "pipx run checkov==3.2.495 --directory . --quiet --compact"}});
-  }
-  if (has(images, "trivy")) {
-    steps.push_back({{"name", "Look at how images are built"},
-                     {"run", "ci/tools.sh hadolint; git ls-files '*Dockerfile*' | xargs -r bin/hadolint"}});
-    steps.push_back(
-        {{"name", "Search the images for known holes"},
-         {"run",
-          "ci/images.sh | while read -r image; do bin/trivy image --exit-code 1 --severity CRITICAL "
-          "--ignore-unfixed \"$image\"; done"}});
-  }
+  for (Json& step : scan_steps(context)) steps.push_back(std::move(step));
   return {{"runs-on", "ubuntu-24.04"},
           {"timeout-minutes", 20},
           {"permissions", {{"contents", "read"}}},
@@ -129,8 +135,9 @@ Json deploy_job(const Context& context, const Environment& to) {
                    {"run", to.folder + "ci/tools.sh kubectl helm"}});
   steps.push_back(login_step(oidc, to.folder));
   steps.push_back({{"name", "Deploy"}, {"run", to.folder + "ci/deploy.sh"}});
+  const std::vector<std::string> machine = runner(context);
   Json job{{"needs", to.after.empty() ? "check" : to.after},
-           {"runs-on", context.spec().text("delivery.ci.runner")},
+           {"runs-on", machine.size() == 1 ? Json(machine.front()) : Json(machine)},
            {"timeout-minutes", 30},
            {"environment", to.name},
            {"permissions", std::move(permissions)},
@@ -174,16 +181,18 @@ std::string gitlab(const Context& context) {
   const spec::Reader ci = context.spec().sub("delivery.ci");
   Json out{{"stages", {"check", "deploy"}}};
   out["check"] = {
-      {"stage", "check"},
-      {"image", "docker.io/library/debian:12"},
-      {"script", {"ci/tools.sh trivy", "bin/trivy config --exit-code 1 --severity HIGH,CRITICAL ."}}};
+      {"stage", "check"}, {"image", "docker.io/library/debian:12"}, {"script", scan_commands(context)}};
   out["deploy"] = {
       {"stage", "deploy"},
       {"image", "docker.io/library/debian:12"},
       {"environment", ci.text("environment")},
       {"id_tokens", {{"JOB_TOKEN", {{"aud", kAudience}}}}},
       {"rules", Json::array({{{"if", fmt::format("$CI_COMMIT_BRANCH == \"{}\"", ci.text("branch"))}}})},
-      {"script", {"ci/tools.sh kubectl helm", "ci/login.sh", "ci/deploy.sh"}}};
+      {"script",
+       {"apt-get update", "apt-get install --yes --no-install-recommends ca-certificates curl jq",
+        "ci/tools.sh kubectl helm", "ci/login.sh", "ci/deploy.sh"}}};
+  if (const std::vector<std::string> machine = runner(context); machine.size() > 1)
+    out["deploy"]["tags"] = Json::array({machine.back()});
   return text::emit_yaml(out);
 }
 
@@ -249,8 +258,7 @@ std::string login_script(const Context& context) {
     });
   }
   return script({
-      "# The API server trusts tokens of this repository and branch only (authentication-config), and the "
-      "role lets",
+      "# The API server trusts tokens of this repository, branch and environment only, and the role lets",
       "# them into the namespaces that are deployed here. Nothing that outlives the job is kept anywhere.",
       "umask 077",
       fmt::format("audience={}", kAudience),
@@ -270,31 +278,29 @@ std::string login_script(const Context& context) {
   });
 }
 
+std::string install_command(const Release& r, const std::string& folder) {
+  const catalog::Chart& c = catalog::chart(r.chart);
+  const std::string source = c.repository.starts_with("oci://")
+                                 ? fmt::format("{}/{}", c.repository, c.name)
+                                 : fmt::format("{} --repo {}", c.name, c.repository);
+  return fmt::format(
+      "helm upgrade --install {} {} --version {} --namespace {} --values {}/{}/values.yaml "
+      "--atomic --wait --timeout 10m\n",
+      r.release, source, c.version, r.ns, folder, r.release);
+}
+
+// The manager of the fields is that of the operators: two would not let each other change anything.
 std::string deploy_script(const std::vector<Part>& parts) {
   std::string out = script({"export KUBECONFIG=kubeconfig", "PATH=$PWD/bin:$PATH", ""});
   out += output_guard(output_uses(parts));
-  for (const Part& p : parts) {
-    if (!deployed_by_pipeline(p)) continue;
-    const std::string folder = p.folder();
-    for (const Release& r : p.releases) {
-      const catalog::Chart& c = catalog::chart(r.chart);
-      const bool oci = c.repository.starts_with("oci://");
-      const std::string source = oci ? fmt::format("{}/{}", c.repository, c.name)
-                                     : fmt::format("{} --repo {}", c.name, c.repository);
-      out += fmt::format(
-          "helm upgrade --install {} {} --version {} --namespace {} --values {}/{}/values.yaml "
-          "--atomic --wait --timeout 10m\n",
-          r.release, source, c.version, r.ns, folder, r.release);
-    }
-    // Charts of one's own.
-    for (const Step& s : p.steps) {
-      if (s.kind != "chart") continue;
+  for (const Delivered& d : delivered(parts)) {
+    const std::string folder = d.part->folder();
+    for (const Release* r : d.releases) out += install_command(*r, folder);
+    for (const Step* s : d.charts)
       out += fmt::format("helm upgrade --install {} {}/{} --namespace {} --atomic --wait --timeout {}\n",
-                         p.name, folder, s.what, s.where, s.timeout);
-    }
-    for (const Manifest& m : p.manifests)
-      out += fmt::format("kubectl apply --server-side --field-manager=pipeline --filename {}/{}\n", folder,
-                         m.file);
+                         d.part->name, folder, s->what, s->where, s->timeout);
+    for (const Manifest* m : d.manifests)
+      out += fmt::format("kubectl apply --server-side --filename {}/{}\n", folder, m->file);
   }
   return out;
 }
@@ -314,43 +320,22 @@ std::string images_script(const Context& context) {
   });
 }
 
-// What helm needs for charts of one's own, beside the objects that everybody has.
-std::vector<Rule> chart_rules(const std::vector<Part>& parts, const std::string& ns) {
-  const bool any = std::any_of(parts.begin(), parts.end(), [&](const Part& p) {
-    return deployed_by_pipeline(p) && std::any_of(p.steps.begin(), p.steps.end(), [&](const Step& s) {
-             return s.kind == "chart" && s.where == ns;
-           });
-  });
-  if (!any) return {};
-  const std::vector<std::string> verbs{"get", "list", "watch", "create", "patch", "update", "delete"};
-  return {{{"jobset.x-k8s.io"}, {"jobsets"}, verbs},
-          {{"networking.k8s.io"}, {"ingresses"}, verbs},
-          {{"monitoring.coreos.com"}, {"servicemonitors"}, verbs}};
+std::vector<Subject> subjects(const Context& context, const std::string& home) {
+  if (!by_token(context)) return {{.kind = "ServiceAccount", .name = "pipeline", .ns = home}};
+  std::vector<Subject> out;
+  for (const std::string& group : pipeline_groups(context)) out.push_back({.kind = "Group", .name = group});
+  return out;
 }
 
-// Only what helm and apply need, only where the pipeline deploys.
-void add_role(Part& part, const Context& context, const std::vector<Part>& parts) {
-  const std::set<std::string> namespaces = deploy_namespaces(parts);
+void add_role(Part& part, const Context& context, const std::vector<Delivered>& all) {
+  const std::set<std::string> namespaces = namespaces_of(all);
   if (namespaces.empty()) return;
-  const std::string repository = context.spec().text("delivery.ci.repository");
-  Subject who{.kind = "Group", .name = fmt::format("pipeline:{}", repository)};
-  if (!by_token(context)) {
-    who = {.kind = "ServiceAccount", .name = "pipeline", .ns = *namespaces.begin()};
-    part.add("role.yaml", service_account("pipeline", who.ns));
-  }
-  for (const std::string& ns : namespaces) {
-    std::vector<Rule> rules{
-        {{"", "apps", "batch", "autoscaling", "policy", "networking.k8s.io", "gateway.networking.k8s.io"},
-         {"configmaps", "services", "serviceaccounts", "persistentvolumeclaims", "deployments",
-          "statefulsets", "cronjobs", "jobs", "horizontalpodautoscalers", "poddisruptionbudgets",
-          "httproutes"},
-         {"get", "list", "watch", "create", "patch", "update", "delete"}},
-        // helm keeps its releases in Secrets.
-        {{""}, {"secrets"}, {"get", "list", "create", "patch", "update", "delete"}},
-        {{"", "apps"}, {"pods", "replicasets", "events"}, {"get", "list", "watch"}}};
-    for (Rule& r : chart_rules(parts, ns)) rules.push_back(std::move(r));
+  const std::string& home = *namespaces.begin();
+  if (!by_token(context)) part.add("role.yaml", service_account("pipeline", home));
+  const std::vector<Subject> who = subjects(context, home);
+  for (const auto& [ns, rules] : pipeline_rules(all)) {
     part.add("role.yaml", role("pipeline", ns, rules));
-    part.add("role.yaml", role_binding("pipeline", ns, "Role", "pipeline", {who}));
+    part.add("role.yaml", role_binding("pipeline", ns, "Role", "pipeline", who));
   }
 }
 
@@ -370,37 +355,82 @@ std::string environments_text(const Context& context) {
   return out;
 }
 
-std::string explain(const Context& context, const std::vector<Part>& parts) {
+std::string runner_text(const Context& context) {
+  const std::vector<std::string> machine = runner(context);
+  if (machine.size() == 1) return {};
+  return fmt::format(
+      "The API server cannot be reached from everywhere, so the job that deploys runs on a machine of your "
+      "own in its network: register one as a runner of the repository with the label `{}`. It needs bash, "
+      "curl, jq and tar, and should do nothing else.\n\n",
+      machine.back());
+}
+
+std::string token_text(const Context& context) {
+  std::string out = "It holds no secret: the API server trusts the token of the job.";
+  if (context.site() == Site::existing)
+    out += fmt::format(
+        " Tell it so: issuer https://token.actions.githubusercontent.com (GitLab: your server), audience "
+        "`{}`, the claims of repository, branch and environment as required, and the group `{}`.",
+        kAudience, fmt::join(pipeline_groups(context), "`, `"));
+  return out + " Set the variables CLUSTER_SERVER and CLUSTER_CA of each environment.\n";
+}
+
+// Made of its pieces: a copy of an operator's kubeconfig would hold the operator's key too.
+std::string kubeconfig_text(const std::string& ns) {
+  return fmt::format(
+      "Each environment has the secret KUBECONFIG: that of the service account `pipeline`, which may "
+      "change what is deployed here and nothing else. Its token ends; make a new one before:\n\n"
+      "```sh\n"
+      "server=$(kubectl config view --minify --output jsonpath='{{.clusters[0].cluster.server}}')\n"
+      "kubectl config view --minify --raw --flatten \\\n"
+      "  --output jsonpath='{{.clusters[0].cluster.certificate-authority-data}}' | base64 --decode >ca.crt\n"
+      "token=$(kubectl --namespace {0} create token pipeline --duration 720h)\n"
+      "export KUBECONFIG=$PWD/pipeline.kubeconfig\n"
+      "kubectl config set-cluster platform --server=\"$server\" --certificate-authority=ca.crt "
+      "--embed-certs\n"
+      "kubectl config set-credentials pipeline --token=\"$token\"\n"
+      "kubectl config set-context platform --cluster=platform --user=pipeline --namespace={0}\n"
+      "kubectl config use-context platform\n"
+      "unset KUBECONFIG; rm ca.crt\n"
+      "```\n",
+      ns);
+}
+
+std::string explain(const Context& context, const std::vector<Delivered>& all) {
   const spec::Reader ci = context.spec().sub("delivery.ci");
+  const std::string environments = environments_text(context);
   std::string out = fmt::format(
       "`ci/` belongs to the root of the repository {} (copy `.github` there). It deploys every change of "
-      "branch "
-      "`{}`",
-      ci.text("repository"), ci.text("branch"));
-  const std::string environments = environments_text(context);
-  out += environments.empty() ? fmt::format(" in environment `{}`. ", ci.text("environment"))
-                              : fmt::format(", one environment after another:\n\n{}\n", environments);
-  if (by_token(context))
-    return out +
-           "It holds no secret: the API server trusts the token of the job. Set the variables CLUSTER_SERVER "
-           "and "
-           "CLUSTER_CA of each environment.\n";
-  const std::set<std::string> namespaces = deploy_namespaces(parts);
-  const std::string ns = namespaces.empty() ? "default" : *namespaces.begin();
-  return out +
-         fmt::format(
-             "Each environment has the secret KUBECONFIG: that of the service account `pipeline`, which may "
-             "change what is deployed here and nothing else. Its token ends; make a new one before:\n\n"
-             "```sh\nkubectl apply --server-side -f ci/role.yaml\n"
-             "kubectl config view --minify --flatten > pipeline.kubeconfig\n"
-             "KUBECONFIG=pipeline.kubeconfig kubectl config set-credentials pipeline --token=\"$(kubectl -n "
-             "{0} create token pipeline --duration 720h)\"\n"
-             "KUBECONFIG=pipeline.kubeconfig kubectl config set-context --current --user=pipeline "
-             "--namespace={0}\n```\n",
-             ns);
+      "branch `{}`{}",
+      ci.text("repository"), ci.text("branch"),
+      environments.empty() ? fmt::format(" in environment `{}`. ", ci.text("environment"))
+                           : fmt::format(", one environment after another:\n\n{}\n", environments));
+  out +=
+      "What it may do stands in `ci/role.yaml`: exactly the kinds that `ci/deploy.sh` writes. Whatever "
+      "grants rights, sets bounds or closes a namespace stays with the operators, who apply it by hand.\n\n";
+  out += runner_text(context);
+  if (by_token(context)) return out + token_text(context);
+  const std::set<std::string> namespaces = namespaces_of(all);
+  return out + kubeconfig_text(namespaces.empty() ? "default" : *namespaces.begin());
 }
 
 }  // namespace
+
+std::vector<std::string> pipeline_environments(const Context& context) {
+  std::vector<std::string> out;
+  for (const auto& [name, e] : context.spec().named("delivery.environments")) out.push_back(name);
+  if (out.empty()) out.push_back(context.spec().text("delivery.ci.environment"));
+  return out;
+}
+
+std::vector<std::string> pipeline_groups(const Context& context) {
+  if (context.site() != Site::aws)
+    return {fmt::format("pipeline:{}", context.spec().text("delivery.ci.repository"))};
+  // EKS compares claims with one value each; of several environments the group says which it is.
+  std::vector<std::string> out = pipeline_environments(context);
+  for (std::string& group : out) group = "pipeline:" + group;
+  return out;
+}
 
 std::vector<Part> pipeline(const Context& context, const std::vector<Part>& parts) {
   const spec::Reader ci = context.spec().sub("delivery.ci");
@@ -409,22 +439,23 @@ std::vector<Part> pipeline(const Context& context, const std::vector<Part>& part
   Part part;
   part.where = Where::delivery;
   part.name = "pipeline";
+  const std::vector<Delivered> all = delivered(parts);
   const bool github = use == "github-actions";
   part.extras.push_back({github ? ".github/workflows/deploy.yml" : ".gitlab-ci.yml",
                          "# Written by tidegate render. Change the document, not this file.\n" +
                              (github ? workflow(context) : gitlab(context))});
-  const std::string runner = ci.text("runner");
-  if (github && !runner.starts_with("ubuntu-")) {
+  if (const std::vector<std::string> machine = runner(context); github && machine.size() > 1) {
     // Names of one's own machines are told to those who check workflows.
-    const Json known{{"self-hosted-runner", {{"labels", Json::array({runner})}}}};
+    const Json known{{"self-hosted-runner", {{"labels", Json::array({machine.back()})}}}};
     part.extras.push_back({".github/actionlint.yaml", text::emit_yaml(known)});
   }
   part.extras.push_back({"tools.sh", tools_script(context), true});
   part.extras.push_back({"login.sh", login_script(context), true});
   part.extras.push_back({"deploy.sh", deploy_script(parts), true});
+  for (Extra& e : scan_settings(context, parts)) part.extras.push_back(std::move(e));
   part.extras.push_back({"images.sh", images_script(context), true});
-  add_role(part, context, parts);
-  part.sections.push_back({Section::Chapter::first_steps, "The pipeline", explain(context, parts)});
+  add_role(part, context, all);
+  part.sections.push_back({Section::Chapter::first_steps, "The pipeline", explain(context, all)});
   part.sections.push_back(
       {Section::Chapter::upgrade, "Roll back",
        "helm history RELEASE -n NAMESPACE\nhelm rollback RELEASE REVISION -n NAMESPACE --wait\n"});

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "render/delivery/delivery.hpp"
+
 namespace tg::render {
 
 namespace {
@@ -35,15 +37,13 @@ Json pipeline_login(const Context& context) {
   const std::string use = ci.text("use");
   if (use == "none" || ci.text("login") != "oidc") return nullptr;
   const bool github = use == "github-actions";
-  std::vector<std::string> environments;
-  for (const auto& [name, e] : context.spec().named("delivery.environments")) environments.push_back(name);
-  if (environments.empty()) environments.push_back(ci.text("environment"));
   const std::string repository = github ? "repository" : "project_path";
   Json rules = Json::array();
   rules.push_back({{"claim", repository}, {"requiredValue", ci.text("repository")}});
   rules.push_back({{"claim", "ref"}, {"requiredValue", (github ? "refs/heads/" : "") + ci.text("branch")}});
-  rules.push_back({{"expression", fmt::format("claims.environment in {}", cel_list(environments))},
-                   {"message", "the job must run in a protected environment of the platform"}});
+  rules.push_back(
+      {{"expression", fmt::format("claims.environment in {}", cel_list(pipeline_environments(context)))},
+       {"message", "the job must run in a protected environment of the platform"}});
   return {{"issuer",
            {{"url", github ? "https://token.actions.githubusercontent.com" : "https://gitlab.com"},
             {"audiences", Json::array({"kubernetes"})}}},

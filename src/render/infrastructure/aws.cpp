@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "render/delivery/delivery.hpp"
 #include "render/infrastructure/infrastructure.hpp"
 
 namespace tg::render {
@@ -295,18 +296,25 @@ void administrators(Aws& a) {
                  {"access_scope", nested("type", "cluster")}});
 }
 
-// The API server takes the tokens of jobs; the repository is the group to which a Role is bound.
+// The API server takes the tokens of jobs of one branch, in the environments of the platform: only a
+// Role is bound to them, by the environment.
 void pipeline_login(Aws& a) {
   const spec::Reader ci = a.context.spec().sub("delivery.ci");
-  if (ci.text("use") != "github-actions" || ci.text("login") != "oidc") return;
+  const std::string use = ci.text("use");
+  if (use == "none" || ci.text("login") != "oidc") return;
+  const bool github = use == "github-actions";
+  Json claims = nested(github ? "repository" : "project_path", ci.text("repository"));
+  claims["ref"] = (github ? "refs/heads/" : "") + ci.text("branch");
+  const std::vector<std::string> environments = pipeline_environments(a.context);
+  if (environments.size() == 1) claims["environment"] = environments.front();
   Json oidc{{"identity_provider_config_name", "pipeline"},
-            {"issuer_url", "https://token.actions.githubusercontent.com"},
+            {"issuer_url", github ? "https://token.actions.githubusercontent.com" : "https://gitlab.com"},
             {"client_id", "kubernetes"},
             {"username_claim", "sub"},
             {"username_prefix", "pipeline:"},
-            {"groups_claim", "repository"},
+            {"groups_claim", "environment"},
             {"groups_prefix", "pipeline:"},
-            {"required_claims", nested("repository", ci.text("repository"))}};
+            {"required_claims", std::move(claims)}};
   a.tf.resource("identity", "aws_eks_identity_provider_config", "pipeline",
                 {{"cluster_name", a.cluster.at("name")}, {"oidc", std::move(oidc)}});
 }

@@ -61,6 +61,7 @@ Block aurora_cluster(Aws& a, const std::string& name, const std::string& version
             {"copy_tags_to_snapshot", true},
             {"enabled_cloudwatch_logs_exports", Json::array({"postgresql"})},
             {"performance_insights_enabled", true},
+            {"performance_insights_kms_key_id", a.key.at("arn")},
             {"deletion_protection", true},
             {"skip_final_snapshot", false},
             {"final_snapshot_identifier", "${var.cluster_name}-" + name + "-last"},
@@ -90,6 +91,7 @@ void aurora(Aws& a, const std::string& name, const spec::Reader& spec) {
                  {"promotion_tier", i},
                  {"db_subnet_group_name", subnets.at("name")},
                  {"performance_insights_enabled", true},
+                 {"performance_insights_kms_key_id", a.key.at("arn")},
                  {"publicly_accessible", false},
                  {"auto_minor_version_upgrade", true}});
   }
@@ -168,6 +170,8 @@ void bastion(Aws& a) {
   const Block machine = a.tf.resource("access", "aws_instance", "bastion",
                                       {{"ami", image.at("value")},
                                        {"instance_type", "t4g.nano"},
+                                       {"ebs_optimized", true},
+                                       {"monitoring", true},
                                        {"subnet_id", a.private_subnets.front().at("id")},
                                        {"iam_instance_profile", profile.at("name")},
                                        {"vpc_security_group_ids", Json::array({group.at("id")})},

@@ -8,18 +8,31 @@ namespace tg::render {
 
 namespace {
 
-// Rights of the controller that makes load balancers: what it must see, and what it may change if it made it.
+// Rights of the controller that makes load balancers, as its release asks for them
+// (docs/install/iam_policy.json of v3.5.0): what it must see, and what it may change if it made it. Left out
+// is what only balancers of requests need: firewalls and Cognito. The platform's gateways have balancers of
+// connections.
 std::vector<Statement> load_balancer_rights() {
   const std::string made = "aws:ResourceTag/elbv2.k8s.aws/cluster";
   const std::string asked = "aws:RequestTag/elbv2.k8s.aws/cluster";
   const auto exists = [](const std::string& tag) { return condition("Null", tag, Json::array({"false"})); };
+  const auto absent = [](const std::string& tag) { return condition("Null", tag, Json::array({"true"})); };
   const auto creates = [](const char* service, Json actions) {
     return condition("StringEquals", fmt::format("{}:CreateAction", service), std::move(actions));
   };
   const std::vector<std::string> groups{"arn:aws:elasticloadbalancing:*:*:targetgroup/*/*",
                                         "arn:aws:elasticloadbalancing:*:*:loadbalancer/net/*/*",
                                         "arn:aws:elasticloadbalancing:*:*:loadbalancer/app/*/*"};
+  const std::vector<std::string> listeners{"arn:aws:elasticloadbalancing:*:*:listener/net/*/*/*",
+                                           "arn:aws:elasticloadbalancing:*:*:listener/app/*/*/*",
+                                           "arn:aws:elasticloadbalancing:*:*:listener-rule/net/*/*/*",
+                                           "arn:aws:elasticloadbalancing:*:*:listener-rule/app/*/*/*"};
   return {
+      // In an account that never had a load balancer.
+      {{"iam:CreateServiceLinkedRole"},
+       {"*"},
+       Json::array({condition("StringEquals", "iam:AWSServiceName",
+                              Json::array({"elasticloadbalancing.amazonaws.com"}))})},
       {{"ec2:DescribeAccountAttributes",
         "ec2:DescribeAddresses",
         "ec2:DescribeAvailabilityZones",
@@ -49,7 +62,7 @@ std::vector<Statement> load_balancer_rights() {
        Json::array({creates("ec2", Json::array({"CreateSecurityGroup"})), exists(asked)})},
       {{"ec2:CreateTags", "ec2:DeleteTags"},
        {"arn:aws:ec2:*:*:security-group/*"},
-       Json::array({exists(made)})},
+       Json::array({absent(asked), exists(made)})},
       {{"ec2:DeleteSecurityGroup"}, {"*"}, Json::array({exists(made)})},
       {{"elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:CreateTargetGroup"},
        {"*"},
@@ -59,7 +72,8 @@ std::vector<Statement> load_balancer_rights() {
        {"*"}},
       {{"elasticloadbalancing:AddTags", "elasticloadbalancing:RemoveTags"},
        groups,
-       Json::array({exists(made)})},
+       Json::array({absent(asked), exists(made)})},
+      {{"elasticloadbalancing:AddTags", "elasticloadbalancing:RemoveTags"}, listeners},
       {{"elasticloadbalancing:AddTags"},
        groups,
        Json::array({creates("elasticloadbalancing", Json::array({"CreateTargetGroup", "CreateLoadBalancer"})),
@@ -68,7 +82,8 @@ std::vector<Statement> load_balancer_rights() {
         "elasticloadbalancing:SetSecurityGroups", "elasticloadbalancing:SetSubnets",
         "elasticloadbalancing:DeleteLoadBalancer", "elasticloadbalancing:ModifyTargetGroup",
         "elasticloadbalancing:ModifyTargetGroupAttributes", "elasticloadbalancing:DeleteTargetGroup",
-        "elasticloadbalancing:ModifyListenerAttributes", "elasticloadbalancing:ModifyCapacityReservation"},
+        "elasticloadbalancing:ModifyListenerAttributes", "elasticloadbalancing:ModifyCapacityReservation",
+        "elasticloadbalancing:ModifyIpPools"},
        {"*"},
        Json::array({exists(made)})},
       {{"elasticloadbalancing:RegisterTargets", "elasticloadbalancing:DeregisterTargets"},
