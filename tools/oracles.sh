@@ -4,7 +4,8 @@
 # usage: tools/oracles.sh [--list | --ci | NAME...]
 #   --list  says what is there, builds nothing
 #   --ci    all but those that cost more than five minutes, to build or to ask: for promtool and amtool the continuous
-#           build takes Debian's older programs; what kyverno says of the rules, an API server says there; checkov
+#           build takes Debian's older programs, what kyverno says of the rules an API server says there, and checkov
+#           needs minutes for all trees
 # A tool that cannot be had is named with its reason at the end and the status is 1; the others are built.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
