@@ -74,7 +74,7 @@ wanted() { awk -v names=" $* " '!/^#/ && NF && (names == "  " || index(names, " 
 # Of a module the stamp covers its files, of the others their line.
 digest_of() {
   local name=$1 how=$2
-  if [[ $how == module ]]; then cat "$root/test/oracles/$3"/{go.mod,go.sum,main.go}; else printf '%s\n' "$*"; fi | sha256sum | cut -d' ' -f1
+  if [[ $how == module ]]; then cat "$root/test/oracles/$3"/{go.mod,go.sum,*.go}; else printf '%s\n' "$*"; fi | sha256sum | cut -d' ' -f1
 }
 
 ready() { [[ $(cat "$stamps/$1" 2>/dev/null) == "$2" ]]; }

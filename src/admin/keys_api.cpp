@@ -106,6 +106,8 @@ Result<Wanted> parse_wanted(const std::string& body) {
                                        std::pair{"concurrent", &wanted.key.limits.concurrent}}) {
       const auto n = count_of(*it, name, 0);
       if (!n) return std::unexpected(n.error());
+      if (*n == 0 && it->contains(name))
+        return bad_body(fmt::format("limits.{} is 0: leave it out for no limit", name));
       *target = *n;
     }
   }
@@ -113,6 +115,16 @@ Result<Wanted> parse_wanted(const std::string& body) {
   if (!count) return std::unexpected(count.error());
   wanted.count = *count;
   return wanted;
+}
+
+// What to write instead of `word`: the nearest names, else the first of all.
+std::string one_of(const std::string& word, const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 8;
+  std::string hint = text::did_you_mean(word, names);
+  if (!hint.empty()) return hint;
+  hint = "there are:";
+  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) hint += (i > 0 ? ", " : " ") + names[i];
+  return names.size() > kShown ? hint + " and more: tidegate status" : hint;
 }
 
 }  // namespace
@@ -129,12 +141,12 @@ Result<std::string> create_keys(Sources& sources, const std::string& body, bool 
   const auto tenants = sources.tenants();
   if (!tenants.empty() && std::find(tenants.begin(), tenants.end(), wanted->key.tenant) == tenants.end()) {
     return fail("tenant_not_found", fmt::format("there is no Tenant '{}'", wanted->key.tenant),
-                text::did_you_mean(wanted->key.tenant, tenants));
+                one_of(wanted->key.tenant, tenants));
   }
   const auto routes = sources.routes();
   for (const std::string& m : wanted->key.models) {
     if (!routes.empty() && std::find(routes.begin(), routes.end(), m) == routes.end()) {
-      return fail("model_not_found", fmt::format("there is no Route '{}'", m), text::did_you_mean(m, routes));
+      return fail("model_not_found", fmt::format("there is no Route '{}'", m), one_of(m, routes));
     }
   }
 

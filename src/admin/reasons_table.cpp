@@ -145,6 +145,10 @@ constexpr ReasonEntry kReasons[] = {
      "once, and "
      "what was used until then is in the ledger, estimated where the upstream had not reported it.",
      "Nothing, or a longer timeout in the client."},
+    {"cluster_only",
+     "The field says how something runs in a rendered platform. `tidegate up` checks it and does nothing "
+     "with it.",
+     "Nothing, where one document is for both; else remove it."},
     {"cold_start",
      "Nothing keeps the weights between replicas, so the first request after a pause waits until the model "
      "is pulled again.",

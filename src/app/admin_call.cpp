@@ -1,6 +1,7 @@
 #include "app/admin_call.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -62,8 +63,10 @@ Result<admin::Response> AdminCall::over_files(std::string_view method, const std
   if (!keys && !target.starts_with("/api/v1/usage")) return std::unexpected(not_running(dir_));
   if (!files_) {
     const bool creates = keys && method == "POST" && target == "/api/v1/keys";
+    const bool fresh = creates && ::access(dir_.c_str(), F_OK) != 0;
     auto files = FilesSources::open(dir_, creates ? DataDir::Make::yes : DataDir::Make::no);
     if (!files) return std::unexpected(files.error());
+    if (fresh) terminal_->note(fmt::format("made the data directory {}", dir_));
     files_ = std::move(*files);
   }
   return admin::handle(admin::make_request(method, target, body, true), *files_);

@@ -93,15 +93,19 @@ Word& Word::option(std::string names, std::string value, std::string& target, st
   return *this;
 }
 
-Word& Word::number(std::string names, std::string value, std::int64_t& target, std::string help) {
+Word& Word::number(std::string names, std::string value, std::int64_t& target, std::string help,
+                   std::int64_t least) {
   auto text = std::make_shared<std::string>();
   impl_->app->add_option(names, *text);
-  impl_->checks.push_back([text, name = split_names(names).back(), &target]() -> Result<> {
+  impl_->checks.push_back([text, name = split_names(names).back(), &target, least]() -> Result<> {
     if (text->empty()) return {};
     const auto count = parse_count(*text);
     if (!count)
       return fail("bad_flag", fmt::format("{} '{}': not a count", name, printable(*text)),
                   "write a number such as 60 or 4k");
+    if (*count < least)
+      return fail("bad_flag", fmt::format("{} {}: below {}", name, *count, least),
+                  fmt::format("write {} or more, or leave {} out", least, name));
     target = *count;
     return {};
   });

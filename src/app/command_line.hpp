@@ -36,8 +36,8 @@ class Word {
   // `names` as "-f,--file" or "--dry-run". `value` as shown: "FILE".
   Word& flag(std::string names, bool& target, std::string help);
   Word& option(std::string names, std::string value, std::string& target, std::string help);
-  Word& number(std::string names, std::string value, std::int64_t& target,
-               std::string help);  // ≥ 0, "4k" allowed
+  Word& number(std::string names, std::string value, std::int64_t& target, std::string help,
+               std::int64_t least = 0);  // "4k" allowed
   Word& list(std::string names, std::string value, std::vector<std::string>& target,
              std::string help);  // may be repeated
   Word& argument(std::string name, std::string& target, std::string help, bool required = true);

@@ -74,7 +74,7 @@ void Control::publish() {
     parts_.log.warn("backend is not ready", {field("reason", reason)});
   for (const std::string& platform : documents_.platforms) {
     parts_.log.info(
-        "a Platform document is for render and apply; its Models, Providers, Routes and Tenants are served",
+        "a Platform document is for `tidegate render`; its Models, Providers, Routes and Tenants are served",
         {field("platform", platform)});
   }
   ++status_.generation;
@@ -90,16 +90,19 @@ void Control::publish() {
 
 void Control::reload() {
   auto loaded = source_.load();
+  watch_.watch(source_.watched());                            // a link or a folder may be another one now
   if (!source_.changed() && signal_reload_ == false) return;  // a file beside the documents was touched
   signal_reload_ = false;
   if (!loaded.ok()) {
-    status_.reload = {false, utc_now_ns(), loaded.texts()};
+    status_.reload = {false, utc_now_ns(), loaded.texts(spec::Severity::error)};
     reloads_bad_.add(worker_count_);
     documents_valid_.set(worker_count_, 0);
     for (const std::string& text : status_.reload.findings)
       parts_.log.error("documents refused, the earlier version still serves", {field("finding", text)});
     return;
   }
+  for (const std::string& text : loaded.texts(spec::Severity::warning))
+    parts_.log.warn("served with a warning", {field("finding", text)});
   documents_ = std::move(loaded.documents);
   publish();
   parts_.log.info("documents loaded", {field("generation", status_.generation),
@@ -148,7 +151,7 @@ void Control::serve(std::vector<Fd> listeners, const std::string& listen, const 
   workers_->set_ready(true);
   control_api_.set_ready(true);
   console_api_.set_ready(true);
-  watch_.watch(source_.paths());
+  watch_.watch(source_.watched());
 }
 
 void Control::serve_admin(Fd control_socket, Fd console, const std::string& console_address) {

@@ -58,10 +58,11 @@ DocumentSource::DocumentSource(const UpOptions& options, const std::string& dir)
   if (options.simulated) made_.push_back({"--simulated", kSimulated});
 }
 
-std::vector<std::string> DocumentSource::Loaded::texts() const {
+std::vector<std::string> DocumentSource::Loaded::texts(spec::Severity severity) const {
   std::vector<std::string> out;
-  out.reserve(findings.size());
-  for (const spec::Finding& f : findings) out.push_back(f.str());
+  for (const spec::Finding& f : findings) {
+    if (f.severity == severity) out.push_back(f.str());
+  }
   return out;
 }
 
@@ -69,11 +70,18 @@ std::size_t DocumentSource::rank(const std::string& file) const {
   return static_cast<std::size_t>(std::find(order_.begin(), order_.end(), file) - order_.begin());
 }
 
+std::vector<std::string> DocumentSource::watched() const {
+  std::vector<std::string> all = paths_;
+  all.insert(all.end(), found_.begin(), found_.end());
+  return all;
+}
+
 DocumentSource::Loaded DocumentSource::load() {
   Loaded result;
   std::vector<spec::Source> sources;
   std::vector<spec::Finding> unreadable;
-  for (const std::string& path : spec::list_files(paths_, unreadable)) {
+  found_ = spec::list_files(paths_, unreadable);
+  for (const std::string& path : found_) {
     if (path == "-") {
       sources.push_back({"-", standard_input_});
       continue;

@@ -15,11 +15,13 @@ class DocumentSource {
   // Reads standard input here, once, if "-" is among the files.
   DocumentSource(const UpOptions& options, const std::string& dir);
 
-  // Files and directories that are read (and worth watching).
+  // Files and folders as they were named.
   const std::vector<std::string>& paths() const { return paths_; }
+  // What to watch: the files and folders that were named, and the files that the last load() found.
+  std::vector<std::string> watched() const;
 
   struct Loaded : spec::DecodeResult {
-    std::vector<std::string> texts() const;  // the findings, one text each
+    std::vector<std::string> texts(spec::Severity severity) const;  // the findings of it, one text each
   };
   Loaded load();
   // True if the last load() read other bytes than the one before.
@@ -35,6 +37,7 @@ class DocumentSource {
   bool changed_ = true;
   std::string digest_;              // of all bytes read by the last load()
   std::vector<std::string> order_;  // names of the sources of the last load()
+  std::vector<std::string> found_;  // files of the last load()
 };
 
 }  // namespace tg::app

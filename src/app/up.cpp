@@ -87,15 +87,26 @@ class Signals final : public net::Handler {
   Fd fd_;
 };
 
-// The first key of a fresh directory. It also stands in DIR/key until the user deletes that file.
-Result<std::string> first_key(ledger::KeyStore& keys, const std::string& dir) {
-  if (keys.active() > 0) return std::string();
+// The first key of a directory that never had one: who revoked all keys wants nobody to get in. It also
+// stands in DIR/key until the user deletes that file.
+Result<std::string> first_key(ledger::KeyStore& keys, const std::string& dir, Logger& log) {
+  if (keys.active() == 0 && !keys.registry().entries().empty())
+    log.warn("every key is revoked: all requests are refused", {field("next", "tidegate keys create")});
+  if (!keys.registry().entries().empty()) return std::string();
   auto created = keys.create({.name = "first", .tenant = "default", .models = {}, .limits = {}});
   if (!created) return std::unexpected(std::move(created.error()));
   std::string text = created->front().text;
   if (auto written = replace_file(dir + "/key", text + "\n"); !written)
     return std::unexpected(std::move(written.error()));
   return text;
+}
+
+// Not that of a key which was revoked since.
+bool holds_active_key(const ledger::KeyStore& keys, const std::string& path) {
+  auto text = read_file(path, 4096);
+  if (!text) return false;
+  text->resize(std::min(text->find('\n'), text->size()));
+  return keys.find_active(*text).has_value();
 }
 
 // The model to try first: the first Model of the documents, for Providers may cost money.
@@ -167,13 +178,15 @@ Result<int> run_up(Terminal& terminal, const UpOptions& options) {
   DocumentSource source(options, dir->path());
   auto loaded = source.load();
   if (!loaded.ok()) {
-    for (const std::string& text : loaded.texts()) terminal.err(printable(text) + "\n");
-    return fail(
-        "documents_invalid",
-        fmt::format("{} in the documents; nothing was started",
-                    loaded.texts().size() == 1 ? "1 error" : fmt::format("{} errors", loaded.texts().size())),
-        "tidegate check FILE prints them again");
+    const std::vector<std::string> errors = loaded.texts(spec::Severity::error);
+    for (const std::string& text : errors) terminal.err(printable(text) + "\n");
+    return fail("documents_invalid",
+                fmt::format("{} in the documents; nothing was started",
+                            errors.size() == 1 ? "1 error" : fmt::format("{} errors", errors.size())),
+                "tidegate check FILE prints them again");
   }
+  for (const std::string& text : loaded.texts(spec::Severity::warning))
+    log.warn("served with a warning", {field("finding", text)});
   const std::size_t workers =
       options.workers > 0 ? static_cast<std::size_t>(options.workers) : usable_cores();
   auto gateway = bind_all(options.listen, workers, "--listen");
@@ -186,7 +199,7 @@ Result<int> run_up(Terminal& terminal, const UpOptions& options) {
   Metrics metrics(workers + 2);  // workers, control thread, ledger thread
   auto keys = ledger::KeyStore::open(dir->path());
   if (!keys) return std::unexpected(keys.error());
-  const auto key = first_key(**keys, dir->path());
+  const auto key = first_key(**keys, dir->path(), log);
   if (!key) return std::unexpected(key.error());
   auto ledger = ledger::LedgerWriter::start(
       {.dir = dir->path(), .workers = workers, .metric_shard = workers + 1}, metrics, log);
@@ -223,7 +236,8 @@ Result<int> run_up(Terminal& terminal, const UpOptions& options) {
                               {"console", console_address},
                               {"data", dir->path()},
                               {"model", model_to_try(loaded.documents, control.source())}};
-    if (::access((dir->path() + "/key").c_str(), R_OK) == 0) up["keyFile"] = dir->path() + "/key";
+    const std::string key_file = dir->path() + "/key";
+    if (holds_active_key(**keys, key_file)) up["keyFile"] = key_file;
     if (!key->empty()) up["key"] = *key;
     if (auto said = announce(terminal, options, up); !said) return std::unexpected(said.error());
     loop.run();

@@ -103,9 +103,12 @@ Result<int> create(Terminal& terminal, const CreateFlags& flags, Format format) 
   body["name"] = flags.name;
   if (!flags.tenant.empty()) body["tenant"] = flags.tenant;
   body["models"] = flags.models;
-  body["limits"] = {{"requestsPerMinute", flags.requests},
-                    {"tokensPerMinute", flags.tokens},
-                    {"concurrent", flags.concurrent}};
+  body["limits"] = Json::object();
+  for (const auto& [name, limit] :
+       {std::pair{"requestsPerMinute", flags.requests}, std::pair{"tokensPerMinute", flags.tokens},
+        std::pair{"concurrent", flags.concurrent}}) {
+    if (limit > 0) body["limits"][name] = limit;
+  }
   body["count"] = flags.count;
   const auto text = call->post(flags.dry_run ? "/api/v1/keys?dryRun=true" : "/api/v1/keys",
                                body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
@@ -187,10 +190,10 @@ void add_keys(CommandLine& line) {
   create_word.option("--name", "NAME", c->name, "a name for people; with --count NAME-1, NAME-2 ...");
   create_word.option("--tenant", "TENANT", c->tenant, "whose key it is (default: default)");
   create_word.list("--model", "NAME", c->models, "only this Route; repeatable (default: all)");
-  create_word.number("--requests-per-minute", "N", c->requests, "limit (default: none)");
-  create_word.number("--tokens-per-minute", "N", c->tokens, "limit (default: none)");
-  create_word.number("--concurrent", "N", c->concurrent, "requests at once (default: no limit)");
-  create_word.number("--count", "N", c->count, "make N keys at once (default 1)");
+  create_word.number("--requests-per-minute", "N", c->requests, "limit (default: none)", 1);
+  create_word.number("--tokens-per-minute", "N", c->tokens, "limit (default: none)", 1);
+  create_word.number("--concurrent", "N", c->concurrent, "requests at once (default: no limit)", 1);
+  create_word.number("--count", "N", c->count, "make N keys at once (default 1)", 1);
   create_word.flag("--dry-run", c->dry_run, "check everything, make nothing");
   create_word.data_flag(c->data).output_flag();
   create_word.action_result(

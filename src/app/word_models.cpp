@@ -86,7 +86,9 @@ Result<int> logs(Terminal& terminal, const LogsFlags& flags, Format format) {
   };
   std::map<std::int64_t, Followed> files;
   if ((*j)["items"].empty())
-    terminal.note(fmt::format("{} has no log yet: no replica of it was started", flags.model));
+    terminal.note(flags.replica >= 0
+                      ? fmt::format("{} has no log of a replica {}", flags.model, flags.replica)
+                      : fmt::format("{} has no log yet: no replica of it was started", flags.model));
   const auto prefix = [&](std::int64_t replica) {
     return files.size() > 1 ? fmt::format("{}-{} | ", flags.model, replica) : std::string();
   };
@@ -149,7 +151,7 @@ void add_models(CommandLine& line) {
       .example("tidegate models logs qwen3-4b --replica 1 --lines 20");
   word.argument("NAME", log_flags->model, "the Model");
   word.flag("-f,--follow", log_flags->follow, "go on with new lines until Ctrl-C");
-  word.number("--lines", "N", log_flags->lines, "the last N lines (default 100)");
+  word.number("--lines", "N", log_flags->lines, "the last N lines (default 100)", 1);
   word.number("--replica", "N", log_flags->replica, "of this replica only");
   word.data_flag(log_flags->data).output_flag();
   word.action_result(

@@ -101,6 +101,9 @@ void show_requests(Terminal& terminal, const Json& j, bool wide) {
 }
 
 Result<int> usage(Terminal& terminal, const UsageFlags& flags, Format format) {
+  if (flags.limit > 0 && !flags.requests)
+    return fail("bad_flag", "--limit bounds single requests, and sums are asked for",
+                "tidegate usage --requests --limit N");
   auto call = AdminCall::open(terminal, flags.data);
   if (!call) return std::unexpected(call.error());
   std::string target = "/api/v1/usage?";
@@ -159,7 +162,7 @@ void add_usage(CommandLine& line) {
   word.option("--since", "TIME", flags->since, "from a day, a UTC time or a duration ago: 2026-11-21, 24h");
   word.option("--until", "TIME", flags->until, "up to then (default: now)");
   word.flag("--requests", flags->requests, "single requests instead of sums");
-  word.number("--limit", "N", flags->limit, "with --requests: the latest N (default 1000)");
+  word.number("--limit", "N", flags->limit, "with --requests: the latest N (default 1000)", 1);
   word.data_flag(flags->data).output_flag(true);
   word.action_result([flags, &word](Terminal& terminal) { return usage(terminal, *flags, word.format()); });
 }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "gateway/errors.hpp"
+
 namespace tg::gateway {
 
 using text::JsonKind;
@@ -68,7 +70,7 @@ bool BodyScanner::known_key(std::string_view raw, std::vector<std::string_view>&
     duplicate = std::find(seen.begin(), seen.end(), decoded) != seen.end();
   }
   if (duplicate) {
-    problem("duplicate_key", fmt::format("the key \"{}\" stands twice in the body", decoded.substr(0, 60)));
+    problem("duplicate_key", fmt::format("the key \"{}\" stands twice in the body", cut_utf8(decoded, 60)));
     return false;
   }
   seen.push_back(decoded);

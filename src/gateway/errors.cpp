@@ -47,6 +47,18 @@ std::string error_headers(const ApiError& error) {
   return out;
 }
 
+std::string_view cut_utf8(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return text;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
+  return text.substr(0, most);
+}
+
+std::string snippet_of(std::string_view body) {
+  std::string text(body.substr(0, 200));
+  std::ranges::replace_if(text, [](char c) { return c < 0x20 || c > 0x7E; }, ' ');
+  return text;
+}
+
 std::string_view error_type(int status) {
   switch (status) {
     case 401:

@@ -28,6 +28,12 @@ std::string error_event(const ApiError& error, bool with_status);
 // content-type and the retry headers, each line with CRLF.
 std::string error_headers(const ApiError& error);
 
+// The first `most` bytes of a text of valid UTF-8, less the character that the bound would cut in two.
+std::string_view cut_utf8(std::string_view text, std::size_t most);
+// The beginning of what an upstream said, for a message: 200 bytes, and a space for each byte that is not
+// printable ASCII, whatever its encoding may be.
+std::string snippet_of(std::string_view body);
+
 // The type that goes with a status of ours.
 std::string_view error_type(int status);
 

@@ -77,6 +77,20 @@ TEST(Errors, RetryHeadersAsSdksReadThem) {
             "\"status\":429}}\n\n");
 }
 
+TEST(Errors, TextsAreCutBetweenCharacters) {
+  EXPECT_EQ(cut_utf8("abc", 3), "abc");
+  EXPECT_EQ(cut_utf8("abcd", 3), "abc");
+  EXPECT_EQ(cut_utf8("ab\u00e9d", 3), "ab");
+  EXPECT_EQ(cut_utf8("ab\u00e9d", 4), "ab\u00e9");
+  EXPECT_EQ(cut_utf8("\U0001F600", 3), "");
+  EXPECT_EQ(cut_utf8("", 0), "");
+}
+
+TEST(Errors, ASnippetIsPrintableWhateverTheUpstreamSaid) {
+  EXPECT_EQ(snippet_of("<p>\r\n\xE9\x7F~ ok"), "<p>    ~ ok");
+  EXPECT_EQ(snippet_of(std::string(500, 'x')).size(), 200U);
+}
+
 TEST(Urls, AreTakenApart) {
   const auto plain = split_url("http://h:8000/v1/");
   ASSERT_TRUE(plain);

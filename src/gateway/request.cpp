@@ -62,7 +62,7 @@ bool Request::find_route() {
     worker_.metrics().unknown_model.add(worker_.index());
     ApiError error{
         404, error_type(404), "model_not_found",
-        fmt::format("the model '{}' does not exist or this key may not use it", facts_.model.substr(0, 200)),
+        fmt::format("the model '{}' does not exist or this key may not use it", cut_utf8(facts_.model, 200)),
         "model"};
     fail(error, Outcome::refused);
     return false;
@@ -139,29 +139,35 @@ bool Request::admit() {
 // ---- Attempts
 // ----------------------------------------------------------------------------------------------------
 
+bool Request::was_tried(std::size_t place) const {
+  const auto end = tried_.begin() + tried_count_;
+  return std::find(tried_.begin(), end, place) != end;
+}
+
 // Weighted among the untried backends of `to`, then the fallbacks in order. Null: none is left.
 const Backend* Request::choose() {
+  if (tried_count_ == kMaxAttempts) return nullptr;
   int total = 0;
   for (std::size_t i = 0; i < route_->to.size(); ++i) {
-    if ((tried_ >> i & 1) == 0 && route_->to[i].not_ready.empty()) total += route_->to[i].weight;
+    if (!was_tried(i) && route_->to[i].not_ready.empty()) total += route_->to[i].weight;
   }
   if (total > 0) {
     auto pick =
         route_->to.size() == 1 ? 0 : static_cast<int>(worker_.random() % static_cast<std::uint64_t>(total));
     for (std::size_t i = 0; i < route_->to.size(); ++i) {
       const Backend& b = route_->to[i];
-      if ((tried_ >> i & 1) != 0 || !b.not_ready.empty()) continue;
+      if (was_tried(i) || !b.not_ready.empty()) continue;
       pick -= b.weight;
       if (pick < 0) {
-        tried_ |= 1U << i;
+        tried_[tried_count_++] = static_cast<std::uint32_t>(i);
         return &b;
       }
     }
   }
   for (std::size_t i = 0; i < route_->fallback.size(); ++i) {
-    const std::size_t bit = route_->to.size() + i;
-    if (bit >= 32 || (tried_ >> bit & 1) != 0 || !route_->fallback[i].not_ready.empty()) continue;
-    tried_ |= 1U << bit;
+    const std::size_t place = route_->to.size() + i;
+    if (was_tried(place) || !route_->fallback[i].not_ready.empty()) continue;
+    tried_[tried_count_++] = static_cast<std::uint32_t>(place);
     return &route_->fallback[i];
   }
   return nullptr;
@@ -177,6 +183,7 @@ void Request::attempt() {
     return;
   }
   ++attempts_;
+  broken_ = {};
   if (backend_->table != nullptr) {
     auto& demand = backend_->table->shard(worker_.index());
     demand.arrivals.store(demand.arrivals.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -295,6 +302,8 @@ void Request::dispatch() {
   state_ = State::sent;
   dispatched_ = worker_.loop().now();
   last_data_ = dispatched_;
+  first_byte_ = 0;  // what an earlier attempt was answered is not the client's first byte
+  answer_status_ = 0;
   const std::shared_ptr<const http::Target>* target = &backend_->target;
   const UpstreamHead* common = &backend_->head;
   if (replica_ >= 0) {
@@ -342,15 +351,48 @@ void Request::end_attempt() {
 // Sends the request to another backend if the rules and the budget allow it. True: it is under way.
 bool Request::try_other(bool may_have_been_charged) {
   if (relayed_ || may_have_been_charged || attempts_ >= route_->retry.attempts) return false;
-  const std::uint32_t before = tried_;
+  const std::uint8_t before = tried_count_;
   const Backend* other = choose();
-  tried_ = before;
+  tried_count_ = before;
   if (other == nullptr || !worker_.take_retry(*route_)) return false;
   end_attempt();
   ++retries_;
   route_->metrics.retries.add(worker_.index());
   attempt();
   return true;
+}
+
+// Whether a request whose replica failed before the client saw a byte goes back to its queue. No budget
+// bounds that, the deadline does: a replica that was not reached knows nothing of the request, and one that
+// died took it along. One that lives and breaks the connection off may do so again and again, and each time
+// it is suspect for all clients; so the third time is the last. A server that somebody else runs and that had
+// the request is not asked twice.
+bool Request::may_go_back(Failure failure, bool never_reached) {
+  if (never_reached) return true;
+  if (failure != Failure::unanswered && failure != Failure::cut) return false;
+  if (backend_->foreign) return false;
+  const replica::Table& table = *backend_->table;
+  for (Broken& b : broken_) {
+    if (table.lives(b.replica, b.id)) continue;
+    b = {replica_, table.entry(replica_).id.load(std::memory_order_relaxed)};
+    return true;
+  }
+  return false;
+}
+
+// To the front of the queue, by the old ticket.
+void Request::go_back() {
+  const int replica = std::exchange(replica_, -1);
+  auto table = backend_->table;
+  endpoint_.reset();
+  held_.release();
+  answer_fields_.release();
+  events_.reset();
+  worker_.control().suspect(table, replica);
+  if (table->release(replica)) worker_.control().slot_free(table);
+  ++retries_;
+  route_->metrics.retries.add(worker_.index());
+  wait_for_slot(true);
 }
 
 void Request::on_failure(Failure failure, const http::FailureDetail& detail) {
@@ -361,29 +403,16 @@ void Request::on_failure(Failure failure, const http::FailureDetail& detail) {
                              failure == Failure::connect_timeout || failure == Failure::tls ||
                              failure == Failure::tls_timeout;
   if (!relayed_) {
-    if (local && (never_reached || failure == Failure::unanswered || failure == Failure::cut)) {
-      // Our own replica died before the client saw a byte: back to the front of the queue. No budget, its
-      // deadline bounds it.
-      const int replica = replica_;
-      auto table = backend_->table;
-      endpoint_.reset();
-      held_.release();
-      answer_fields_.release();
-      events_.reset();
-      replica_ = -1;
-      worker_.control().suspect(table, replica);
-      if (table->release(replica)) worker_.control().slot_free(table);
-      ++retries_;
-      route_->metrics.retries.add(worker_.index());
-      wait_for_slot(true);
-      return;
-    }
     if (failure == Failure::unanswered && reused_) {
       // A pooled connection that the peer had closed: once more, on a fresh one.
       fresh_ = true;
       ++retries_;
       route_->metrics.retries.add(worker_.index());
       dispatch();
+      return;
+    }
+    if (local && may_go_back(failure, never_reached)) {
+      go_back();
       return;
     }
     if (never_reached) {

@@ -54,6 +54,9 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
   void build_head(const UpstreamHead& common, std::size_t body_length);
   std::size_t body_parts(std::array<std::string_view, 24>& parts, std::size_t count);
   bool try_other(bool may_have_been_charged);
+  bool was_tried(std::size_t place) const;
+  bool may_go_back(http::Failure failure, bool never_reached);
+  void go_back();
   void release_slot();
   void end_attempt();
 
@@ -121,7 +124,16 @@ class Request final : public http::Exchange, public http::ClientEvents, private 
   std::uint64_t answer_length_ = 0;  // Content-Length of a long answer
   std::string tail_;                 // the last bytes of a long answer, for its usage
   static constexpr std::size_t kTail = 8 * 1024;
-  std::uint32_t tried_ = 0;  // bit per backend of the route: `to` first, then `fallback`
+  // Backends of the route that had the request, by place: `to` first, then `fallback`. One for each attempt.
+  static constexpr std::size_t kMaxAttempts = 10;  // the largest spec.retry.attempts
+  std::array<std::uint32_t, kMaxAttempts> tried_{};
+  std::uint8_t tried_count_ = 0;
+  // Replicas on which this attempt's connection broke off, see may_go_back().
+  struct Broken {
+    int replica = -1;
+    replica::ReplicaId id = 0;
+  };
+  std::array<Broken, 2> broken_{};
 
   Nanos arrived_ = 0;
   Nanos dispatched_ = 0;

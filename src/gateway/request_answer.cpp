@@ -16,13 +16,10 @@ namespace {
 
 // Answers up to this size are held to their end, so that a broken one becomes a clean 502.
 constexpr std::size_t kHeldAnswer = 64 * 1024;
-constexpr std::size_t kErrorSnippet = 200;
 
-bool is_json_type(std::string_view type) {
-  return type.size() >= 16 && http::equals_ignore_case(type.substr(0, 16), "application/json");
-}
-bool is_event_stream(std::string_view type) {
-  return type.size() >= 17 && http::equals_ignore_case(type.substr(0, 17), "text/event-stream");
+// Whether a Content-Type, with parameters or without, is of this media type.
+bool is_type(std::string_view value, std::string_view wanted) {
+  return http::equals_ignore_case(value.substr(0, value.find_first_of("; \t")), wanted);
 }
 
 }  // namespace
@@ -87,10 +84,11 @@ void Request::on_head(const http::ResponseHead& head) {
   compressed_ = !encoding.empty() && !http::equals_ignore_case(encoding, "identity");
   if (compressed_) route_->metrics.compressed.add(worker_.index());
   answer_status_ = head.status;
-  answer_json_ = is_json_type(type) && !compressed_;
+  answer_json_ = is_type(type, "application/json") && !compressed_;
   const bool retriable = head.status == 429 || head.status >= 500;
   if (retriable && try_other(false)) return;
-  if (head.status < 300 && facts_.stream && is_event_stream(type) && !compressed_) {
+  const bool events = is_type(type, "text/event-stream") && head.status != 204;
+  if (head.status < 300 && facts_.stream && events && !compressed_) {
     start_relay(head);
     return;
   }
@@ -263,23 +261,18 @@ void Request::answer_held(std::string_view body) {
   if (committed_) {
     // A plain answer after comments went out: an error becomes an event; anything else is an upstream that
     // ignored `stream`.
-    ApiError late{
-        error ? answer_status_ : 502, error_type(answer_status_),
-        error ? "upstream_error" : "upstream_not_a_stream",
-        error ? fmt::format("the upstream answered {}: {}", answer_status_, body.substr(0, kErrorSnippet))
-              : std::string("the upstream answered a stream request with a plain answer")};
+    ApiError late{error ? answer_status_ : 502, error_type(answer_status_),
+                  error ? "upstream_error" : "upstream_not_a_stream",
+                  error ? fmt::format("the upstream answered {}: {}", answer_status_, snippet_of(body))
+                        : std::string("the upstream answered a stream request with a plain answer")};
     fail(late, Outcome::upstream_error);
     return;
   }
   if (error && !facts.valid && !compressed_) {
     // HTML from a proxy in between, or plain text: same status, readable JSON, a snippet for the person who
     // debugs.
-    std::string snippet(body.substr(0, kErrorSnippet));
-    for (char& c : snippet) {
-      if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7E) c = ' ';
-    }
     ApiError wrapped{answer_status_, error_type(answer_status_), "upstream_error",
-                     fmt::format("the upstream answered {}: {}", answer_status_, snippet)};
+                     fmt::format("the upstream answered {}: {}", answer_status_, snippet_of(body))};
     settle(Outcome::upstream_error, answer_status_, "upstream_error");
     std::string headers = error_headers(wrapped) + own_headers();
     for (std::string_view rest = answer_fields_.view(); !rest.empty();) {

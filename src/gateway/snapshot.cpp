@@ -113,6 +113,8 @@ Backend SnapshotBuilder::backend_of(const spec::Target& target, const spec::Docu
     const spec::Model& model = documents.models.at(target.model);
     backend.keep_alive_after = model.hold.keep_alive_after;
     backend.context = context_of(model);
+    backend.foreign = model.engine == spec::EngineKind::external ||
+                      (model.engine == spec::EngineKind::ollama && !model.ollama.url.empty());
     return backend;
   }
   const spec::Provider& provider = documents.providers.at(target.provider);

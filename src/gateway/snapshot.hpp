@@ -54,6 +54,7 @@ struct Backend {
   std::shared_ptr<replica::Table> table;
   Nanos keep_alive_after = 0;  // hold.keepAliveAfter; 0 = never
   std::int64_t context = 0;    // tokens of prompt and answer together; 0 = not known
+  bool foreign = false;        // somebody else runs the server
   // A Provider:
   std::shared_ptr<const http::Target> target;
   std::shared_ptr<ProviderState> provider;

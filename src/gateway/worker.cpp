@@ -174,6 +174,18 @@ void Worker::warn_tls(const std::string& upstream, const http::FailureDetail& de
   last = {now, 0};
 }
 
+void Worker::warn_turned_away(std::string_view why) {
+  constexpr Nanos kBetween = kMinute;
+  const Nanos now = loop_.now();
+  ++turned_away_;
+  if (turned_away_written_at_ != 0 && now - turned_away_written_at_ < kBetween) return;
+  log_.warn("clients are turned away with 503",
+            {field("because", why), field("clients", turned_away_),
+             field("hint", "the limit of open files (ulimit -Hn) bounds connections and requests")});
+  turned_away_written_at_ = now;
+  turned_away_ = 0;
+}
+
 void Worker::drain(std::function<void()> done) {
   upstreams_.close_idle();
   server_.drain(std::move(done));
@@ -277,6 +289,7 @@ http::Exchange* Worker::on_request(http::ServerStream& stream, const http::Reque
     ApiError error{503, error_type(503), "overloaded", "too many requests are open"};
     error.retry_after = kSecond;
     metrics_.overloaded.add(options_.index);
+    warn_turned_away(error.message);
     answer(stream, error, request_id_text(id));
     return nullptr;
   }
@@ -297,9 +310,10 @@ void Worker::on_bad_request(int status, std::string_view reason, http::HeaderTex
   if (status == 503) {
     error.code = "overloaded";
     error.retry_after = kSecond;
+    warn_turned_away(reason);
   }
   const std::string id = request_id_text(ulids_.next(utc_now()));
-  headers.add("content-type", "application/json");
+  headers.add_lines(error_headers(error));
   headers.add("x-tidegate-request-id", id);
   headers.add("x-request-id", id);
   body = error_body(error);
@@ -341,7 +355,7 @@ void Worker::list_models(http::ServerStream& stream, const ledger::KeyEntry& key
   if (!only.empty() && items.empty()) {
     answer(stream,
            {404, error_type(404), "model_not_found",
-            fmt::format("the model '{}' does not exist or this key may not use it", wanted), "model"},
+            fmt::format("the model '{}' does not exist or this key may not use it", only), "model"},
            id);
     return;
   }

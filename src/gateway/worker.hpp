@@ -106,6 +106,10 @@ class Worker final : public http::Service {
   // of failures in between.
   void warn_tls(const std::string& upstream, const http::FailureDetail& detail);
 
+  // That there is no room for a client, in the log: once in a minute, with the number of those turned away
+  // since.
+  void warn_turned_away(std::string_view why);
+
   struct GatewayMetrics {
     Counter bad_requests, overloaded, unauthorized, unknown_model, client_gone_before_dispatch;
   };
@@ -145,7 +149,9 @@ class Worker final : public http::Service {
     std::int64_t failures = 0;  // since then
   };
   StringMap<TlsWarning> tls_warnings_;  // by upstream
-  bool announces_ = false;              // at the end of this turn
+  Nanos turned_away_written_at_ = 0;
+  std::int64_t turned_away_ = 0;  // clients, since then
+  bool announces_ = false;        // at the end of this turn
   bool ready_ = false;
   bool cutting_ = false;
 

@@ -8,6 +8,12 @@
 
 namespace tg::http {
 
+namespace {
+// Connections beyond the limit that are kept at a time until their client has its 503. Others get it as well,
+// but what they send meanwhile may reset it away.
+constexpr std::size_t kMaxTurnedAway = 16;
+}  // namespace
+
 void HeaderText::add(std::string_view name, std::int64_t value) {
   fmt::format_to(std::back_inserter(text_), "{}: {}\r\n", name, value);
 }
@@ -58,18 +64,7 @@ void Server::listen(Fd listener) {
 }
 
 void Server::accepted(Fd fd) {
-  if (connections() >= options_.max_connections) {
-    // One write into an empty socket buffer; whoever is turned away deserves a reason.
-    HeaderText headers;
-    std::string body;
-    service_.on_bad_request(503, "too many connections", headers, body);
-    const std::string text =
-        fmt::format("HTTP/1.1 503 Service Unavailable\r\n{}connection: close\r\ncontent-length: {}\r\n\r\n{}",
-                    headers.str(), body.size(), body);
-    const iovec part{const_cast<char*>(text.data()), text.size()};
-    net::write_some(fd.get(), &part, 1);
-    return;
-  }
+  const bool no_room = connections() - turned_away_ >= options_.max_connections;
   net::set_no_delay(fd.get());
   const int raw = fd.get();
   auto* connection = new Http1Connection(*this, std::move(fd));  // owned by the list below, see closed()
@@ -79,12 +74,17 @@ void Server::accepted(Fd fd) {
   first_ = connection;
   count_.store(connections() + 1, std::memory_order_relaxed);
   loop_.add(raw, *connection);
+  if (!no_room) return;
+  connection->turned_away = true;
+  // Each stays until it has read its answer, so their number is bounded too.
+  connection->turn_away(++turned_away_ <= kMaxTurnedAway);
 }
 
 void Server::closed(Http1Connection* connection) {
   *connection->back = connection->next;
   if (connection->next != nullptr) connection->next->back = connection->back;
   count_.store(connections() - 1, std::memory_order_relaxed);
+  if (connection->turned_away) --turned_away_;
   loop_.retire(std::unique_ptr<net::Handler>(connection));
   if (draining_ && connections() == 0 && drained_) loop_.defer(std::exchange(drained_, nullptr));
 }

@@ -36,6 +36,8 @@ class HeaderText {
     text_.append(name).append(": ").append(value).append("\r\n");
   }
   void add(std::string_view name, std::int64_t value);
+  // Whole lines, each with its CRLF.
+  void add_lines(std::string_view lines) { text_.append(lines); }
   const std::string& str() const { return text_; }
   void clear() { text_.clear(); }
 
@@ -115,7 +117,7 @@ struct ServerOptions {
   Nanos body_timeout = 30 * kSecond;      // between two reads of a body
   Nanos keep_alive = 75 * kSecond;        // idle between requests
   Nanos write_stall = 30 * kSecond;       // no progress towards a client that has bytes waiting
-  std::size_t max_connections = 100'000;  // beyond: accepted and closed with 503
+  std::size_t max_connections = 100'000;  // beyond: turned away with 503
 };
 
 class Http1Connection;
@@ -134,7 +136,9 @@ class Server {
   // Closes every connection at once.
   void close_all();
 
-  std::size_t connections() const { return count_.load(std::memory_order_relaxed); }  // any thread
+  std::size_t connections() const {
+    return count_.load(std::memory_order_relaxed);
+  }  // any thread, all of them
   const ServerOptions& options() const { return options_; }
   void set_max_connections(std::size_t n) { options_.max_connections = n; }
 
@@ -151,6 +155,7 @@ class Server {
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   Http1Connection* first_ = nullptr;   // intrusive list
   std::atomic<std::size_t> count_{0};  // written by this thread only
+  std::size_t turned_away_ = 0;        // of them: beyond the limit, on their way out
   bool draining_ = false;
   std::function<void()> drained_;
 };

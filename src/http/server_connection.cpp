@@ -323,6 +323,11 @@ void Http1Connection::refuse(int status, std::string_view reason) {
   set_deadline(kLinger);
 }
 
+void Http1Connection::turn_away(bool linger) {
+  refuse(503, "too many connections");
+  if (!linger) close();
+}
+
 void Http1Connection::respond(int status, std::string_view headers, std::string_view body) {
   answered_ = true;
   net::Buffer head;
@@ -336,11 +341,17 @@ void Http1Connection::respond(int status, std::string_view headers, std::string_
   } else if (!http11_) {
     pen.put("connection: keep-alive\r\n");
   }
-  pen.put("content-length: ");
-  pen.put_number(static_cast<std::int64_t>(body.size()));
-  pen.put("\r\n\r\n");
+  // A 204 must not carry a length, and a 304 only the one of another answer (RFC 9110, 8.6). Both end with
+  // their head.
+  const bool head_only = status == 204 || status == 304;
+  if (!head_only) {
+    pen.put("content-length: ");
+    pen.put_number(static_cast<std::int64_t>(body.size()));
+    pen.put("\r\n");
+  }
+  pen.put("\r\n");
   const iovec parts[2] = {part_of(pen.text()), part_of(body)};
-  send(parts, head_method_ || body.empty() ? 1 : 2);
+  send(parts, head_method_ || head_only || body.empty() ? 1 : 2);
   if (!in_request_ && state_ != State::closed) exchange_done();
 }
 

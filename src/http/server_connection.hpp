@@ -30,11 +30,14 @@ class Http1Connection final : public net::Handler, public ServerStream, private 
   bool head_method() const override { return head_method_; }
   net::Loop& loop() override { return server_.loop_; }
 
+  // Answers 503 in place of a request. `linger`: the connection stays until the client has read it, or 2 s.
+  void turn_away(bool linger);
   void drain();  // close now if idle, else after the exchange
   void close();
 
   Http1Connection* next = nullptr;
   Http1Connection** back = nullptr;
+  bool turned_away = false;
 
  private:
   enum class State : std::uint8_t {

@@ -271,9 +271,15 @@ void Controller::Impl::remove_model(ModelState& m) {
 // ----------------------------------------------------------------------------------------------------
 
 void Controller::Impl::wait(const Wait& w) {
-  Held entry{w.ticket,        w.worker,  w.request, w.bytes,
-             w.prompt_tokens, w.arrived, now,       std::min(w.arrived, now),
-             w.again};
+  Held entry{.ticket = w.ticket,
+             .worker = w.worker,
+             .request = w.request,
+             .bytes = w.bytes,
+             .prompt_tokens = w.prompt_tokens,
+             .arrived = w.arrived,
+             .since = now,
+             .counts_from = std::min(w.arrived, now),
+             .again = w.again};
   const auto it = states.find(w.model.get());
   if (it == states.end() || it->second->removed || shutting_down) {
     w.model->waiting().fetch_sub(1, std::memory_order_seq_cst);
@@ -296,9 +302,9 @@ void Controller::Impl::wait(const Wait& w) {
   if (w.again) {
     // All its tries together have one more deadline, or a request that breaks each connection would come back
     // for ever.
-    entry.deadline = m.first_again.try_emplace(w.ticket, now).first->second;
+    entry.counts_from = m.first_again.try_emplace(w.ticket, now).first->second;
   }
-  entry.deadline += m.spec.hold.deadline;
+  entry.deadline = entry.counts_from + m.spec.hold.deadline;
   const bool was_empty = m.queue.empty();
   m.queue.add(entry);
   m.last_active = now;
@@ -333,7 +339,7 @@ void Controller::Impl::expire(ModelState& m) {
     const auto why = why_not_ready(m, backend, now);
     Reason reason{"hold_deadline",
                   fmt::format("held for {}, past the deadline spec.hold.deadline {} of Model {} ({})",
-                              format_duration((now - held.since) / kMillisecond * kMillisecond),
+                              format_duration((now - held.counts_from) / kMillisecond * kMillisecond),
                               format_duration(m.spec.hold.deadline), m.spec.name, why.code),
                   "try again after the time in Retry-After, or raise spec.hold.deadline"};
     refuse(m, held, 503, std::move(reason), retry_after(m, now));

@@ -173,6 +173,8 @@ TEST(Controller, TheDeadlineIs503WithTheLearnedTime) {
   EXPECT_EQ(r.state, State::refused);
   EXPECT_EQ(r.refusal.status, 503);
   EXPECT_EQ(r.refusal.reason.code, "hold_deadline");
+  // Counted from the same moment as the deadline, the body's arrival.
+  EXPECT_THAT(r.refusal.reason.text, testing::HasSubstr("held for 5s, past the deadline"));
   EXPECT_EQ(r.refusal.retry_after, kSecond);  // expected 4 s, 5 s passed: any moment
   EXPECT_EQ(r.ended - r.sent, 5 * kSecond);
 }

@@ -23,6 +23,7 @@ struct Held {
   std::int64_t prompt_tokens = 0;  // estimate
   Nanos arrived = 0;               // body complete
   Nanos since = 0;                 // held since
+  Nanos counts_from = 0;           // the deadline does
   Nanos deadline = 0;              // refused then
   bool again = false;
 };

@@ -45,6 +45,14 @@ bool Table::release(int index) {
   return before == 1 && e.state.load(std::memory_order_seq_cst) == ReplicaEntry::draining;
 }
 
+bool Table::lives(int index, ReplicaId id) const {
+  if (id == 0) return false;
+  const auto& e = entry(index);
+  const int state = e.state.load(std::memory_order_seq_cst);
+  return (state == ReplicaEntry::starting || state == ReplicaEntry::ready) &&
+         e.id.load(std::memory_order_relaxed) == id;
+}
+
 int Table::in_flight() const {
   int sum = 0;
   for (const auto& e : entries_) sum += e.in_flight.load(std::memory_order_relaxed);
@@ -61,7 +69,7 @@ int Table::add(ReplicaId id) {
   for (int i = 0; i < kMaxReplicas; ++i) {
     auto& e = entry(i);
     if (e.state.load(std::memory_order_relaxed) != ReplicaEntry::empty) continue;
-    e.id = id;
+    e.id.store(id, std::memory_order_relaxed);
     e.state.store(ReplicaEntry::starting, std::memory_order_seq_cst);
     if (i >= used_.load(std::memory_order_relaxed)) used_.store(i + 1, std::memory_order_release);
     return i;
@@ -85,7 +93,7 @@ bool Table::clear(int index) {
   e.state.store(ReplicaEntry::draining, std::memory_order_seq_cst);
   if (e.in_flight.load(std::memory_order_seq_cst) != 0) return false;
   e.endpoint.reset();
-  e.id = 0;
+  e.id.store(0, std::memory_order_relaxed);
   e.slots.store(0, std::memory_order_relaxed);
   e.state.store(ReplicaEntry::empty, std::memory_order_seq_cst);
   return true;

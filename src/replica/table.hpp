@@ -32,7 +32,7 @@ struct alignas(64) ReplicaEntry {
   // Set by the controller before `state` becomes ready; kept until in_flight is 0 again. A worker that holds
   // a slot may read it without further care.
   std::shared_ptr<const Endpoint> endpoint;
-  ReplicaId id = 0;
+  std::atomic<ReplicaId> id{0};  // whose place it is; 0 = nobody's. Written by the controller
 };
 
 // Counters one worker writes (plain load + store) and the controller sums.
@@ -64,6 +64,9 @@ class Table {
   // Any thread. Gives the slot back. True: somebody waits, or this was the last request of a draining
   // replica, so tell the controller (SlotFree).
   bool release(int index);
+  // Any thread. Whether the replica that had this place still lives, as far as was reported: it has neither
+  // ended nor begun to drain. False for 0.
+  bool lives(int index, ReplicaId id) const;
 
   ReplicaEntry& entry(int index) { return entries_[static_cast<std::size_t>(index)]; }
   const ReplicaEntry& entry(int index) const { return entries_[static_cast<std::size_t>(index)]; }

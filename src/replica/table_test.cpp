@@ -45,6 +45,24 @@ TEST(Table, TakesTheLeastBusyReadyReplica) {
   EXPECT_EQ(t.try_acquire(), c);
 }
 
+TEST(Table, AReplicaLivesUntilItsEndOrItsDrainIsReported) {
+  Table t("a", 1);
+  const int a = add_ready(t, 1, 1);
+  const int b = add_ready(t, 2, 1);
+  EXPECT_TRUE(t.lives(a, 1));
+  EXPECT_FALSE(t.lives(a, 2));
+  EXPECT_FALSE(t.lives(a, 0));
+  t.set_state(a, ReplicaEntry::starting);  // suspect
+  EXPECT_TRUE(t.lives(a, 1));
+  t.set_state(b, ReplicaEntry::draining);
+  EXPECT_FALSE(t.lives(b, 2));
+  ASSERT_TRUE(t.clear(a));
+  EXPECT_FALSE(t.lives(a, 1));
+  ASSERT_EQ(add_ready(t, 3, 1), a);  // the next one in its place
+  EXPECT_FALSE(t.lives(a, 1));
+  EXPECT_TRUE(t.lives(a, 3));
+}
+
 TEST(Table, NobodyOvertakesAWaiterExceptTheController) {
   Table t("a", 1);
   const int a = add_ready(t, 1, 1);

@@ -2,12 +2,25 @@
 // docs/security-model.md says so. The model is pulled or made through its API before the replica counts as
 // ready.
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
 
 #include "runtime/engine.hpp"
 
 namespace tg::runtime {
+
+namespace {
+
+// Ollama's name of a file that is imported. Size and time of change are in it: a file that was replaced is
+// imported again, and a model of the same name that the user has in the shared store is not taken for it.
+std::string imported_name(const std::string& model, const std::string& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return model + ":absent";  // Ollama's own error says the rest
+  return fmt::format("{}:{:x}-{:x}.{:x}", model, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+}
+
+}  // namespace
 
 Result<EnginePlan> plan_ollama(const PlanInput& in) {
   const spec::Model& m = in.model;
@@ -49,7 +62,7 @@ Result<EnginePlan> plan_ollama(const PlanInput& in) {
 
   constexpr std::string_view kScheme = "ollama://";
   const bool named = m.source.starts_with(kScheme);
-  const std::string name = named ? m.source.substr(kScheme.size()) : m.name;
+  const std::string name = named ? m.source.substr(kScheme.size()) : imported_name(m.name, in.weights);
   plan.endpoint.model = name;
   SetupStep step;
   step.unless = {"POST", prefix + "/api/show", nlohmann::json({{"model", name}}).dump(), 200};

@@ -2,7 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <fstream>
+
 #include "runtime/simulated_engine.hpp"
+#include "runtime/test_support.hpp"
 
 namespace tg::runtime {
 namespace {
@@ -186,9 +189,26 @@ TEST(OllamaPlan, OwnServerImportsAFile) {
   const auto plan = plan_engine(input(m));
   ASSERT_TRUE(plan);
   EXPECT_THAT(plan->setup[0].command,
-              testing::ElementsAre("/opt/ollama", "create", "qwen", "-f", "/d/qwen-0.Modelfile"));
+              testing::ElementsAre("/opt/ollama", "create", "qwen:absent", "-f", "/d/qwen-0.Modelfile"));
   ASSERT_EQ(plan->files.size(), 1u);
   EXPECT_EQ(plan->files[0].second, "FROM /w/m.gguf\n");
+}
+
+TEST(OllamaPlan, AReplacedFileIsAnotherModel) {
+  const TemporaryDirectory dir;
+  const std::string path = dir.path() + "/m.gguf";
+  auto m = model(spec::EngineKind::ollama);
+  m.source = "file://" + path;
+  const auto name = [&] {
+    auto in = input(m);
+    in.weights = path;
+    return plan_engine(in)->endpoint.model;
+  };
+  std::ofstream(path) << "one";
+  const std::string first = name();
+  EXPECT_EQ(name(), first);
+  std::ofstream(path) << "other";
+  EXPECT_NE(name(), first);
 }
 
 TEST(OllamaPlan, RunningServer) {

@@ -77,7 +77,7 @@ std::string LocalReplica::log_path() const { return fmt::format("{}/{}.log", con
 
 std::string LocalReplica::last_words() const {
   std::string text;
-  for (const std::string& line : last_lines(log_path(), 3)) text += (text.empty() ? "" : " | ") + line;
+  for (const std::string& line : runtime::last_words(log_path())) text += (text.empty() ? "" : " | ") + line;
   return text;
 }
 

@@ -5,10 +5,29 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
+#include <string_view>
 #include <utility>
 
 namespace tg::runtime {
+
+namespace {
+
+constexpr std::size_t kEnd =
+    15;  // lines: what llama-server prints of a file that it cannot load is 12 of them
+
+bool speaks_of_error(const std::string& line) {
+  static constexpr std::array<std::string_view, 11> kWords = {
+      "error",  "fail",    "cannot", "unable",    "invalid",      "no such",
+      "denied", "refused", "abort",  "terminate", "out of memory"};
+  std::string low = line;
+  std::ranges::transform(low, low.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return std::ranges::any_of(kWords, [&](std::string_view word) { return low.contains(word); });
+}
+
+}  // namespace
 
 LogFile::LogFile(std::string path, std::uint64_t limit) : path_(std::move(path)), limit_(limit) { open(); }
 
@@ -56,6 +75,17 @@ std::vector<std::string> last_lines(const std::string& path, std::size_t count) 
     rest = end == std::string_view::npos ? std::string_view() : rest.substr(0, end);
   }
   return lines;
+}
+
+std::vector<std::string> last_words(const std::string& path) {
+  std::vector<std::string> lines = last_lines(path, kEnd);
+  std::vector<std::string> words;
+  for (std::size_t i = 0; i + 1 < lines.size() && words.size() < 2; ++i) {
+    if (speaks_of_error(lines[i])) words.push_back(lines[i]);
+  }
+  if (words.empty()) return last_lines(path, 3);
+  words.push_back(lines.back());
+  return words;
 }
 
 }  // namespace tg::runtime

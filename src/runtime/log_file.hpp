@@ -28,4 +28,9 @@ class LogFile {
 // At most `count` last non-empty lines, oldest first, each cut to 300 bytes; control characters become '?'.
 std::vector<std::string> last_lines(const std::string& path, std::size_t count);
 
+// At most three lines of the end of a log that say best why its program ended, oldest first: the first two
+// that speak of an error, for programs report a cause before its consequences, and the last line; without
+// such lines the last three.
+std::vector<std::string> last_words(const std::string& path);
+
 }  // namespace tg::runtime

@@ -137,9 +137,13 @@ TEST_F(SuperviseTest, LeftoversAreEndedByPidAndStartTimeOnly) {
 TEST_F(SuperviseTest, LeftoversInASessionOfTheirOwnAreEndedByTheirMark) {
   // The guard is killed first, so nobody follows the supervisor up but the next start.
   start(kFamily, 500, kFamilySize);
-  const auto processes = all_processes();
-  const auto marked = marked_processes(processes, family_mark(supervisor_));
-  EXPECT_EQ(marked.size(), 4U) << "the sleepers, and neither guard nor supervisor";
+  // A sleeper has told its number before its exec, in the midst of which a process shows no environment.
+  std::vector<ProcessIdentity> marked;
+  EXPECT_TRUE(wait_until([&] {
+    marked = marked_processes(all_processes(), family_mark(supervisor_));
+    return marked.size() == 4U;
+  })) << marked.size()
+      << " of 4: the sleepers, and neither guard nor supervisor";
   for (const ProcessIdentity& p : family_) {
     if (std::ranges::find(marked, p) == marked.end()) {
       ASSERT_TRUE(signal_process(p, SIGKILL)) << "the guard";
@@ -241,6 +245,21 @@ TEST(LogFile, LastLinesAreCleanAndShort) {
   EXPECT_EQ(lines[1], "?[31mred");
   EXPECT_EQ(lines[2].size(), 300u);
   EXPECT_TRUE(last_lines(dir.path() + "/none", 3).empty());
+}
+
+TEST(LogFile, LastWordsNameTheCause) {
+  TemporaryDirectory dir;
+  const std::string path = dir.path() + "/e.log";
+  std::ofstream(path) << "I loading model '/m.gguf'\nE failed to open '/m.gguf' (No such file or directory)\n"
+                         "E failed to load model\nI cleaning up\nE exiting due to model loading Error\n";
+  EXPECT_THAT(last_words(path),
+              ElementsAre("E failed to open '/m.gguf' (No such file or directory)", "E failed to load model",
+                          "E exiting due to model loading Error"));
+  std::ofstream(path) << "one\ntwo\nthree\nfour\n";
+  EXPECT_THAT(last_words(path), ElementsAre("two", "three", "four"));
+  std::ofstream(path) << "Error\n";
+  EXPECT_THAT(last_words(path), ElementsAre("Error"));
+  EXPECT_TRUE(last_words(dir.path() + "/none").empty());
 }
 
 }  // namespace

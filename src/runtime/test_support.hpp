@@ -58,7 +58,7 @@ class LoopThread {
     return result.get();
   }
   // Asks on the loop's thread every two milliseconds. False: `done` did not hold within `bound`.
-  bool until(const std::function<bool()>& done, Nanos bound = 10 * kSecond) {
+  bool until(const std::function<bool()>& done, Nanos bound = kMinute) {
     const Nanos end = mono_now() + bound;
     while (!call(done)) {
       if (mono_now() >= end) return false;
@@ -74,7 +74,7 @@ class LoopThread {
 };
 
 // Asks every two milliseconds.
-inline bool wait_until(const std::function<bool()>& done, Nanos bound = 10 * kSecond) {
+inline bool wait_until(const std::function<bool()>& done, Nanos bound = kMinute) {
   const Nanos until = mono_now() + bound;
   while (!done()) {
     if (mono_now() >= until) return false;

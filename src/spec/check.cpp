@@ -101,7 +101,7 @@ class Walk {
           "remove it: this version would ignore it");
       return;
     }
-    if (f.platform && purpose_ == Purpose::serve) return;
+    if (f.platform && purpose_ == Purpose::serve) return apart(f, node, key, path);
     if (partial_ && is_empty(node)) return;  // removes what the overlay lies on
     if (f.partial) {
       if (partial_) {
@@ -115,6 +115,19 @@ class Walk {
       return;
     }
     by_type(f, node, path);
+  }
+
+  // A field that only rendering acts on, in a document that is served: it is read all the same, so that a
+  // wrong one shows, and said once. Documents that are for rendering as a whole are left to it.
+  void apart(const Field& f, Node& node, Mark key, const std::string& path) {
+    if (f.path == "spec") return;
+    purpose_ = Purpose::platform;
+    by_type(f, node, path);
+    purpose_ = Purpose::serve;
+    add("cluster_only", key, path,
+        fmt::format("{} acts in a rendered platform only, nothing here follows it", path),
+        "keep it for `tidegate render`, or remove it");
+    out_.back().severity = Severity::warning;
   }
 
   void by_type(const Field& f, Node& node, const std::string& path) {

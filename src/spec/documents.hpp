@@ -170,7 +170,7 @@ struct Documents {
   std::map<std::string, Provider> providers;
   std::map<std::string, Route> routes;  // name = what clients write in `model`
   std::map<std::string, Tenant> tenants;
-  std::vector<std::string> platforms;      // names of Platform documents seen; they are for render and apply
+  std::vector<std::string> platforms;      // names of Platform documents seen; they are for render
   std::vector<std::string> training_runs;  // names of TrainingRun documents seen, as platforms
   std::vector<Document> all;               // every document that has a name, in order of first appearance
   std::vector<std::string> files;          // names of the files; Mark::source counts into it

@@ -101,8 +101,8 @@ struct Field {
   std::string_view like{};  // a path whose fields are fields of this one too, unless it has its own
   std::optional<Type> item{};
   Type keys = Type::label;
-  bool platform = false;   // only rendering acts on it: Purpose::serve does not look into it. With `planned`
-                           // serving refuses it and rendering takes it.
+  bool platform = false;   // only rendering acts on it: with Purpose::serve it is checked and a warning says
+                           // so. With `planned` serving refuses it and rendering takes it.
   bool described = false;  // `fallback` says in words what holds, it is no value
   bool partial = false;    // nothing is required below it, and null removes (an overlay)
 

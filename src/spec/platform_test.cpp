@@ -334,13 +334,16 @@ TEST(Environment, IsTheDocumentWithItsOverlay) {
 
 // ---- serving
 
-TEST(Serving, DoesNotLookIntoWhatIsRendered) {
+TEST(Serving, SaysWhatOnlyRenderingActsOn) {
   const std::string text =
       "apiVersion: tidegate.dev/v1alpha1\nkind: Platform\nmetadata: {name: p}\nspec: {anything: {goes: "
       "here}}\n---\n"
       "apiVersion: tidegate.dev/v1alpha1\nkind: Model\nmetadata: {name: m}\nspec: {engine: simulated, pool: "
       "gpu, resources: {requests: {cpu: 1}}}\n";
-  EXPECT_TRUE(decode({{"x", text}}).ok()) << decode({{"x", text}}).text();
+  const auto served = decode({{"x", text}});
+  EXPECT_TRUE(served.ok()) << served.text();
+  EXPECT_EQ(codes(served),
+            (std::vector<std::string>{"9:27 cluster_only spec.pool", "9:38 cluster_only spec.resources"}));
   const auto rendered = decode({{"x", text}}, Purpose::platform);
   EXPECT_EQ(codes(rendered), (std::vector<std::string>{"4:7 missing_field spec.infrastructure",
                                                        "4:8 unknown_field spec.anything"}));

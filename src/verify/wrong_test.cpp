@@ -234,7 +234,8 @@ TEST(GoodDocuments, GiveNoError) {
       const std::vector<std::string> lines = lines_of(*content);
       constexpr std::string_view kOver = "# over ";
       if (!lines.empty() && lines[0].starts_with(kOver)) {
-        const std::string name = "examples/" + lines[0].substr(kOver.size()) + ".yaml";
+        const std::string name =
+            "examples/" + lines[0].substr(kOver.size(), lines[0].find(':') - kOver.size()) + ".yaml";
         const auto under = read_file(kRoot + "/" + name);
         ASSERT_TRUE(under) << name;
         sources.push_back({name, *under});

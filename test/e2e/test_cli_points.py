@@ -55,7 +55,7 @@ FAILURES = {
     "status": (["status", "--data", "{empty}"], 1),
     "models": (["models", "--data", "{empty}"], 1),
     "models logs": (["models", "logs", "small", "--data", "{empty}"], 1),
-    "keys create": (["keys", "create", "--count", "0", "--data", "{data}"], 1),
+    "keys create": (["keys", "create", "--count", "0", "--data", "{data}"], 2),
     "keys list": (["keys", "list", "--data", "{empty}"], 2),
     "keys revoke": (["keys", "revoke", "nobody", "--data", "{data}"], 1),
     "usage": (["usage", "--by", "shoe", "--data", "{data}"], 2),
@@ -392,6 +392,40 @@ def test_19_ctrl_c_drains_and_twice_leaves_at_once(binary, tmp_path):
 
 # What may differ from one call to the next: the time, and what the program used of the machine.
 MOVES = re.compile(r"\d+ (s|min) ago|\b(?:\d+(?:ms|s|m|h|d))+\b|\b\d[\d.,]*\b")
+
+
+def test_what_would_mean_nothing_is_refused_with_a_remedy(binary, place):
+    data = ["--data", place["data"]]
+    for words, hint in (
+        (["keys", "create", "--requests-per-minute", "0"], "leave --requests-per-minute out"),
+        (["keys", "create", "--concurrent", "0"], "leave --concurrent out"),
+        (["keys", "create", "--tenant", "nope"], "there are: default"),
+        (["keys", "create", "--model", "nope"], "there are: small"),
+        (["usage", "--limit", "5"], "--requests"),
+        (["usage", "--requests", "--limit", "0"], "leave --limit out"),
+    ):
+        done = run(binary, [*words, *data])
+        assert done.returncode != 0 and hint in done.stderr, (words, done.stderr)
+    done = run(binary, ["models", "logs", "small", "--replica", "5", *data])
+    assert "no log of a replica 5" in done.stderr
+
+
+def test_a_directory_made_by_the_way_is_told(binary, tmp_path):
+    done = run(binary, ["keys", "create", "--data", str(tmp_path / "typo")])
+    assert done.returncode == 0 and f"made the data directory {tmp_path / 'typo'}" in done.stderr
+
+
+def test_a_revoked_first_key_is_neither_shown_nor_made_again(binary, tmp_path):
+    """Who revokes the last key wants nobody to get in: no start makes a new one."""
+    with Program(binary, tmp_path, {"small.yaml": DOCUMENTS}, arguments=("-o", "json")) as program:
+        program.command("keys", "revoke", "first")
+        program.stop()
+        program.start()
+        second = json.loads((tmp_path / "stdout").read_text().splitlines()[1])
+        assert "key" not in second and "keyFile" not in second, second
+        (key,) = json.loads(program.command("keys", "list", "--all", "-o", "json").stdout)["items"]
+        assert key["name"] == "first" and key["revokedAt"]
+        assert "every key is revoked" in (tmp_path / "stderr").read_text()
 
 
 def test_20_the_same_again_changes_nothing(binary, place):

@@ -7,7 +7,8 @@ import socket
 import threading
 
 import pytest
-from lib import client, documents, simulated
+from lib import client, documents, scripted_engine, simulated
+from lib.listening import serve_each
 from lib.processes import replicas
 from lib.wait import until
 from program import Program
@@ -164,22 +165,14 @@ def test_engine_exits(binary, tmp_path, at, stream):
 
 
 class Peer:
-    """An engine of raw sockets: for each connection that asks for an answer, the next of these scripts."""
+    """A server of somebody else, of raw sockets: for each connection that asks for an answer, the next of these scripts."""
 
     def __init__(self, *scripts: bytes):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.scripts = list(scripts)
         self.asked = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        serve_each(self.listener, self._serve)
 
     def _serve(self, sock: socket.socket) -> None:
         with sock:
@@ -218,34 +211,56 @@ def whole_stream(number: int, stream: bytes) -> bytes:
 def test_nothing_was_relayed_so_it_is_sent_again(binary, tmp_path, broken):
     request = client.chat("m", "twice", stream=True)
     expected = simulated.chat(request).stream
-    peer = Peer(broken, whole_stream(2, expected))
-    model = documents.document("Model", "m", {"engine": {"external": {"url": peer.url}}, "slots": 1})
-    with serve(binary, tmp_path, model) as program:
+    command = scripted_engine.command(tmp_path / "engine", {"twice": [broken, whole_stream(2, expected)]})
+    with serve(binary, tmp_path, documents.simulated("m", slots=1, command=command)) as program:
         answer = client.post(program.address(), program.key, request, bound=20)
         assert (answer.status, answer.whole, answer.body) == (200, True, expected), answer
         assert answer.headers["x-try"] == "2"
-        assert peer.asked == 2
+        assert len(scripted_engine.asked(tmp_path / "engine")) == 2
         (row,) = rows(program)
         assert (row["outcome"], row["retries"]) == ("complete", 1)
-    peer.close()
 
 
-def test_sent_again_only_until_the_deadline(binary, tmp_path):
-    """An engine that breaks each connection after its head: the client gets one clean refusal in bounded time."""
-    peer = Peer(HEAD % 1)
-    model = documents.document(
-        "Model", "m", {"engine": {"external": {"url": peer.url}}, "slots": 1, "hold": {"deadline": "1s"}}
-    )
-    with serve(binary, tmp_path, model) as program, socket.create_connection(program.address(), timeout=20) as s:
-        body = json.dumps(client.chat("m", "for ever", stream=True)).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {program.key}\r\n"
-        s.sendall(head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        raw = b""
-        while piece := s.recv(65536):
-            raw += piece
-        assert raw.count(b"HTTP/1.1 ") == 1, raw
-        head, body = raw.split(b"\r\n\r\n", 1)
-        assert b" 503 " in head.splitlines()[0] or b" 502 " in head.splitlines()[0], raw
-        assert json.loads(body)["error"]["code"]
-    peer.close()
+@pytest.mark.parametrize(
+    ("broken", "code"), [(b"", "upstream_no_answer"), (HEAD % 1, "upstream_cut")], ids=["nothing", "a head"]
+)
+def test_a_request_that_breaks_each_connection_ends(binary, tmp_path, broken, code):
+    """An engine that lives and breaks off: after three times the request ends, and who waits behind it is answered."""
+    good = client.chat("m", "good", stream=True)
+    expected = simulated.chat(good).stream
+    scripts = {"poison": [broken], "good": [whole_stream(1, expected)]}
+    command = scripted_engine.command(tmp_path / "engine", scripts)
+    model = documents.simulated("m", slots=1, command=command, hold={"deadline": "8s"})
+    with serve(binary, tmp_path, model) as program:
+        bad: list[client.Answer] = []
+
+        def send() -> None:
+            bad.append(client.post(program.address(), program.key, client.chat("m", "poison", stream=True)))
+
+        thread = threading.Thread(target=send, daemon=True)
+        thread.start()
+        until("the engine has it", lambda: scripted_engine.asked(tmp_path / "engine"))
+        answer = client.post(program.address(), program.key, good)
+        assert (answer.status, answer.body) == (200, expected), answer
+        thread.join(client.BOUND_S)
+        assert (bad[0].status, bad[0].error["code"]) == (502, code), bad
+        assert scripted_engine.asked(tmp_path / "engine") == ["poison"] * 3 + ["good"]
+        first = next(row for row in rows(program) if row["outcome"] != "complete")
+        assert (first["outcome"], first["status"], first["retries"]) == ("upstream_error", 502, 2)
     assert not replicas(program.data)
+
+
+def test_a_server_of_somebody_else_is_not_asked_twice(binary, tmp_path):
+    """It had the request on a fresh connection and said nothing: nobody knows what it did. The next request is served."""
+    request = client.chat("m", "once", stream=True)
+    expected = simulated.chat(request).stream
+    peer = Peer(b"", whole_stream(2, expected))
+    model = documents.document("Model", "m", {"engine": {"external": {"url": peer.url}}, "slots": 1})
+    with serve(binary, tmp_path, model) as program:
+        answer = client.post(program.address(), program.key, request)
+        assert (answer.status, answer.error["code"]) == (502, "upstream_no_answer"), answer
+        assert peer.asked == 1
+        answer = client.post(program.address(), program.key, request)
+        assert (answer.status, answer.body) == (200, expected), answer
+        assert [row["retries"] for row in rows(program)] == [0, 0]
+    peer.close()

@@ -22,6 +22,7 @@ from program import Program
 BUILT = pathlib.Path(__file__).resolve().parents[2] / ".tidegate" / "ollama" / "ollama"
 PIECES = ["Low ", "water ", "at ", "nine", "."]
 SCRIPT = "".join(PIECES)
+CHANGED = ["High ", "water ", "at ", "three", "."]
 TEMPLATE = "{% for m in messages %}{{ m['content'] }} {% endfor %}{{ '\\n' }}"
 MODELFILE = 'FROM {path}\nTEMPLATE """{{{{ .Prompt }}}}\n"""\n'
 
@@ -109,11 +110,16 @@ def test_an_ollama_of_our_own(binary, ollama, running, tmp_path):
 
 def test_an_ollama_of_our_own_takes_a_file(binary, ollama, weights, tmp_path):
     """A GGUF file is imported at the first start and found at the second. Ollama knows no template for it, so the
-    prompt is the message itself, and its line feed begins the script."""
-    spec = {"source": f"file://{weights}", "engine": {"ollama": {}}, "command": [ollama], "idle": "300ms"}
+    prompt is the message itself, and its line feed begins the script. A file that was replaced is imported again."""
+    file = pathlib.Path(shutil.copy(weights, tmp_path / "file.gguf"))
+    spec = {"source": f"file://{file}", "engine": {"ollama": {}}, "command": [ollama], "idle": "300ms"}
     text = documents.file(documents.document("Model", "file", spec))
     with Program(binary, tmp_path, {"m.yaml": text}, env={"OLLAMA_MODELS": str(tmp_path / "models")}) as program:
         check(program, "file", "hello\n")
         until("zero", lambda: not replicas(program.data), 30, 0.1)
         check_again = client.post(program.address(), program.key, client.chat("file", "again\n", max_tokens=50))
         assert check_again.json["choices"][0]["message"]["content"] == SCRIPT
+        gguf_models.scripted(file, [gguf_models.Script("\n", CHANGED)], TEMPLATE)
+        until("zero once more", lambda: not replicas(program.data), 30, 0.1)
+        anew = client.post(program.address(), program.key, client.chat("file", "anew\n", max_tokens=50))
+        assert anew.json["choices"][0]["message"]["content"] == "".join(CHANGED), "the old file was served"

@@ -197,6 +197,35 @@ def test_symlink_swap(binary, tmp_path):
         until("the first folder is served again", lambda: models(program) == ["first"])
 
 
+def test_folders_and_links_that_are_replaced(binary, tmp_path):
+    """Each name on the way to the documents may be exchanged, and what is exchanged is watched from then on."""
+    folder = tmp_path / "place"
+    for name, text in (("v1", FIRST), ("v2", documents.simulated("second"))):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "models.yaml").write_text(documents.file(text))
+    (folder / "current").symlink_to("v1")
+    program = Program(binary, tmp_path / "run", {})
+    program.documents = [folder / "current"]
+    with program:
+        assert models(program) == ["first"]
+        (folder / "next").symlink_to("v2")
+        os.rename(folder / "next", folder / "current")
+        until("the link's new folder is served", lambda: models(program) == ["second"])
+        write(folder / "v2" / "models.yaml", documents.file(documents.simulated("third")))
+        until("a file in it is followed", lambda: models(program) == ["third"])
+        os.rename(folder / "v2", folder / "old")
+        until("the missing folder is told", lambda: not reload_of(program)["ok"])
+        os.rename(folder / "v1", folder / "v2")
+        until("the folder in its place is served", lambda: models(program) == ["first"])
+        write(folder / "v2" / "more.yaml", documents.file(documents.simulated("fourth")))
+        until("and watched", lambda: models(program) == ["first", "fourth"])
+        (folder / "v2" / "more.yaml").unlink()
+        (folder / "v2" / "more.yaml").symlink_to(folder / "old" / "models.yaml")
+        until("a linked file is served", lambda: models(program) == ["first", "third"])
+        write(folder / "old" / "models.yaml", documents.file(documents.simulated("fifth")))
+        until("and followed to where it lies", lambda: models(program) == ["fifth", "first"])
+
+
 def test_a_directory_of_documents(binary, tmp_path):
     folder = tmp_path / "documents"
     folder.mkdir()

@@ -2,12 +2,15 @@
 
 terraform_schema judges each resource, data source and provider block here: unknown and missing arguments, nesting, types
 of what is written out. A text with ${ may become any type, so its type is not judged. It needs no program.
-tofu_validate asks OpenTofu itself, with a stand-in for each provider that states the same schema and does nothing else
+tofu_validate asks OpenTofu itself, with a stand-in for each provider that states the same schema
 (test/oracles/schemaprovider/): references, expressions, types across resources, versions asked for.
+tofu_plan goes on to `tofu plan` of a first apply with the same stand-in: every expression is evaluated, with unknown
+values where a provider would set them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import json
@@ -17,6 +20,7 @@ import pathlib
 import platform
 import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 
@@ -221,21 +225,11 @@ class TofuValidate(Oracle):
             return self.judge(copy)
 
     def judge(self, path: pathlib.Path) -> list[Problem]:
-        settings = path.parent / "tofu.rc"
-        mirror = path.parent / "mirror"
-        for source, version in _providers(path):
-            _stand_in(mirror, source, version)
-        settings.write_text(f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n')
-        env = {
-            "TF_CLI_CONFIG_FILE": str(settings),
-            "TF_IN_AUTOMATION": "1",
-            "CHECKPOINT_DISABLE": "1",
-            "TIDEGATE_PROVIDER_FACTS": str(_plain_facts()),
-        }
-        ended = run(program("tofu"), "init", "-backend=false", "-input=false", "-no-color", cwd=path, env=env)
+        env = _environment(path)
+        ended = _tofu(path, env, "init", "-backend=false", "-input=false")
         if ended.returncode:
             return self.by_status(path, ended)
-        ended = run(program("tofu"), "validate", "-json", "-no-color", cwd=path, env=env)
+        ended = _tofu(path, env, "validate", "-json")
         try:
             found = json.loads(ended.stdout)["diagnostics"]
         except (ValueError, KeyError):
@@ -246,6 +240,143 @@ class TofuValidate(Oracle):
         at = found.get("range") or {}
         where = f"{at.get('filename', '?')}:{at.get('start', {}).get('line', '?')}"
         return self.problem(where, f"{found['summary']}. {found.get('detail', '')}", found["severity"] != "error")
+
+
+class TofuPlan(TofuValidate):
+    """The same root module, planned as on the first day: nothing exists, no backend is asked, no network.
+
+    Variables have the values of the module's terraform.tfvars.json; one that has neither a value nor a default, and a
+    collection that is empty, is given a placeholder of its type, so that what is repeated over it is planned too.
+    Problems are what OpenTofu says, and each resource that is not planned to be created (`count` and `for_each` may
+    make it several). plan() is the plan itself, in the form of `tofu show -json`.
+    """
+
+    name = "tofu plan"
+
+    def judge(self, path: pathlib.Path) -> list[Problem]:
+        return self._planned(path)[0]
+
+    def plan(self, what: pathlib.Path) -> tuple[list[Problem], dict]:
+        with tempfile.TemporaryDirectory(prefix="tg-oracle-") as folder:
+            copy = pathlib.Path(folder) / "root"
+            shutil.copytree(what, copy, ignore=shutil.ignore_patterns(".terraform", ".terraform.lock.hcl"))
+            return self._planned(copy)
+
+    def _planned(self, path: pathlib.Path) -> tuple[list[Problem], dict]:
+        module = _parsed(path)
+        values = path / "terraform.tfvars.json"
+        given = json.loads(values.read_text()) if values.exists() else {}
+        home = path.parent / "home"
+        _files_of_home(home, module, given)
+        (path / "local_override.tf.json").write_text(json.dumps({"terraform": {"backend": {"local": {}}}}))
+        (path / "placeholders.auto.tfvars.json").write_text(json.dumps(_placeholders(module, given)))
+        env = {**_environment(path), "HOME": str(home)}
+        ended = _tofu(path, env, "init", "-input=false")
+        if ended.returncode:
+            return self.by_status(path, ended), {}
+        out = path.parent / "plan"
+        ended = _tofu(path, env, "plan", "-json", "-input=false", "-lock=false", "-detailed-exitcode", f"-out={out}")
+        lines = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
+        problems = [self._diagnostic(line["diagnostic"]) for line in lines if "diagnostic" in line]
+        if ended.returncode not in (0, 2):
+            return problems or self.by_status(path, ended), {}
+        ended = _tofu(path, env, "show", "-json", str(out))
+        if ended.returncode:
+            return self.by_status(path, ended), {}
+        plan = json.loads(ended.stdout)
+        return problems + [self.problem(where, why) for where, why in _not_created(module, plan)], plan
+
+
+def _environment(path: pathlib.Path) -> dict[str, str]:
+    """What makes OpenTofu take the stand-ins, and nothing else, for the providers of a module."""
+    settings = path.parent / "tofu.rc"
+    mirror = path.parent / "mirror"
+    for source, version in _providers(path):
+        _stand_in(mirror, source, version)
+    settings.write_text(f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n')
+    return {
+        "TF_CLI_CONFIG_FILE": str(settings),
+        "TF_IN_AUTOMATION": "1",
+        "CHECKPOINT_DISABLE": "1",
+        "TIDEGATE_PROVIDER_FACTS": str(_plain_facts()),
+    }
+
+
+def _tofu(path: pathlib.Path, env: dict[str, str], command: str, *flags: str) -> subprocess.CompletedProcess:
+    return run(program("tofu"), command, "-no-color", *flags, cwd=path, env=env)
+
+
+def _parsed(folder: pathlib.Path) -> list[dict]:
+    """The files of a root module; tofu says it where one cannot be read."""
+    out = []
+    for file in sorted(folder.glob("*.tf.json")):
+        with contextlib.suppress(ValueError):
+            out.append(json.loads(file.read_text()))
+    return out
+
+
+def _variables(module: list[dict]) -> Iterator[tuple[str, dict]]:
+    for file in module:
+        yield from ((name, body) for _, name, body in _bodies(file, "variable", 1))
+
+
+def _files_of_home(home: pathlib.Path, module: list[dict], given: dict) -> None:
+    """The files that whoever applies the module has at home, as their variables say."""
+    for name, variable in _variables(module):
+        value = given.get(name, variable.get("default"))
+        if isinstance(value, str) and value.startswith("~/"):
+            (home / value[2:]).parent.mkdir(parents=True, exist_ok=True)
+            (home / value[2:]).write_text("placeholder\n")
+
+
+def _placeholders(module: list[dict], given: dict) -> dict[str, object]:
+    out = {}
+    for name, variable in _variables(module):
+        value = given.get(name, variable.get("default", _UNSET))
+        if value is _UNSET or value in ([], {}):
+            out[name] = _placeholder(name, variable.get("type", "string"))
+    return out
+
+
+_UNSET = object()
+
+
+def _placeholder(name: str, kind: str) -> object:
+    """A value of a variable's type."""
+    wrapped = re.fullmatch(r"(list|set|map|optional)\((.*)\)", kind.strip(), re.S)
+    if wrapped:
+        inner = _placeholder(name, wrapped[2])
+        return {"list": [inner], "set": [inner], "map": {"placeholder": inner}, "optional": inner}[wrapped[1]]
+    return {"number": 1, "bool": True}.get(kind.strip(), f"placeholder-{name}")
+
+
+def _not_created(module: list[dict], plan: dict) -> Iterator[tuple[str, str]]:
+    """(address, why) of each resource that the plan does not create, or does not repeat as it says."""
+    actions: dict[str, dict[object, list]] = {}
+    for change in plan.get("resource_changes", []):
+        address = change["address"].partition("[")[0]
+        actions.setdefault(address, {})[change.get("index")] = change["change"]["actions"]
+    for file in module:
+        for where, _, body in _bodies(file, "resource", 2):
+            found = actions.get(where.removeprefix("resource."), {})
+            if not found and body.get("count") != 0:
+                yield where, "is not in the plan"
+            for index, what in found.items():
+                if what != ["create"]:
+                    yield f"{where}[{index!r}]", f"is planned to {what}, not to be created"
+            wanted = _repeated(body)
+            if wanted is not None and set(found) != wanted:
+                yield where, f"is planned for {sorted(map(str, found))}, wanted {sorted(map(str, wanted))}"
+
+
+def _repeated(body: dict) -> set | None:
+    """The indices that are written out, or None where an expression makes them."""
+    if "for_each" in body:
+        written = body["for_each"]
+        return set(written) if isinstance(written, dict) and not any("${" in key for key in written) else None
+    if "count" in body:
+        return set(range(body["count"])) if isinstance(body["count"], int) else None
+    return {None}
 
 
 def _providers(folder: pathlib.Path) -> set[tuple[str, str]]:
@@ -313,3 +444,4 @@ def _plain_facts() -> pathlib.Path:
 
 terraform_schema = TerraformSchema()
 tofu_validate = TofuValidate()
+tofu_plan = TofuPlan()

@@ -519,6 +519,81 @@ def test_tofu_validate_by_the_facts_of_a_provider():
     refuses(oracles_terraform.tofu_validate, TERRAFORM.replace('"name": "main", ', ""), "name")
 
 
+PLANNED = r"""
+{"terraform": {"backend": {"s3": {"bucket": "state", "key": "state", "region": "eu-west-1"}}},
+ "variable": {
+  "cidr": {"type": "string", "default": "10.0.0.0/16", "validation": {
+    "condition": "${can(cidrhost(var.cidr, 0))}", "error_message": "Write a network as 10.0.0.0/16."}},
+  "names": {"type": "set(string)", "default": []},
+  "token": {"type": "string", "sensitive": true}},
+ "provider": {"tls": {"proxy": {"password": "${var.token}"}}},
+ "data": {
+  "tls_certificate": {"here": {"url": "https://example.org"}},
+  "tls_public_key": {"main": {"private_key_pem": "${tls_private_key.main.private_key_pem}"}}},
+ "resource": {
+  "tls_private_key": {"main": {"algorithm": "ED25519", "lifecycle": {"precondition": {
+    "condition": "${length(var.names) < 9}", "error_message": "Fewer names, please."}}}},
+  "tls_cert_request": {"main": {
+    "private_key_pem": "${tls_private_key.main.private_key_pem}", "dns_names": ["a.example"],
+    "subject": {"common_name": "${local_file.a[\"two\"].content}"}}},
+  "local_file": {"a": {
+    "for_each": {"one": 1, "two": 2}, "content": "${cidrsubnet(var.cidr, 4, each.value)}",
+    "filename": "${data.tls_certificate.here.certificates[0].subject}-${each.key}"}},
+  "random_id": {"named": {"for_each": "${var.names}", "byte_length": 4}},
+  "local_sensitive_file": {"key": {"filename": "key", "content": "${data.tls_public_key.main.public_key_openssh}"}}},
+ "output": {"network": {"value": "${local_file.a[\"two\"].content}"},
+            "fingerprint": {"value": "${tls_private_key.main.public_key_fingerprint_md5}"}}}
+"""
+
+
+def test_tofu_plan(tmp_path):
+    (tmp_path / "main.tf.json").write_text(PLANNED)
+    oracles.need(oracles_terraform.tofu_plan)
+    problems, plan = oracles_terraform.tofu_plan.plan(tmp_path)
+    assert problems == []
+    found = {c["address"]: c["change"] for c in plan["resource_changes"]}
+    assert {address: change["actions"] for address, change in found.items()} == {
+        "tls_private_key.main": ["create"],
+        "tls_cert_request.main": ["create"],
+        'local_file.a["one"]': ["create"],
+        'local_file.a["two"]': ["create"],
+        'random_id.named["placeholder-names"]': ["create"],
+        "local_sensitive_file.key": ["create"],
+        "data.tls_public_key.main": ["read"],
+    }
+    second = found['local_file.a["two"]']
+    assert (second["after"]["content"], second["after"]["filename"]) == ("10.0.32.0/20", "placeholder-subject-two")
+    request = found["tls_cert_request.main"]
+    assert request["after"]["subject"][0]["common_name"] == "10.0.32.0/20"
+    assert request["after_unknown"]["id"] is True, "what the provider sets is not known"
+    assert "private_key_pem" not in request["after"], "nor what follows from it"
+    assert "content" not in found["local_sensitive_file.key"]["after"], "nor what is read with it"
+    assert {c["address"]["to_display"]: c["status"] for c in plan["checks"]} == {
+        "var.cidr": "pass",
+        "tls_private_key.main": "pass",
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "saying"),
+    [
+        ('"${var.names}"', '"${toset([tls_private_key.main.id])}"', "Invalid for_each argument"),
+        ('{"for_each": "${var.names}", ', '{"count": "${length(tls_private_key.main.id)}", ', "Invalid count argument"),
+        ('"10.0.0.0/16", "val', '"10.0.0.0", "val', "Write a network as 10.0.0.0/16."),
+        ("length(var.names) < 9", "length(var.names) < 1", "Fewer names, please."),
+        ("each.value)", "each.value + 20)", "does not accommodate"),
+        ("certificates[0]", "certificates[1]", "Invalid index"),
+        (r'common_name": "${local_file.a[\"two\"]', r'common_name": "${local_file.a[\"three\"]', "Invalid index"),
+        ('"${var.names}"', r'"${toset([for n in var.names : n if n == \"a\"])}"', "is not in the plan"),
+    ],
+)
+def test_tofu_plan_refuses_what_is_valid(old, new, saying):
+    assert old in PLANNED
+    broken = PLANNED.replace(old, new)
+    takes(oracles_terraform.tofu_validate, broken)
+    refuses(oracles_terraform.tofu_plan, broken, saying)
+
+
 @pytest.mark.parametrize("name", ["aws", "azurerm", "google", "opentelekomcloud"])
 def test_provider_facts_are_whole(name):
     facts = oracles_terraform.provider(name)

@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 
 import pytest
+from lib.hosts import archive, box, host_tree, trees  # noqa: F401
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Platforms whose every part renders; the others are decoded and checked, and render once their parts are there.
@@ -43,6 +44,20 @@ TREES = EXAMPLES + VARIANTS
 def documents(tree: str) -> list[str]:
     example, *more = tree.split("+")
     return [f"examples/{example}.yaml", *(f"examples/variants/{m}.yaml" for m in more)]
+
+
+def run(binary, words: list[str], folder: pathlib.Path, **more) -> subprocess.CompletedProcess:
+    """A word of the program, in this folder."""
+    return subprocess.run(
+        [binary, *words],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **more,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import time
 
 import pytest
 import yaml
+from conftest import run
 
 BOUND_S = 60
 # What each choice needs to be told, beside its name.
@@ -30,18 +31,6 @@ SITE = {
     "bare-metal": "machines", "k3s": "k3s", "aws": "aws", "otc": "openTelekomCloud", "google": "google",
     "azure": "azure", "cluster-api": "clusterApi", "existing": "existing",
 }  # fmt: skip
-
-
-def run(binary, words, folder):
-    return subprocess.run(
-        [binary, *words],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=BOUND_S,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("common", [COMMON, []], ids=["published", "nothing-published"])

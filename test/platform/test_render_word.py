@@ -5,27 +5,13 @@ from __future__ import annotations
 import json
 import pathlib
 import re
-import subprocess
 
 import pytest
-from conftest import ROOT, TREES, documents
+from conftest import ROOT, TREES, documents, run
 
 EXAMPLE = str(ROOT / "examples/webui-k3s.yaml")
 WRONG = sorted((ROOT / "test/fixtures/wrong").glob("*.yaml"))
 FINDING = re.compile(r"^(.*): (error|warning)\[([a-z_0-9]+)\] ", re.MULTILINE)
-
-
-def run(binary, words, folder, **more):
-    return subprocess.run(
-        [binary, *words],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        **more,
-    )
 
 
 def files_of(folder: pathlib.Path) -> dict[str, bytes]:

@@ -1,8 +1,11 @@
-"""What holds for the Terraform of every tree: judged by the schemas of the providers, by OpenTofu where it is here,
-and by what no schema says: references, variables, placeholders, tags, secrets, addresses."""
+"""What holds for the Terraform of every tree: judged by the schemas of the providers, by OpenTofu where it is here
+(validated, and planned as on the first day), and by what no schema says: references, variables, placeholders, tags,
+secrets, addresses."""
 
 from __future__ import annotations
 
+import collections
+import hashlib
 import ipaddress
 import itertools
 import json
@@ -13,7 +16,7 @@ from collections.abc import Iterator
 import pytest
 from conftest import TREES
 from lib import oracles
-from lib.oracles_terraform import provider, terraform_schema, tofu_validate
+from lib.oracles_terraform import provider, terraform_schema, tofu_plan, tofu_validate
 
 pytestmark = pytest.mark.parametrize("tree", TREES)
 
@@ -30,6 +33,22 @@ def module(tree, rendered) -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip("nothing to ask: the tree has no Terraform")
     return folder
+
+
+@pytest.fixture(scope="session")
+def planned():
+    """planned(module) is (problems, plan); overlays that leave the Terraform as it is are planned once."""
+    known: dict[str, tuple[list, dict]] = {}
+
+    def plan(module: pathlib.Path) -> tuple[list, dict]:
+        digest = hashlib.sha256()
+        for path in sorted(module.iterdir()):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        if digest.hexdigest() not in known:
+            known[digest.hexdigest()] = tofu_plan.plan(module)
+        return known[digest.hexdigest()]
+
+    return plan
 
 
 def merged(folder: pathlib.Path) -> dict:
@@ -106,6 +125,29 @@ def test_providers_know_every_argument(module):
 def test_opentofu_takes_the_module(module):
     oracles.need(tofu_validate)
     assert oracles.errors(tofu_validate.check(module)) == []
+
+
+def test_opentofu_plans_every_resource(module, planned):
+    """All are created, none else; each condition of a variable or of a resource is decided, and holds."""
+    oracles.need(tofu_plan)
+    problems, plan = planned(module)
+    assert oracles.errors(problems) == []
+    undecided = [c["address"]["to_display"] for c in plan.get("checks") or [] if c["status"] != "pass"]
+    assert undecided == []
+    created = {c["address"].partition("[")[0] for c in plan["resource_changes"] if c["change"]["actions"] == ["create"]}
+    assert created == {f"{kind}.{name}" for kind, name, _ in bodies(merged(module))}
+
+
+def test_planned_things_have_names_of_their_own(module, planned):
+    """What a cloud would refuse: two of a kind under one name. Records of one name differ in their type."""
+    oracles.need(tofu_plan)
+    found: dict[tuple, list[str]] = collections.defaultdict(list)
+    for change in planned(module)[1]["resource_changes"]:
+        after = change["change"]["after"]
+        if change["mode"] == "managed" and after.get("name"):
+            found[change["type"], after["name"], after.get("type")].append(change["address"])
+    assert len(found) > 5
+    assert [addresses for addresses in found.values() if len(addresses) > 1] == []
 
 
 def test_references_lead_somewhere(module):

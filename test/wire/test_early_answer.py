@@ -17,6 +17,7 @@ import time
 import notation
 import pytest
 from case import DOCUMENTS, UPSTREAM_KEY
+from lib.listening import serve_each
 from peers import BOUND_S, Peer, ask_chat, read_message, whole_answer
 from program import Program
 
@@ -55,7 +56,7 @@ class HastyUpstream:
         self.may_close = threading.Event()
         self.before = lambda: None  # runs when a head is here and no answer sent
         self.gone = threading.Event()  # the connection of the large request is closed on this side
-        threading.Thread(target=self._accept, daemon=True).start()
+        serve_each(self.listener, self._serve)
 
     def __enter__(self) -> HastyUpstream:
         return self
@@ -66,16 +67,8 @@ class HastyUpstream:
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
     def _serve(self, sock: socket.socket) -> None:
+        self.connections += 1
         sock.settimeout(BOUND_S)
         raw = b""
         with contextlib.suppress(OSError), sock:

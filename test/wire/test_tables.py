@@ -65,17 +65,21 @@ def whole(peer: Peer):
     return found if found and found.complete else None
 
 
-@pytest.fixture(scope="module", params=[GOOD], ids=["good"])
-def answering(binary, tmp_path_factory, request):
-    upstream = Upstream(automatic=request.param)
+@contextlib.contextmanager
+def wired(binary, folder: pathlib.Path, upstream: Upstream):
     documents = notation.expand(DOCUMENTS, {"upstream": upstream.address.encode()}).decode()
-    folder = tmp_path_factory.mktemp("smuggling")
     try:
         with Program(binary, folder, {"wire.yaml": documents}, env={"WIRE_UPSTREAM_KEY": UPSTREAM_KEY}) as program:
             yield Wire(program, upstream)
             upstream.release()
     finally:
         upstream.release()
+
+
+@pytest.fixture(scope="module", params=[GOOD], ids=["good"])
+def answering(binary, tmp_path_factory, request):
+    with wired(binary, tmp_path_factory.mktemp("smuggling"), Upstream(automatic=request.param)) as wire:
+        yield wire
 
 
 @pytest.mark.parametrize(("statuses", "lines"), table("smuggling.txt"))
@@ -104,15 +108,8 @@ def test_request(statuses, lines, answering):
 
 @pytest.fixture(scope="module")
 def scripted(binary, tmp_path_factory):
-    upstream = Upstream()
-    documents = notation.expand(DOCUMENTS, {"upstream": upstream.address.encode()}).decode()
-    folder = tmp_path_factory.mktemp("answers")
-    try:
-        with Program(binary, folder, {"wire.yaml": documents}, env={"WIRE_UPSTREAM_KEY": UPSTREAM_KEY}) as program:
-            yield Wire(program, upstream)
-            upstream.release()
-    finally:
-        upstream.release()
+    with wired(binary, tmp_path_factory.mktemp("answers"), Upstream()) as wire:
+        yield wire
 
 
 @pytest.mark.parametrize(("statuses", "lines"), table("answers.txt"))

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import pytest
 from case import UPSTREAM_KEY, sample_sum
 from lib.certificates import Authority, Certificate
+from lib.listening import serve_each
 from peers import BOUND_S, Message, Peer, ask_chat, read_message, whole_answer
 from program import Program
 
@@ -63,7 +64,7 @@ class TlsUpstream:
         self.changed = threading.Condition()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        serve_each(self.listener, self._serve)
 
     def __enter__(self) -> TlsUpstream:
         return self
@@ -75,14 +76,6 @@ class TlsUpstream:
 
     def _named(self, sock: ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
         self.sockets[id(sock)].sni = name
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, plain: socket.socket) -> None:
         one = Seen()

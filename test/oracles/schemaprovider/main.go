@@ -1,6 +1,8 @@
-// Command schemaprovider stands in for a Terraform provider when a module is only validated: it states the schema of
-// the real one and does nothing else. It serves the provider that its file name says, terraform-provider-NAME, from the
-// facts in $TIDEGATE_PROVIDER_FACTS/NAME.json (the form is described in tools/import_provider_schema.py).
+// Command schemaprovider stands in for a Terraform provider when a module is validated or planned: it states the schema
+// of the real one, plans every new object as its arguments say, with what the provider would set unknown, and answers
+// each data source with placeholders. It reaches nothing and makes nothing. It serves the provider that its file name
+// says, terraform-provider-NAME, from the facts in $TIDEGATE_PROVIDER_FACTS/NAME.json (the form is described in
+// tools/import_provider_schema.py).
 package main
 
 import (
@@ -182,7 +184,7 @@ func schemas(of map[string]node) map[string]*tfprotov6.Schema {
 	return out
 }
 
-// server answers what validation asks; the methods it leaves to the nil interface are never called then.
+// server answers what a plan of new objects asks; the methods it leaves to the nil interface are never called then.
 type server struct {
 	tfprotov6.ProviderServer
 	facts facts
@@ -227,6 +229,28 @@ func (s server) ValidateResourceConfig(context.Context, *tfprotov6.ValidateResou
 
 func (s server) ValidateDataResourceConfig(context.Context, *tfprotov6.ValidateDataResourceConfigRequest) (*tfprotov6.ValidateDataResourceConfigResponse, error) {
 	return &tfprotov6.ValidateDataResourceConfigResponse{}, nil
+}
+
+func (s server) ConfigureProvider(context.Context, *tfprotov6.ConfigureProviderRequest) (*tfprotov6.ConfigureProviderResponse, error) {
+	return &tfprotov6.ConfigureProviderResponse{}, nil
+}
+
+// PlanResourceChange plans a new object: what is not written is known after it is made.
+func (s server) PlanResourceChange(_ context.Context, asked *tfprotov6.PlanResourceChangeRequest) (*tfprotov6.PlanResourceChangeResponse, error) {
+	planned, err := s.facts.Resource[asked.TypeName].fillObject(asked.ProposedNewState, unknown)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", asked.TypeName, err)
+	}
+	return &tfprotov6.PlanResourceChangeResponse{PlannedState: planned}, nil
+}
+
+// ReadDataSource gives what is not written a placeholder.
+func (s server) ReadDataSource(_ context.Context, asked *tfprotov6.ReadDataSourceRequest) (*tfprotov6.ReadDataSourceResponse, error) {
+	read, err := s.facts.Data[asked.TypeName].fillObject(asked.Config, placeholder)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", asked.TypeName, err)
+	}
+	return &tfprotov6.ReadDataSourceResponse{State: read}, nil
 }
 
 func (s server) StopProvider(context.Context, *tfprotov6.StopProviderRequest) (*tfprotov6.StopProviderResponse, error) {
