@@ -221,6 +221,19 @@ class Builder {
   std::map<std::string, Origin> origins_;
 };
 
+// The files that tell of all parts: what they read themselves, beside what decides the parts.
+void trace_whole(const spec::Documents& documents, const spec::Document& platform,
+                 const std::vector<Part>& parts, const Tree& tree, std::vector<Origin>& origins) {
+  const auto trace = [&](const char* path, const char* what, auto make) {
+    spec::Usage usage;
+    std::vector<spec::Finding> told_already;
+    make(Context(documents, platform, usage, told_already));
+    origins.push_back({{}, true, {{path, what}}, spec::reads(documents, usage)});
+  };
+  trace("RUNBOOK.md", "what its people need", [&](const Context& c) { runbook(c, documents, parts); });
+  trace("plan.json", "what apply does, in which order", [&](const Context& c) { plan_json(c, parts, tree); });
+}
+
 Rendered build(const spec::Documents& documents, const spec::Document& platform, spec::Usage& usage,
                std::vector<Origin>* origins) {
   Rendered out;
@@ -236,13 +249,7 @@ Rendered build(const spec::Documents& documents, const spec::Document& platform,
   }
   out.tree.add("RUNBOOK.md", runbook(context, documents, parts));
   out.tree.add("plan.json", plan_json(context, parts, out.tree));
-  if (origins != nullptr) {
-    origins->push_back(
-        {{},
-         true,
-         {{"RUNBOOK.md", "what its people need"}, {"plan.json", "what apply does, in which order"}},
-         {}});
-  }
+  if (origins != nullptr) trace_whole(documents, platform, parts, out.tree, *origins);
   // Other Platforms in the same files are rendered on their own.
   for (const spec::Document& d : documents.all) {
     if (d.kind == spec::DocumentKind::platform && &d != &platform) usage.mark_all(d.node);
