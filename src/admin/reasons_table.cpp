@@ -536,6 +536,8 @@ constexpr ReasonEntry kReasons[] = {
      "Use access.bastion or access.peering."},
     {"no_way_in", "The API server is private and the document names no way to it.",
      "Add access.bastion: true, access.vpn or access.peering."},
+    {"nobody_is_told", "Alerts have no receiver: they are only shown.",
+     "Add components.alerts.receivers, or write alerts: none."},
     {"nobody_scales", "A pool may grow, and nobody makes it.",
      "Write components.autoscaling.nodes: cluster-autoscaler, or one count."},
     {"none_and_more", "The word none stands beside others.", "Remove none, or the others."},
@@ -781,8 +783,11 @@ constexpr ReasonEntry kReasons[] = {
      "so only "
      "those of plain YAML are taken.",
      "Remove the tag."},
-    {"unknown_time_zone", "The list of time zones has no such name, and programs refuse to start with it.",
-     "Write REGION/CITY as the list of IANA has it."},
+    {"unknown_time_zone",
+     "The time zone database has no such name, so programs refuse to start with it, and clouds that take "
+     "hours "
+     "of UTC cannot be told an offset.",
+     "Write REGION/CITY as the time zone database has it."},
     {"unknown_word", "The program has no such word.",
      "Take the nearest one from the hint, or run `tidegate --help`."},
     {"unknown_workload", "A rule is about a program that nothing of this platform runs.",
@@ -866,6 +871,8 @@ constexpr ReasonEntry kReasons[] = {
     {"wildcard_needs_dns01",
      "A certificate for all names below a domain is signed only for whoever can write its DNS zone.",
      "Add the challenge dns01."},
+    {"window_too_short", "The cloud takes a longer window than the document has, and gets it.",
+     "Write as many hours as the message says, or none: the default is made longer without a word."},
     {"wrong_collector", "The logs are kept in a way that this collector does not write.",
      "Choose the collector that the hint names."},
     {"wrong_kind", "What is named is there, but is of another kind than the field needs.",

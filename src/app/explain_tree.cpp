@@ -60,6 +60,7 @@ Json origin_json(const render::Origin& origin, const render::Tree& wanted) {
   }
   return {{"part", origin.part},
           {"collected", origin.collected},
+          {"decidedBy", origin.part.empty() ? "all" : "fields"},
           {"files", std::move(files)},
           {"fields", std::move(fields)}};
 }
@@ -77,7 +78,8 @@ std::string field_line(const Terminal& t, const Json& f) {
 
 std::string made_by(const Json& origin) {
   const std::string part = text_at(origin, "/part");
-  if (part.empty()) return "from all parts";
+  if (part.empty())
+    return "from all parts: every field that decides a part decides this too; beside those it reads";
   return fmt::format("by the part {}{}", part,
                      origin.at("collected").get<bool>() ? ", of what the other parts declare" : "");
 }

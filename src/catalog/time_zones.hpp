@@ -1,12 +1,17 @@
-// Names of time zones, as the list of IANA has them. Constant data, any thread.
+// The time zones of the database, and their offsets for clouds that take hours of UTC only. Constant data,
+// any thread.
 #pragma once
 
-#include <span>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 namespace tg::catalog {
 
-// Those of a region and a city, sorted: "Europe/Brussels". UTC is known everywhere and not among them.
-std::span<const std::string_view> time_zones();
+// All names: "Europe/Brussels", "Etc/GMT+3". UTC is known everywhere and not among them.
+std::vector<std::string_view> time_zones();
+// Minutes east of Greenwich by standard time ("Europe/Brussels" = 60, summer and winter); none if the zone is
+// not in the list. "UTC" is 0.
+std::optional<int> standard_offset(std::string_view zone);
 
 }  // namespace tg::catalog

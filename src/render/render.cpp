@@ -221,6 +221,21 @@ class Builder {
   std::map<std::string, Origin> origins_;
 };
 
+// The files that tell of all parts: what they read themselves, beside what decides the parts.
+void trace_whole(const spec::Documents& documents, const spec::Document& platform,
+                 const std::vector<Part>& parts, const Rendered& out, const std::vector<OutputUse>& uses,
+                 std::vector<Origin>& origins) {
+  const auto trace = [&](const char* path, const char* what, auto make) {
+    spec::Usage usage;
+    std::vector<spec::Finding> told_already;
+    make(Context(documents, platform, usage, told_already));
+    origins.push_back({{}, true, {{path, what}}, spec::reads(documents, usage)});
+  };
+  trace("RUNBOOK.md", "what its people need", [&](const Context& c) { runbook(c, documents, parts, uses); });
+  trace("plan.json", "what apply does, in which order",
+        [&](const Context& c) { plan_json(c, parts, out.tree, out.open); });
+}
+
 Rendered build(const spec::Documents& documents, const spec::Document& platform, spec::Usage& usage,
                std::vector<Origin>* origins, const OutputValues* outputs) {
   Rendered out;
@@ -241,13 +256,7 @@ Rendered build(const spec::Documents& documents, const spec::Document& platform,
   }
   out.tree.add("RUNBOOK.md", runbook(context, documents, parts, uses));
   out.tree.add("plan.json", plan_json(context, parts, out.tree, out.open));
-  if (origins != nullptr) {
-    origins->push_back(
-        {{},
-         true,
-         {{"RUNBOOK.md", "what its people need"}, {"plan.json", "what apply does, in which order"}},
-         {}});
-  }
+  if (origins != nullptr) trace_whole(documents, platform, parts, out, uses, *origins);
   // Other Platforms in the same files are rendered on their own.
   for (const spec::Document& d : documents.all) {
     if (d.kind == spec::DocumentKind::platform && &d != &platform) usage.mark_all(d.node);

@@ -215,7 +215,8 @@ constexpr auto kComponents = std::to_array<Row>({
     row("spec.components.chat.admin", T::object, "Its first user; the password is made at apply.")
         .as("email")
         .meets("S2-08 F-90"),
-    row("spec.components.chat.admin.email", T::email, "Name of that user.").else_("contacts.email"),
+    row("spec.components.chat.admin.email", T::email, "Name of that user.")
+        .else_("contacts.email, else admin@localhost"),
     row("spec.components.chat.storage", T::object, "Its volume.").as("size").meets("F-96"),
     row("spec.components.chat.storage.size", T::quantity, "Size.").of("5Gi").in("bytes").from(kMi, 64 * kTi),
     row("spec.components.chat.storage.class", T::label, "Storage class.").else_("the default class"),

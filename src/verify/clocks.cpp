@@ -1,8 +1,6 @@
 // Clocks: time zones that somebody knows. A program that is given another name does not start.
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "catalog/time_zones.hpp"
 #include "text/suggest.hpp"
 #include "verify/rules.hpp"
@@ -13,9 +11,8 @@ namespace {
 
 void check_zone(const spec::Reader& reader, const std::string& path, Report& report) {
   const std::string zone = reader.has(path) ? reader.text(path) : std::string();
-  const auto known = catalog::time_zones();
-  if (zone.empty() || zone == "UTC" || std::ranges::binary_search(known, zone)) return;
-  const std::string near = text::did_you_mean(zone, known);
+  if (zone.empty() || catalog::standard_offset(zone)) return;
+  const std::string near = text::did_you_mean(zone, catalog::time_zones());
   report.error(reader, path, "unknown_time_zone", fmt::format("no clock knows the time zone {}", zone),
                near.empty() ? "write the city as IANA's list has it, for example Europe/Brussels" : near);
 }

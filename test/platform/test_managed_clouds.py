@@ -3,7 +3,11 @@ range of addresses means, tokens of identities from an address of the node."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+
 import pytest
+from conftest import ROOT, documents
 from lib.reach import End, Network, outside, pod
 
 GOOGLE, AZURE = "analytics-hub+google", "analytics-hub+azure"
@@ -55,3 +59,88 @@ def test_names_of_secrets_are_what_the_store_takes(tree, rendered):
     keys = {line.split(":", 1)[1].strip() for line in text.splitlines() if line.strip().startswith("key:")}
     assert keys
     assert not [key for key in keys if "/" in key]
+
+
+def cluster_of(folder, kind: str) -> dict:
+    module = json.loads((folder / "infrastructure/terraform/cluster.tf.json").read_text(encoding="utf-8"))
+    return module["resource"][kind]["main"]
+
+
+def rendered_with(binary, tmp_path, tree: str, window: dict) -> tuple:
+    """(folder, what was said) of a tree whose upkeep.window is another."""
+    overlay = {"apiVersion": "tidegate.dev/v1alpha1", "kind": "Platform", "metadata": {"name": "llm-analytics"}}
+    overlay["spec"] = {"upkeep": {"window": window}}
+    (tmp_path / "window.yaml").write_text(json.dumps(overlay))
+    files = [*(ROOT / d for d in documents(tree)), tmp_path / "window.yaml"]
+    words = ["render", *(w for f in files for w in ("-f", str(f))), "-o", tmp_path / "out"]
+    done = subprocess.run([binary, *words], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "out", done.stderr
+
+
+def test_google_cares_for_its_cluster_in_the_window(rendered):
+    """Sun 03:00-05:00 in Brussels: by UTC, and as long as Google takes of one day a week."""
+    policy = cluster_of(rendered(GOOGLE), "google_container_cluster")["maintenance_policy"]
+    assert policy["recurring_window"] == {
+        "start_time": "2024-01-07T02:00:00Z",
+        "end_time": "2024-01-07T14:00:00Z",
+        "recurrence": "FREQ=WEEKLY;BYDAY=SU",
+    }
+    assert "Sunday from 02:00 for 12 hours, by UTC" in (rendered(GOOGLE) / "RUNBOOK.md").read_text(encoding="utf-8")
+
+
+def test_azure_cares_for_its_cluster_in_the_window(rendered):
+    """The same, by the clock of Brussels' winter and four hours long, for patches, nodes and Azure's own parts."""
+    cluster = cluster_of(rendered(AZURE), "azurerm_kubernetes_cluster")
+    wanted = {"frequency": "Weekly", "interval": 1, "day_of_week": "Sunday", "start_time": "03:00"}
+    wanted |= {"utc_offset": "+01:00", "duration": 4}
+    assert cluster["maintenance_window_auto_upgrade"] == wanted
+    assert cluster["maintenance_window_node_os"] == wanted
+    assert cluster["maintenance_window"] == {"allowed": [{"day": "Sunday", "hours": [2, 3, 4, 5]}]}
+
+
+@pytest.mark.parametrize(
+    ("window", "google", "azure", "warned"),
+    [
+        (
+            {"at": "Sun 00:30-04:30", "timeZone": "Europe/Brussels"},
+            ("2024-01-06T23:30:00Z", "2024-01-07T11:30:00Z", "FREQ=WEEKLY;BYDAY=SA"),
+            [{"day": "Saturday", "hours": [23]}, {"day": "Sunday", "hours": [0, 1, 2, 3]}],
+            {"google": ["window_too_short"], "azure": []},
+        ),
+        (
+            {"at": "Sat,Sun 18:00-00:00", "timeZone": "America/New_York"},
+            ("2024-01-06T23:00:00Z", "2024-01-07T05:00:00Z", "FREQ=WEEKLY;BYDAY=SA,SU"),
+            [
+                {"day": "Monday", "hours": [0, 1, 2, 3, 4]},
+                {"day": "Saturday", "hours": [23]},
+                {"day": "Sunday", "hours": [0, 1, 2, 3, 4, 23]},
+            ],
+            {"google": [], "azure": []},
+        ),
+        (
+            {"at": "daily 01:00-05:00", "timeZone": "Mars/Olympus"},
+            ("2024-01-01T01:00:00Z", "2024-01-01T05:00:00Z", "FREQ=DAILY"),
+            [
+                {"day": day, "hours": [1, 2, 3, 4]}
+                for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+            ],
+            {"google": ["unknown_time_zone"], "azure": ["unknown_time_zone"]},
+        ),
+    ],
+)
+def test_windows_over_midnight_of_several_days_and_of_all(binary, tmp_path, window, google, azure, warned):
+    (tmp_path / "google").mkdir()
+    (tmp_path / "azure").mkdir()
+    folder, said = rendered_with(binary, tmp_path / "google", GOOGLE, window)
+    found = cluster_of(folder, "google_container_cluster")["maintenance_policy"]["recurring_window"]
+    assert (found["start_time"], found["end_time"], found["recurrence"]) == google
+    codes = ("window_too_short", "unknown_time_zone")
+    assert [code for code in codes if f"warning[{code}]" in said] == warned["google"]
+    folder, said = rendered_with(binary, tmp_path / "azure", AZURE, window)
+    cluster = cluster_of(folder, "azurerm_kubernetes_cluster")
+    assert cluster["maintenance_window"]["allowed"] == azure
+    nodes = cluster["maintenance_window_node_os"]
+    assert (nodes["frequency"], "day_of_week" in nodes) == (("Daily", False) if len(azure) == 7 else ("Weekly", True))
+    assert cluster["maintenance_window_auto_upgrade"]["frequency"] == "Weekly"
+    assert [code for code in codes if f"warning[{code}]" in said] == warned["azure"]

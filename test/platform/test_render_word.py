@@ -121,6 +121,11 @@ def test_every_file_has_its_origin(binary, rendered, tmp_path, tree):
                 start = line[field["column"] - 1 :]
                 if not start.startswith(("[", "{", '"', "'", "- ", "|", ">")) and ", " not in field["value"]:
                     assert start.startswith(field["value"].split("\n")[0]), f"{field}: {line}"
+            whole = [f["path"] for f in origin["files"] if f["path"] in ("RUNBOOK.md", "plan.json")]
+            assert origin["decidedBy"] == ("all" if whole else "fields")
+            if whole:
+                named = {f["field"] for f in origin["fields"]}
+                assert {"spec.cluster.version", "spec.components.profile"} <= named, f"{whole}: {sorted(named)}"
     assert explained == listed
     assert written > 10 and defaults > 20
 
@@ -144,3 +149,28 @@ def test_explain_names_value_reason_and_rows(binary, tmp_path):
     assert missing.returncode == 1 and "[nothing_there]" in missing.stderr
     alone = run(binary, ["explain", "components/40-metrics/prometheus/values.yaml"], tmp_path)
     assert alone.returncode == 2 and "explain -f FILE" in alone.stderr
+
+
+def test_explain_says_what_decides_the_runbook(binary, tmp_path):
+    """All fields do that decide a part; those that it reads itself are named."""
+    text = run(binary, ["explain", "-f", EXAMPLE, "RUNBOOK.md"], tmp_path).stdout
+    assert "made from all parts: every field that decides a part decides this too" in text
+    assert re.search(r"webui-k3s\.yaml:7:\d+ Platform\.spec\.contacts\.email: devops@example\.com$", text, re.MULTILINE)
+
+
+def test_alerts_that_nobody_gets_are_reported(binary, tmp_path):
+    """The runbook says how to add a receiver: what stands there is taken, and ends the warning."""
+    smallest = str(ROOT / "examples/smallest.yaml")
+    told = FINDING.findall(run(binary, ["check", "-f", smallest], tmp_path).stdout)
+    assert (f"{smallest}:9:15", "warning", "nobody_is_told") in told
+    assert run(binary, ["render", "-f", smallest, "-o", "silent"], tmp_path).returncode == 0
+    assert "receiver: nobody" in (tmp_path / "silent/components/42-alerts/alertmanager.yaml").read_text()
+    book = (tmp_path / "silent/RUNBOOK.md").read_text(encoding="utf-8")
+    section = book.partition("### Critical alerts\n")[2].partition("\n###")[0]
+    assert section.startswith("**Nobody is told**")
+    (tmp_path / "told.yaml").write_text(section.partition("```yaml\n")[2].partition("```")[0])
+    both = ["-f", smallest, "-f", "told.yaml"]
+    assert "nobody_is_told" not in run(binary, ["check", *both], tmp_path).stdout
+    assert run(binary, ["render", *both, "-o", "told"], tmp_path).returncode == 0
+    assert "to: ops@example.com" in (tmp_path / "told/components/42-alerts/alertmanager.yaml").read_text()
+    assert "### Critical alerts\nThey go to mail." in (tmp_path / "told/RUNBOOK.md").read_text(encoding="utf-8")

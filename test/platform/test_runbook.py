@@ -50,6 +50,20 @@ def test_runbook_names_what_is_there(tree, rendered, book, plan):
         seen.add((chapter, section))
 
 
+def test_first_user_of_the_chat_is_named(tree, rendered, book):
+    """The chat makes no user without a name, and lets nobody register."""
+    values = rendered(tree) / "components/52-chat/open-webui/values.yaml"
+    if not values.exists():
+        assert "### Chat\n" not in book
+        return
+    given = {e["name"]: e.get("value") for e in yaml.safe_load(values.read_text(encoding="utf-8"))["extraEnvVars"]}
+    section = re.search(r"(?m)^### Chat\n(.+) · user (\S+) · password:\n\n    kubectl -n chat get secret", book)
+    assert section and section[2] == given["WEBUI_ADMIN_EMAIL"]
+    assert re.fullmatch(r"[^@\s]+@[^@\s]+", section[2])
+    host = given.get("WEBUI_URL")
+    assert section[1] == host if host else "port-forward service/open-webui 8080:80" in section[1]
+
+
 def test_runbook_holds_the_document(tree, book):
     """What the user wrote stands there, merged: each name and each value of every document."""
     text = re.search(r"(?s)## The document\n.*?```yaml\n(.*?)```", book)

@@ -166,6 +166,38 @@ void connect(const Context& context, Part& part) {
                         .why = "tells the receivers"});
 }
 
+// An overlay that adds a receiver as this platform could have it.
+Json example_receiver(const Context& context) {
+  const std::string mail = context.spec().text("contacts.email");
+  const std::string domain = mail.empty() ? "example.com" : mail.substr(mail.find('@') + 1);
+  Json email{{"to", Json::array({mail.empty() ? "ops@" + domain : mail})}};
+  email["from"] = "alerts@" + domain;
+  email["smtp"] = fmt::format("smtp.{}:587", domain);
+  email["credentials"] = {{"secretRef", "smtp"}};
+  Json out{{"apiVersion", spec::kApiVersion}, {"kind", "Platform"}, {"metadata", {{"name", context.name()}}}};
+  out["spec"]["components"]["alerts"]["receivers"]["mail"]["email"] = std::move(email);
+  return out;
+}
+
+void tell_nobody(const Context& context, Part& part) {
+  context.warn(
+      "nobody_is_told", context.spec().at("components"), "spec.components.alerts.receivers",
+      "alerts go to nobody: they stand in Alertmanager until somebody looks",
+      "add alerts: {receivers: {NAME: {email: …}}} (also slack, pagerDuty, webhook), or write alerts: none");
+  part.sections.push_back(
+      {.chapter = Section::Chapter::daily,
+       .title = "Critical alerts",
+       .text = fmt::format(
+           "**Nobody is told**: `components.alerts.receivers` is empty, so alerts stand in Alertmanager "
+           "until "
+           "somebody looks. Add who is to be told to the document, or give it as a second file (`-f`), with "
+           "a "
+           "server and a sender that are there; the sender's password is then one of the secrets below:\n\n"
+           "```yaml\n{}```\n\nRender and apply again. `slack`, `pagerDuty` and `webhook` stand in the same "
+           "place.",
+           text::emit_yaml(example_receiver(context)))});
+}
+
 void explain(const Context& context, const std::vector<AlertGroup>& groups, Part& part) {
   for (const AlertGroup& g : groups) {
     for (const Alert& a : g.alerts) {
@@ -177,14 +209,16 @@ void explain(const Context& context, const std::vector<AlertGroup>& groups, Part
   std::string names;
   for (const auto& [name, receiver] : context.component("alerts").named("receivers"))
     names += (names.empty() ? "" : ", ") + name;
+  if (names.empty()) {
+    tell_nobody(context, part);
+    return;
+  }
   part.sections.push_back(
       {.chapter = Section::Chapter::daily,
        .title = "Critical alerts",
-       .text = names.empty()
-                   ? "Nobody is told: `components.alerts.receivers` is empty. Alerts stand in Alertmanager."
-                   : fmt::format("They go to {}. What fires now stands in Alertmanager; silence what is "
-                                 "being worked on, with a name and an end.",
-                                 names)});
+       .text = fmt::format("They go to {}. What fires now stands in Alertmanager; silence "
+                           "what is being worked on, with a name and an end.",
+                           names)});
 }
 
 }  // namespace

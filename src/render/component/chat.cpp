@@ -17,9 +17,28 @@ constexpr int kRedis = 6379;
 Labels pods() { return {{"app.kubernetes.io/component", "open-webui"}}; }
 Labels socket_pods() { return {{"tidegate.dev/role", "chat-sockets"}}; }
 
+// Never empty: without a name the chat makes no first user, and nobody could log in. Where it is published
+// the document names one.
 std::string first_user(const Context& context) {
-  const std::string email = context.component("chat").text("admin.email");
-  return email.empty() ? context.spec().text("contacts.email") : email;
+  for (std::string email :
+       {context.component("chat").text("admin.email"), context.spec().text("contacts.email")}) {
+    if (!email.empty()) return email;
+  }
+  return "admin@localhost";
+}
+
+void login(const Context& context, Part& part) {
+  const std::string host = context.component("chat").text("host");
+  const std::string place =
+      host.empty()
+          ? "Without a published name: `kubectl -n chat port-forward service/open-webui 8080:80`, then "
+            "http://localhost:8080"
+          : "https://" + host;
+  part.sections.push_back(
+      {Section::Chapter::access, "Chat",
+       fmt::format("{} · user {} · password:\n\n"
+                   "    kubectl -n chat get secret {} -o jsonpath='{{.data.password}}' | base64 -d\n",
+                   place, first_user(context), kAdmin)});
 }
 
 Json hardened_pod(int user) {
@@ -182,12 +201,8 @@ std::vector<Part> chat(const Context& context) {
                               .pod_port = kPort,
                               .web_socket = true,
                               .cookie_affinity = spec.integer("replicas") > 1});
-    part.sections.push_back(
-        {Section::Chapter::access, "Chat",
-         fmt::format("https://{} · user {} · password:\n\n"
-                     "    kubectl -n chat get secret {} -o jsonpath='{{.data.password}}' | base64 -d\n",
-                     host, first_user(context), kAdmin)});
   }
+  login(context, part);
   return {std::move(part)};
 }
 

@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "render/infrastructure/cloud.hpp"
+#include "render/infrastructure/cloud_upkeep.hpp"
 #include "render/infrastructure/infrastructure.hpp"
 
 namespace tg::render {
@@ -299,6 +300,7 @@ void cluster(Azure& a) {
   body["kubernetes_version"] = a.context.kubernetes();
   cluster_identity(a, own, body);
   cluster_features(key, body);
+  body.update(azure_maintenance(a.context));
   body["network_profile"] = network_profile(a);
   body["default_node_pool"] = default_pool(a);
   body["depends_on"] = std::move(first);
@@ -519,6 +521,7 @@ void sections(Part& part, const Azure& a) {
         a.c.name, a.c.region, account_name(a.c.state_bucket));
   part.sections.push_back({Section::Chapter::first_steps, "Credentials of the cloud", std::move(text)});
   add_first_apply(part, a.c);
+  part.sections.push_back(cloud_care(a.context));
   if (a.c.bastion)
     part.sections.push_back(
         {Section::Chapter::access, "The bastion",

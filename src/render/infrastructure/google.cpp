@@ -6,6 +6,7 @@
 #include <map>
 
 #include "render/infrastructure/cloud.hpp"
+#include "render/infrastructure/cloud_upkeep.hpp"
 #include "render/infrastructure/infrastructure.hpp"
 
 namespace tg::render {
@@ -216,6 +217,7 @@ void cluster(Google& g) {
   Json body{{"name", "${var.cluster_name}"}, {"location", "${var.region}"}, {"node_locations", g.c.zones}};
   body["min_master_version"] = g.context.kubernetes();
   body["release_channel"] = {{"channel", "REGULAR"}};
+  body["maintenance_policy"] = google_maintenance(g.context);
   // The pool that a cluster is born with makes room for those of the document.
   body["remove_default_node_pool"] = true;
   body["initial_node_count"] = 1;
@@ -511,6 +513,7 @@ void sections(Part& part, const Google& g) {
         g.c.state_bucket, g.project, g.c.region);
   part.sections.push_back({Chapter::first_steps, "Credentials of the cloud", std::move(text)});
   add_first_apply(part, g.c);
+  part.sections.push_back(cloud_care(g.context));
   if (g.c.bastion)
     part.sections.push_back(
         {Chapter::access, "The bastion",

@@ -23,7 +23,35 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+// "03:30" = 210.
+int minutes(std::string_view clock) {
+  const auto digit = [&](std::size_t i) { return clock[i] - '0'; };
+  return (digit(0) * 10 + digit(1)) * 60 + digit(3) * 10 + digit(4);
+}
+
+constexpr int kDay = 24 * 60;
+
 }  // namespace
+
+std::string_view day_name(int day) {
+  static constexpr std::array<std::string_view, 7> kNames{"Monday", "Tuesday",  "Wednesday", "Thursday",
+                                                          "Friday", "Saturday", "Sunday"};
+  return kNames.at(static_cast<std::size_t>(day));
+}
+
+UtcWindow in_utc(const Window& window, int offset) {
+  UtcWindow out;
+  const int from = minutes(window.from) - offset;
+  const int shift = from < 0 ? -1 : from / kDay;
+  out.from = from - shift * kDay;
+  out.length = (minutes(window.to) - minutes(window.from) + kDay) % kDay;
+  for (std::size_t d = 0; d < kWeek.size(); ++d) {
+    if (std::find(window.days.begin(), window.days.end(), lower(kWeek[d])) != window.days.end())
+      out.days.push_back((static_cast<int>(d) + shift + 7) % 7);
+  }
+  std::sort(out.days.begin(), out.days.end());
+  return out;
+}
 
 std::string Window::text() const {
   if (days.empty()) return "never";

@@ -29,5 +29,20 @@ TEST(Window, DailyAndNever) {
   EXPECT_EQ(window("never", "UTC").text(), "never");
 }
 
+TEST(Window, ByUtcTheDayMayBeAnother) {
+  const UtcWindow brussels = in_utc(window("Sun 03:00-05:00", "Europe/Brussels"), 60);
+  EXPECT_THAT(brussels.days, ElementsAre(6));
+  EXPECT_EQ(brussels.from, 120);
+  EXPECT_EQ(brussels.length, 120);
+  const UtcWindow earlier = in_utc(window("Mon,Fri 00:30-02:00", "Europe/Brussels"), 60);
+  EXPECT_THAT(earlier.days, ElementsAre(3, 6));
+  EXPECT_EQ(earlier.from, 23 * 60 + 30);
+  const UtcWindow later = in_utc(window("Sun 22:00-01:00", "America/New_York"), -300);
+  EXPECT_THAT(later.days, ElementsAre(0));
+  EXPECT_EQ(later.from, 180);
+  EXPECT_EQ(later.length, 180);
+  EXPECT_EQ(day_name(0), "Monday");
+}
+
 }  // namespace
 }  // namespace tg::render
