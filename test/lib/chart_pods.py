@@ -113,6 +113,11 @@ def prometheus_pods(r: Release) -> End:
     return end(r, {NAME: "prometheus", INSTANCE: f"{r.name}-prometheus"})
 
 
+def kyverno(r: Release, what: str) -> list[Target]:
+    labels = {COMPONENT: what, INSTANCE: r.name, "app.kubernetes.io/part-of": r.name}
+    return [Target(end(r, labels), 8000)]
+
+
 def exporter(port: int) -> Callable[[Release], list[Target]]:
     return lambda r: [named(r, port)]
 
@@ -142,6 +147,8 @@ MONITORS: dict[tuple[str, str], Callable[[Release], list[Target]]] = {
     ("keda", "prometheus.metricServer.serviceMonitor.enabled"): lambda r: [
         named(r, 8080, "keda-operator-metrics-apiserver")
     ],
+    ("kyverno", "admissionController.serviceMonitor.enabled"): lambda r: kyverno(r, "admission-controller"),
+    ("kyverno", "reportsController.serviceMonitor.enabled"): lambda r: kyverno(r, "reports-controller"),
     ("loki", "monitoring.serviceMonitor.enabled"): loki,
     ("metrics-server", "serviceMonitor.enabled"): lambda r: [named(r, 10250)],
     ("prometheus-kafka-exporter", "prometheus.serviceMonitor.enabled"): lambda r: [

@@ -255,6 +255,7 @@ OPERATORS = set(
         "jq",
         "k9s",
         "kubectl",
+        "kyverno",
         "openssl",
         "rclone",
         "ssh-keyscan",
