@@ -181,24 +181,24 @@ def test_words_of_the_flag(binary, tmp_path):
     assert shared["parameters"]["fileSystemId"] == "EFS_NFS-STORAGE_ID"
 
 
-def test_only_declared_names_are_places(binary, tmp_path):
+@pytest.mark.parametrize(
+    ("channel", "wanted"),
+    [("#output:stdout", "#output:stdout"), ("#my-output:vpc_id", None), ("#output:vpc_id", "#x-1")],
+)
+def test_only_declared_names_are_places(binary, tmp_path, channel, wanted):
     """A text of the document that looks like a place and names no output stays; inside of a text one is filled."""
     (tmp_path / "more.yaml").write_text(
         "apiVersion: tidegate.dev/v1alpha1\nkind: Platform\nmetadata: {name: llm-analytics}\n"
-        "spec: {apps: {api: {env: {WHERE: 'output:stdout', NET: 'id=output:vpc_id;', OTHER: 'myoutput:vpc_id'}}}}\n"
+        f"spec: {{components: {{alerts: {{receivers: {{chat: {{slack: {{channel: '{channel}'}}}}}}}}}}}}\n"
     )
     flags = ["-f", str(ROOT / "examples/analytics-hub.yaml"), "-f", "more.yaml"]
-    (tmp_path / "outputs.json").write_text(
-        json.dumps({
-            name: {"sensitive": False, "value": "x-1"}
-            for name in ("vpc_id", "external_secrets_role_arn", "efs_nfs-storage_id", "gateway_address_ids")
-        })
-    )  # fmt: skip
+    names = ("vpc_id", "external_secrets_role_arn", "efs_nfs-storage_id", "gateway_address_ids")
+    outputs = {name: {"sensitive": False, "value": "x-1"} for name in names}
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs))
     done = subprocess.run(
         [binary, "render", *flags, "-o", "out", "--outputs", "outputs.json"],
         cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    pod = yaml.safe_load((tmp_path / "out/workloads/api/deployment.yaml").read_text().split("---")[0])
-    env = {e["name"]: e.get("value") for e in pod["spec"]["template"]["spec"]["containers"][0]["env"]}
-    assert (env["WHERE"], env["NET"], env["OTHER"]) == ("output:stdout", "id=x-1;", "myoutput:vpc_id")
+    values = (tmp_path / "out/components/40-metrics/prometheus/values.yaml").read_text()
+    assert f'channel: "{wanted or channel}"' in values or f"channel: '{wanted or channel}'" in values

@@ -18,10 +18,15 @@ pytestmark = pytest.mark.parametrize("tree", TREES)
 
 # kubectl, helm and the stores' programs: what they are told to keep they write into a file, with all arguments.
 STAND_IN = """#!{python}
-import base64, json, os, pathlib, sys
-path = pathlib.Path(os.environ["STATE"])
-state = json.loads(path.read_text())
+import base64, fcntl, json, os, pathlib, sys
 words = [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]]
+# Two of one pipe run at once: who waits for the other has no hold of the state yet.
+piped = words[-1] == "-" or "--data-file=-" in words or any(w.endswith("/dev/stdin") for w in words)
+given = sys.stdin.read() if piped else ""
+path = pathlib.Path(os.environ["STATE"])
+lock = open(str(path) + ".lock", "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+state = json.loads(path.read_text())
 state["calls"].append(words)
 def end(code=0, out=""):
     path.write_text(json.dumps(state))
@@ -33,7 +38,7 @@ def flag(*names):
             if word == name: return words[i + 1]
             if word.startswith(name + "="): return word[len(name) + 1:]
     return ""
-def keep(name): state["store"][name] = json.loads(sys.stdin.read())
+def keep(name): state["store"][name] = json.loads(given)
 def secret(where):
     if where in state["secrets"]: return state["secrets"][where]
     stored = state["stored"].get(where)
@@ -75,9 +80,8 @@ elif "get" in words and "secret" in words:
              "metadata": {{"name": name, "namespace": namespace, "uid": "1"}}}}
     end(0, json.dumps(whole) if flag("-o") == "json" else "")
 elif "apply" in words and flag("-f") == "-":
-    text = sys.stdin.read()
-    if text.strip():
-        o = json.loads(text)
+    if given.strip():
+        o = json.loads(given)
         assert set(o["metadata"]) == {{"name", "namespace"}}, o
         if o["metadata"]["namespace"] not in state["namespaces"]: end(1)
         state["secrets"][o["metadata"]["namespace"] + "/" + o["metadata"]["name"]] = {{
