@@ -52,6 +52,7 @@ constexpr auto kOnAws = std::to_array<Waiver>({
     {"CKV2_AWS_27", "statements of users would stand in the log"},
     {"CKV2_AWS_38", "the parent zone has to take part, which nothing here can make"},
     {"CKV2_AWS_39", "who looks up a public name is nothing that has to be kept"},
+    {"CKV2_AWS_57", "programs read passwords when they start, so people change them"},
     {"CKV2_AWS_62", "nothing waits for new objects"},
     {"CKV2_AWS_64", "the default policy leaves the key to the account's own rights"},
 });
