@@ -121,7 +121,9 @@ func attribute(name, text string, settable bool) *tfprotov6.SchemaAttribute {
 	}
 }
 
-func onlyWritten(name string) bool { return strings.HasSuffix(name, "_wo") && !strings.HasPrefix(name, "has_") }
+func onlyWritten(name string) bool {
+	return strings.HasSuffix(name, "_wo") && !strings.HasPrefix(name, "has_")
+}
 
 // attributes are those of a schema; a block that is written as an argument is one too.
 func (n node) attributes(settable bool) []*tfprotov6.SchemaAttribute {
