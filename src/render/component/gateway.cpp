@@ -123,7 +123,8 @@ Json limits_values(const Context& context) {
 
 Part envoy(const Context& context) {
   Part part = component("gateway");
-  part.after = {"namespaces", "network-policies", "certificates"};
+  part.after = {"namespaces", "network-policies"};
+  if (!gateway_first(context)) part.after.insert(part.after.end(), {"gateway-crds", "certificates"});
   part.namespaces.push_back({.name = kGatewayNamespace});
   Json config{{"gateway", {{"controllerName", "gateway.envoyproxy.io/gatewayclass-controller"}}},
               {"extensionApis", {{"enableEnvoyPatchPolicy", false}}}};
@@ -248,7 +249,7 @@ std::vector<Part> traefik_of_k3s(const Context& context) {
 Part istio_gateway(const Context& context) {
   Part part = component("gateway");
   part.order = 27;  // behind the mesh
-  part.after = {"namespaces", "network-policies", "mesh"};
+  part.after = {"namespaces", "network-policies", "gateway-crds", "mesh"};
   part.namespaces.push_back({.name = kGatewayNamespace});
   const Peer pods = gateway_peer(context);
   part.edges.push_back({.from = Peer::everywhere(),

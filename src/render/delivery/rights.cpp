@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "catalog/chart_objects.hpp"
+#include "render/order.hpp"
 
 namespace tg::render {
 
@@ -108,33 +109,15 @@ void add_rules(std::vector<Rule>& out, const std::set<Kind>& kinds, const std::v
   }
 }
 
-// Each behind those of the others that it comes after, else in the order given.
-std::vector<Delivered> in_order(std::vector<Delivered> left) {
-  std::vector<Delivered> out;
-  const auto waits = [&](const Delivered& d) {
-    return std::any_of(left.begin(), left.end(), [&](const Delivered& other) {
-      const std::vector<std::string>& after = d.part->after;
-      return other.part != d.part && std::find(after.begin(), after.end(), other.part->name) != after.end();
-    });
-  };
-  while (!left.empty()) {
-    auto next = std::find_if(left.begin(), left.end(), [&](const Delivered& d) { return !waits(d); });
-    if (next == left.end()) next = left.begin();  // a circle is told of by the plan
-    out.push_back(*next);
-    left.erase(next);
-  }
-  return out;
-}
-
 }  // namespace
 
 std::vector<Delivered> delivered(const std::vector<Part>& parts) {
   std::vector<Delivered> out;
-  for (const Part& p : parts) {
-    if (!of_programs(p)) continue;
-    if (Delivered d = of_part(p); !d.empty()) out.push_back(std::move(d));
+  for (const Part* p : in_order(parts)) {
+    if (!of_programs(*p)) continue;
+    if (Delivered d = of_part(*p); !d.empty()) out.push_back(std::move(d));
   }
-  return in_order(std::move(out));
+  return out;
 }
 
 std::map<std::string, std::vector<Rule>> pipeline_rules(const std::vector<Delivered>& all) {
