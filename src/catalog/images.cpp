@@ -35,6 +35,7 @@ constexpr auto kImages = std::to_array<Image>({
     {"cnpg-timescaledb-17", "ghcr.io/clevyr/cloudnativepg-timescale", "17.5"},
     {"llama-server", "ghcr.io/ggml-org/llama.cpp", "server-b11176"},
     {"llama-server-cuda", "ghcr.io/ggml-org/llama.cpp", "server-cuda-b11176"},
+    {"torch-runtime", "docker.io/pytorch/pytorch", "2.13.0-cuda13.0-cudnn9-runtime"},
     {"vllm", "docker.io/vllm/vllm-openai", "v0.18.2"},
     {"ollama", "docker.io/ollama/ollama", "0.32.15"},
     {"tidegate", "ghcr.io/tidegate/tidegate", "0.1.0"},

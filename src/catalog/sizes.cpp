@@ -48,7 +48,6 @@ constexpr auto kWorkloads = std::to_array<Workload>({
     {"scaling", "vpa-admission", {2, 1}, {{"50m", "128Mi", "", "256Mi"}, {"20m", "64Mi", "", "128Mi"}}},
     {"training", "jobset", {2, 1}, {{"100m", "128Mi", "", "512Mi"}, {"20m", "64Mi", "", "192Mi"}}},
     {"training", "trainer", {1, 1}, {{"100m", "128Mi", "", "512Mi"}, {"20m", "64Mi", "", "192Mi"}}},
-    {"training", "installer", {0, 0}, {{"20m", "32Mi", "", "128Mi"}, {"20m", "32Mi", "", "128Mi"}}},
     {"training", "kueue", {2, 1}, {{"250m", "256Mi", "", "512Mi"}, {"50m", "128Mi", "", "256Mi"}}},
     {"backup", "velero", {1, 1}, {{"100m", "128Mi", "", "512Mi"}, {"20m", "64Mi", "", "256Mi"}}},
     {"backup", "node-agent", {-1, -1}, {{"100m", "128Mi", "", "1Gi"}, {"20m", "64Mi", "", "512Mi"}}},

@@ -64,10 +64,20 @@ struct Release {
   Json values = Json::object();
 };
 
+// Definitions of kinds that a chart brings. They are put in before anything uses them, and kept current,
+// which Helm does not do with those that a chart merely carries along.
+struct Definitions {
+  std::string_view chart{};             // name in the catalog
+  bool among_templates = false;         // else in the folder of definitions that Helm installs once
+  std::vector<std::string> settings{};  // of its templates: "crds.gatewayAPI.enabled=true"
+  std::vector<std::string> wait_for{};  // whole names, "gateways.gateway.networking.k8s.io"
+};
+
 // Objects that stand in one file. They are written below the part's folder as `file`.
 struct Manifest {
   std::string file{};
   std::vector<Json> objects{};
+  std::vector<std::string> makes{};  // whole names of definitions that a controller makes from them
 };
 
 // One time series of promtool's unit tests, for example {"up{job=\"a\"}", "0x10"}.
@@ -169,8 +179,8 @@ struct Extra {
 
 // What apply does with the part beside charts and manifests, in order.
 struct Step {
-  std::string kind{};   // terraform, script, wait, kustomize
-  std::string what{};   // folder or file in the part's folder, or what is waited for
+  std::string kind{};   // terraform, script, kustomize, wait; people: chapters that people do by hand
+  std::string what{};   // folder or file in the part's folder, what is waited for, or what is to be done
   std::string where{};  // host or hosts of a script
   std::string timeout{};
 };
@@ -183,6 +193,7 @@ struct Part {
   int order = 0;                     // of components: the number in front of the folder's name
   std::vector<std::string> after{};  // names of parts that must be there first
   std::vector<Namespace> namespaces{};
+  std::vector<Definitions> definitions{};
   std::vector<Release> releases{};
   std::vector<Manifest> manifests{};
   std::vector<Edge> edges{};

@@ -26,9 +26,11 @@ constexpr auto kEntries = std::to_array<Entry>({
     // components
     {.name = "network", .order = 2, .build = network},
     {.name = "monitoring-crds", .order = 6, .build = monitoring_crds},
+    {.name = "gateway-crds", .order = 7, .build = gateway_crds},
     {.name = "storage", .order = 8, .build = storage},
     {.name = "local-disks", .order = 9, .build = local_disks},
     {.name = "certificates", .order = 12, .build = certificates},
+    {.name = "vault", .order = 13, .build = vault},
     {.name = "balancer-controller", .order = 14, .build = balancer_controller},
     {.name = "gateway", .order = 15, .build = gateway},
     {.name = "metrics-server", .order = 18, .build = metrics_server},

@@ -38,6 +38,9 @@ bool comes_after(const std::vector<Part>& parts, const std::string& name, std::s
   return false;
 }
 
+// What comes behind charts and manifests, because it is about them.
+bool comes_last(const Step& s) { return s.kind == "wait" || s.kind == "people"; }
+
 bool needs_references(const Part& part) {
   return std::any_of(part.secrets.begin(), part.secrets.end(),
                      [](const SecretNeed& s) { return s.from == SecretNeed::From::reference; });
@@ -63,7 +66,10 @@ std::vector<std::string> after_of(const Part& part, const std::vector<Part>& par
   add("namespaces");
   if (part.name == "network-policies" || part.name == "network") return out;
   if (!comes_after(parts, "monitoring-crds", part.name)) add("monitoring-crds");
-  if (needs_references(part) && !comes_after(parts, "secrets", part.name)) add("secrets");
+  // The store, and where it is in the cluster itself, somebody who opened it.
+  for (const char* store : {"secrets", "vault"}) {
+    if (needs_references(part) && !comes_after(parts, store, part.name)) add(store);
+  }
   return out;
 }
 
@@ -74,12 +80,23 @@ Json to_json(const Step& s) {
   return step;
 }
 
-// What is waited for comes of the charts and manifests, so it stands behind them.
+Json to_json(const Definitions& d) {
+  const catalog::Chart& c = catalog::chart(d.chart);
+  return {{"kind", "definitions"},
+          {"chart", c.name},
+          {"version", c.version},
+          {"repository", c.repository},
+          {"from", d.among_templates ? "templates" : "crds"},
+          {"settings", d.settings},
+          {"names", d.wait_for}};
+}
+
 Json steps_of(const Part& part) {
   const std::string folder = part.folder();
   Json steps = Json::array();
+  for (const Definitions& d : part.definitions) steps.push_back(to_json(d));
   for (const Step& s : part.steps) {
-    if (s.kind != "wait") steps.push_back(to_json(s));
+    if (!comes_last(s)) steps.push_back(to_json(s));
   }
   for (const Release& r : part.releases) {
     const catalog::Chart& c = catalog::chart(r.chart);
@@ -92,10 +109,12 @@ Json steps_of(const Part& part) {
                      {"digest", c.digest.empty() ? Json(nullptr) : Json(c.digest)},
                      {"values", fmt::format("{}/{}/values.yaml", folder, r.release)}});
   }
-  for (const Manifest& m : part.manifests)
+  for (const Manifest& m : part.manifests) {
     steps.push_back({{"kind", "manifests"}, {"path", folder + "/" + m.file}});
+    if (!m.makes.empty()) steps.push_back({{"kind", "definitions"}, {"from", m.file}, {"names", m.makes}});
+  }
   for (const Step& s : part.steps) {
-    if (s.kind == "wait") steps.push_back(to_json(s));
+    if (comes_last(s)) steps.push_back(to_json(s));
   }
   return steps;
 }

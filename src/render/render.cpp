@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <set>
 #include <utility>
@@ -13,6 +11,7 @@
 #include "render/component/continuous.hpp"
 #include "render/context.hpp"
 #include "render/label.hpp"
+#include "render/order.hpp"
 #include "render/parts.hpp"
 #include "render/plan.hpp"
 #include "render/runbook.hpp"
@@ -77,22 +76,13 @@ void put_part(const Context& context, Part& part, Tree& tree, std::vector<Origin
 
 // Whoever comes after a part stands behind it in the list; what is not there is left out.
 void order_parts(std::vector<Part>& parts) {
-  std::stable_sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) {
-    if (a.where != b.where) return a.where < b.where;
-    return a.order < b.order;
-  });
-  std::set<std::string> known, seen;
+  std::set<std::string> known;
   for (const Part& p : parts) known.insert(p.name);
-  for (Part& p : parts) {
+  for (Part& p : parts)
     std::erase_if(p.after, [&](const std::string& name) { return !known.contains(name); });
-    for (const std::string& name : p.after) {
-      if (seen.contains(name)) continue;
-      std::fprintf(stderr, "part %s is to come after %s, but stands before it\n", p.name.c_str(),
-                   name.c_str());
-      std::abort();
-    }
-    seen.insert(p.name);
-  }
+  std::vector<Part> ordered;
+  for (const Part* p : in_order(parts)) ordered.push_back(*p);
+  parts = std::move(ordered);
 }
 
 // No pod has a network before there is a cluster, and no monitor a kind before it is defined: whatever stands
@@ -113,7 +103,7 @@ void lay_ground(const Context& context, std::vector<Part>& parts) {
     const bool last = p.where == Where::workload || p.where == Where::delivery;
     const bool hands_on = p.name == "gitops";
     if (p.where != Where::component && !last) continue;
-    if (p.releases.empty() && p.manifests.empty() && p.steps.empty()) continue;
+    if (p.definitions.empty() && p.releases.empty() && p.manifests.empty() && p.steps.empty()) continue;
     for (const char* ground : {"monitoring-crds", "network", "namespaces"}) {
       if (hands_on && handed_on.contains(ground)) continue;
       if (last || p.order > component(ground).order) precede(p, ground);

@@ -183,12 +183,19 @@ std::vector<Section> general(const Context& context, const std::vector<Part>& pa
        "what it is for. A way that is missing here is missing in the document: an app's `uses`.\n"});
   const catalog::Kubernetes* release = catalog::kubernetes(context.kubernetes());
   if (release != nullptr) {
-    out.push_back(
-        {Chapter::upgrade, "Kubernetes",
-         fmt::format(
-             "This platform runs {} (support ends {}). Set `cluster.version` one minor higher, render, "
-             "read the difference, then apply; never skip a minor.\n",
-             release->patch, release->ends)});
+    // Both days are constants: what ended before the renderer was made has ended whenever this is read.
+    const bool over = release->ends < catalog::catalog_date();
+    std::string window =
+        fmt::format("support {} {}", over ? "by the project ended on" : "ends", release->ends);
+    if (over && context.site() == Site::open_telekom_cloud)
+      window += fmt::format(
+          "; the cloud looks after its own builds of {} for longer, by its own list of versions, and offers "
+          "none newer than {}",
+          release->minor, catalog::cce_versions().back());
+    out.push_back({Chapter::upgrade, "Kubernetes",
+                   fmt::format("This platform runs {} ({}). Set `cluster.version` one minor higher, render, "
+                               "read the difference, then apply; never skip a minor.\n",
+                               release->patch, window)});
   }
   return out;
 }
@@ -205,7 +212,7 @@ Section tools(const Context& context, const std::vector<Part>& parts) {
   rows +=
       "| jq | 1.6 or newer | `jq --version` |\n"
       "| openssl | 3.0 or newer | `openssl version` |\n";
-  if (terraform) rows += "| tofu or terraform | 1.10 or newer | `tofu version` |\n";
+  if (terraform) rows += "| tofu or terraform | 1.11 or newer | `tofu version` |\n";
   if (context.use("mesh") == "istio")
     rows += fmt::format("| istioctl, to look into the mesh | {} | `istioctl version` |\n",
                         catalog::chart("istiod").version);

@@ -50,6 +50,14 @@ def test_runbook_names_what_is_there(tree, rendered, book, plan):
         seen.add((chapter, section))
 
 
+def test_runbook_promises_no_support_that_is_over(book):
+    table = (ROOT / "src/catalog/releases.cpp").read_text(encoding="utf-8")
+    made = re.search(r'catalog_date\(\) \{ return "(\d{4}-\d\d-\d\d)"', table)
+    said = re.search(r"This platform runs \S+ \(support (by the project ended on|ends) (\d{4}-\d\d-\d\d)", book)
+    assert made and said
+    assert (said[1] == "ends") == (said[2] >= made[1])
+
+
 def test_runbook_holds_the_document(tree, book):
     """What the user wrote stands there, merged: each name and each value of every document."""
     text = re.search(r"(?s)## The document\n.*?```yaml\n(.*?)```", book)

@@ -202,6 +202,7 @@ def test_script_runs_its_phases_in_order_and_again(machine):
         "upgrade --install llm-stack",
         "create configmap calico",
         "capi-cluster.yaml",
+        "helm template definitions crd.projectcalico.org.v1",
         "cluster-autoscaler.yaml",
         "create secret generic litellm-master-key",
         "wait bundles",

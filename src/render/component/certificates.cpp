@@ -34,7 +34,7 @@ Json values(const Context& context) {
   out["crds"] = {{"enabled", true}, {"keep", true}};
   out["config"] = {{"apiVersion", "controller.config.cert-manager.io/v1alpha1"},
                    {"kind", "ControllerConfiguration"},
-                   {"enableGatewayAPI", context.use("gateway") != "ingress-nginx"}};
+                   {"enableGatewayAPI", gateway_api(context)}};
   // Its pod is the identity that changes the zone.
   if (context.site() == Site::azure) out["podLabels"] = {{"azure.workload.identity/use", "true"}};
   out["webhook"] = workload(context, "webhook");
@@ -253,7 +253,8 @@ bool cert_manager(const Context& context) {
 std::vector<Part> certificates(const Context& context) {
   if (!cert_manager(context)) return {};
   Part part = component("certificates");
-  part.after = {"namespaces", "network-policies"};
+  // It asks once, when it starts, and ends if what it asks for is not there.
+  part.after = {"namespaces", "network-policies", gateway_first(context) ? "gateway" : "gateway-crds"};
   part.namespaces.push_back({.name = kNamespace});
   part.releases.push_back(
       {.chart = "cert-manager", .release = "cert-manager", .ns = kNamespace, .values = values(context)});

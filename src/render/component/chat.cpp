@@ -167,6 +167,8 @@ std::vector<Part> chat(const Context& context) {
                           .why = "its replicas tell each other of open pages"});
   }
   if (const auto database = data_api(context, spec.text("database"))) {
+    // Its first start makes the tables.
+    part.after.push_back(spec.text("database"));
     part.secrets.push_back(copy_of_data_secret(*database, kNamespace, "stores its chats in PostgreSQL"));
     part.edges.push_back({.from = Peer::pods(kNamespace, pods()),
                           .to = database->peer,

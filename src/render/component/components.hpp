@@ -20,6 +20,12 @@ std::string gpu_software(const Context&);
 
 std::vector<Part> storage(const Context&);
 std::vector<Part> certificates(const Context&);
+std::vector<Part> vault(const Context&);
+std::vector<Part> gateway_crds(const Context&);
+// Whether what is published hangs on a Gateway, not on Ingresses.
+bool gateway_api(const Context&);
+// Whether the gateway brings its kinds itself, so that who asks for them comes after it.
+bool gateway_first(const Context&);
 std::vector<Part> gateway(const Context&);
 std::vector<Part> policy(const Context&, const std::vector<Part>&);
 std::vector<Part> secrets(const Context&, const std::vector<Part>&);

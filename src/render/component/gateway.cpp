@@ -111,7 +111,8 @@ Json limits_values(const Context& context) {
 
 Part envoy(const Context& context) {
   Part part = component("gateway");
-  part.after = {"namespaces", "network-policies", "certificates"};
+  part.after = {"namespaces", "network-policies"};
+  if (!gateway_first(context)) part.after.insert(part.after.end(), {"gateway-crds", "certificates"});
   part.namespaces.push_back({.name = kGatewayNamespace});
   Json config{{"gateway", {{"controllerName", "gateway.envoyproxy.io/gatewayclass-controller"}}},
               {"extensionApis", {{"enableEnvoyPatchPolicy", false}}}};
@@ -216,7 +217,7 @@ Part envoy(const Context& context) {
 
 Part traefik(const Context& context) {
   Part part = component("gateway");
-  part.after = {"namespaces", "network-policies"};
+  part.after = {"namespaces", "network-policies", "gateway-crds"};
   part.namespaces.push_back({.name = kGatewayNamespace});
   Json values{
       {"deployment", {{"replicas", proxies(context)}}},

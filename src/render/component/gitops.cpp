@@ -17,6 +17,7 @@
 #include "render/component/continuous.hpp"
 #include "render/infrastructure/cluster_api.hpp"
 #include "render/label.hpp"
+#include "render/order.hpp"
 #include "text/emit.hpp"
 
 namespace tg::render {
@@ -41,7 +42,11 @@ struct Piece {
 std::string stem(const std::string& file) { return file.substr(0, file.rfind('.')); }
 
 // Models and the gateway in front of them change on their own, so their files are bundles of their own.
-bool one_by_one(const Part& part) { return part.name == "serving"; }
+// So is what makes kinds that what follows is of.
+bool one_by_one(const Part& part) {
+  return part.name == "serving" || std::any_of(part.manifests.begin(), part.manifests.end(),
+                                               [](const Manifest& m) { return !m.makes.empty(); });
+}
 
 // Charts of a part first, then its manifests: together, or one behind the other.
 std::vector<Piece> pieces_of(const Part& part) {
@@ -70,12 +75,9 @@ std::vector<Piece> pieces_of(const Part& part) {
 
 std::vector<Piece> pieces(const Context& context, const std::vector<Part>& parts, std::string_view by) {
   std::vector<const Part*> taken;
-  for (const Part& p : parts) {
-    if (delivered_by(context, p) == by) taken.push_back(&p);
+  for (const Part* p : in_order(parts)) {
+    if (delivered_by(context, *p) == by) taken.push_back(p);
   }
-  std::stable_sort(taken.begin(), taken.end(), [](const Part* a, const Part* b) {
-    return a->where != b->where ? a->where < b->where : a->order < b->order;
-  });
   std::map<std::string, std::string> last;  // of a part: what is ready when all of it is
   std::vector<Piece> out;
   for (const Part* p : taken) {

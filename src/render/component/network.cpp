@@ -63,6 +63,12 @@ std::vector<Part> network(const Context& context) {
   // Made before any other pod: the operator tolerates a node without a network, its pods use the host's.
   part.namespaces.push_back(
       {.name = "tigera-operator", .level = Level::privileged, .reason = "uses the network of the host"});
+  // Since 3.32 the operator's chart holds objects of kinds that it does not define.
+  part.definitions.push_back(
+      {.chart = "crd.projectcalico.org.v1",
+       .among_templates = true,
+       .wait_for = {"installations.operator.tigera.io", "apiservers.operator.tigera.io",
+                    "tigerastatuses.operator.tigera.io", "ippools.crd.projectcalico.org"}});
   part.releases.push_back(
       {.chart = "tigera-operator", .release = "calico", .ns = "tigera-operator", .values = values(context)});
   part.steps.push_back({.kind = "wait", .what = "tigerastatus/calico Available", .timeout = "10m"});

@@ -222,23 +222,68 @@ void add_constraints(const Context& context, Part& part, const PolicyRule& rule,
   part.add("constraints.yaml", std::move(o));
 }
 
-Json values(const Context& context) {
+// Only pods where a rule holds are asked about, and the rules themselves: while Gatekeeper is away, the rest
+// of the cluster goes on and can bring it back.
+void ask_where(Json& values, const std::vector<std::string>& namespaces) {
+  if (namespaces.empty()) {
+    // Whatever people make beside the platform.
+    values["validatingWebhookExemptNamespacesLabels"] = {
+        {"app.kubernetes.io/managed-by", Json::array({"tidegate"})},
+        {"kubernetes.io/metadata.name", {"kube-node-lease", "kube-public", "kube-system"}}};
+    return;
+  }
+  std::string judged;
+  for (const std::string& ns : namespaces) judged += fmt::format("{}'{}'", judged.empty() ? "" : ", ", ns);
+  Json out = Json::array();
+  out.push_back({{"name", "judged-namespaces"},
+                 {"expression", fmt::format("request.resource.group.endsWith('.gatekeeper.sh') || "
+                                            "request.namespace in [{}]",
+                                            judged)}});
+  values["validatingWebhookMatchConditions"] = std::move(out);
+}
+
+Json asked_kinds() {
+  const Json changes = Json::array({"CREATE", "UPDATE"});
+  Json out = Json::array();
+  out.push_back({{"apiGroups", Json::array({""})},
+                 {"apiVersions", Json::array({"v1"})},
+                 {"operations", changes},
+                 {"resources", {"pods", "pods/ephemeralcontainers"}}});
+  out.push_back({{"apiGroups", {"templates.gatekeeper.sh", "constraints.gatekeeper.sh"}},
+                 {"apiVersions", Json::array({"*"})},
+                 {"operations", changes},
+                 {"resources", Json::array({"*"})}});
+  return out;
+}
+
+Json values(const Context& context, const std::vector<std::string>& namespaces) {
   const bool enforce = context.component("policy").text("mode") == "enforce";
   Json controller{{"resources", to_json(context.size("policy", "controller"))},
                   {"exemptNamespaces", {"kube-system", kNamespace}}};
   Json audit{{"resources", to_json(context.size("policy", "audit"))}};
   const Placement where = context.add_on_placement();
-  for (Json* w : {&controller, &audit}) {
+  // The jobs around its installation run where it does. The namespace has its labels already, and no pod but
+  // the API server is let to the webhook: so the job that tries it could never end.
+  Json definitions = Json::object();
+  Json jobs{{"labelNamespace", {{"enabled", false}}}, {"probeWebhook", {{"enabled", false}}}};
+  for (Json* w : {&controller, &audit, &definitions, &jobs}) {
     if (!where.node_selector.empty()) (*w)["nodeSelector"] = to_json(where.node_selector);
     if (!where.tolerations.empty()) (*w)["tolerations"] = where.tolerations;
   }
-  return {{"replicas", context.replicas("policy", "controller")},
-          // The chart lets everything pass while Gatekeeper is away; what must hold must hold then too.
-          {"validatingWebhookFailurePolicy", enforce ? "Fail" : "Ignore"},
-          {"constraintViolationsLimit", 100},
-          {"auditInterval", 300},
-          {"controllerManager", std::move(controller)},
-          {"audit", std::move(audit)}};
+  Json out{{"replicas", context.replicas("policy", "controller")},
+           // The chart lets everything pass while Gatekeeper is away; what must hold must hold then too.
+           {"validatingWebhookFailurePolicy", enforce ? "Fail" : "Ignore"},
+           {"constraintViolationsLimit", 100},
+           {"auditInterval", 300},
+           {"validatingWebhookCustomRules", asked_kinds()},
+           // Nothing here changes objects on their way in.
+           {"disableMutation", true},
+           {"crds", std::move(definitions)},
+           {"postInstall", std::move(jobs)},
+           {"controllerManager", std::move(controller)},
+           {"audit", std::move(audit)}};
+  ask_where(out, namespaces);
+  return out;
 }
 
 }  // namespace
@@ -271,12 +316,20 @@ std::vector<Part> policy(const Context& context, const std::vector<Part>& parts)
   Part part = component("policy");
   part.after = {"namespaces", "network-policies"};
   part.namespaces.push_back({.name = kNamespace});
-  part.releases.push_back(
-      {.chart = "gatekeeper", .release = "gatekeeper", .ns = kNamespace, .values = values(context)});
+  part.releases.push_back({.chart = "gatekeeper",
+                           .release = "gatekeeper",
+                           .ns = kNamespace,
+                           .values = values(context, namespaces)});
   const std::vector<PolicyRule> all = rules(registries);
   for (const PolicyRule& rule : all) {
     part.add("templates.yaml", constraint_template(rule));
     add_constraints(context, part, rule, namespaces, enforce);
+  }
+  // A rule is of a kind that its template makes.
+  for (Manifest& m : part.manifests) {
+    if (m.file != "templates.yaml") continue;
+    for (const Json& o : m.objects)
+      m.makes.push_back(o["metadata"]["name"].get<std::string>() + ".constraints.gatekeeper.sh");
   }
   add_cases(part, all, namespaces, registries);
   for (const char* what : {"controller-manager", "audit-controller"}) {

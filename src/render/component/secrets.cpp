@@ -1,5 +1,5 @@
-// Secrets from a store: External Secrets, OpenBao where asked for, and one ExternalSecret for each Secret
-// that a part needs and the document refers to. A collector. What is generated at apply is not in here.
+// Secrets from a store: External Secrets, and one ExternalSecret for each Secret that a part needs and the
+// document refers to. A collector. What is generated at apply is not in here.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -67,19 +67,34 @@ std::string stored_name(const Context& context, const std::string& path) {
   return out;
 }
 
-Json external_secret(const Context& context, const SecretNeed& need) {
+constexpr std::string_view kCopy = "copy of ";
+
+// The Secret that a copy is of, if that comes from the store too; nullptr if it is made in the cluster.
+const SecretNeed* original(const std::vector<Part>& parts, const SecretNeed& copy) {
+  for (const Part& p : parts) {
+    for (const SecretNeed& s : p.secrets) {
+      if (s.from == SecretNeed::From::reference && !s.reference.starts_with(kCopy) &&
+          copy.reference == fmt::format("{}{}/{}", kCopy, s.ns, s.name))
+        return &s;
+    }
+  }
+  return nullptr;
+}
+
+// `kept`: as which Secret the store has it.
+Json external_secret(const Context& context, const SecretNeed& need, const SecretNeed& kept) {
   Json out = object("external-secrets.io/v1", "ExternalSecret", need.name, need.ns);
   out["spec"] = {{"refreshInterval", refresh(context.component("secrets"))},
                  {"secretStoreRef", {{"kind", "ClusterSecretStore"}, {"name", kStore}}},
                  {"target", {{"name", need.name}, {"creationPolicy", "Owner"}}}};
   if (need.keys.empty()) {
     // All that stands at the path, by the names that it has there.
-    const std::string path = need.reference.substr(need.reference.find(' ') + 1);
+    const std::string path = kept.reference.substr(kept.reference.find(' ') + 1);
     const Json extract{{"key", stored_name(context, path)}};
     out["spec"]["dataFrom"] = Json::array({Json{{"extract", extract}}});
     return out;
   }
-  const std::string name = stored_name(context, fmt::format("{}/{}", need.ns, need.name));
+  const std::string name = stored_name(context, fmt::format("{}/{}", kept.ns, kept.name));
   Json data = Json::array();
   for (const std::string& key : need.keys)
     data.push_back({{"secretKey", key}, {"remoteRef", {{"key", name}, {"property", key}}}});
@@ -115,93 +130,6 @@ Json operator_values(const Context& context) {
   return out;
 }
 
-// The key is shared out: three of five people open it.
-std::string unseal(int replicas) {
-  const std::string exec = "kubectl -n secrets exec -ti openbao-";
-  std::string out = exec + "0 -- bao operator init -key-shares=5 -key-threshold=3\n" + exec +
-                    "0 -- bao operator unseal   # three times, each with another key\n";
-  for (int i = 1; i < replicas; ++i) {
-    out += fmt::format(
-        "{0}{1} -- bao operator raft join -leader-ca-cert=@/openbao/userconfig/openbao-tls/ca.crt "
-        "https://openbao-0.openbao-internal:8200\n"
-        "{0}{1} -- bao operator unseal   # three times\n",
-        exec, i);
-  }
-  return out;
-}
-
-// What the operator may: read what is kept for this platform, with the token of its service account.
-std::string let_read(const std::string& platform, const std::string& path) {
-  return fmt::format(
-      "kubectl -n secrets exec -ti openbao-0 -- sh\n"
-      "bao login   # with the first token, which is revoked at the end\n"
-      "bao audit enable file file_path=/openbao/audit/audit.log\n"
-      "bao secrets enable -path={0} kv-v2\n"
-      "bao auth enable kubernetes\n"
-      "bao write auth/kubernetes/config kubernetes_host=https://kubernetes.default.svc\n"
-      "echo 'path \"{0}/data/{1}/*\" {{ capabilities = [\"read\"] }}' | bao policy write external-secrets -\n"
-      "bao write auth/kubernetes/role/external-secrets bound_service_account_names=external-secrets \\\n"
-      "  bound_service_account_namespaces=secrets policies=external-secrets ttl=15m\n"
-      "bao kv put {0}/{1}/NAMESPACE/SECRET KEY=-   # for each row of the table Secrets; reads the value\n"
-      "bao token revoke -self\n",
-      path, platform);
-}
-
-void add_openbao(Part& part, const Context& context) {
-  const int replicas = context.replicas("secrets", "openbao");
-  const std::string raft =
-      "ui = true\n"
-      "listener \"tcp\" {\n"
-      "  address = \"[::]:8200\"\n"
-      "  cluster_address = \"[::]:8201\"\n"
-      "  tls_cert_file = \"/openbao/userconfig/openbao-tls/tls.crt\"\n"
-      "  tls_key_file = \"/openbao/userconfig/openbao-tls/tls.key\"\n"
-      "}\n"
-      "storage \"raft\" {\n  path = \"/openbao/data\"\n}\n"
-      "service_registration \"kubernetes\" {}\n";
-  Json values{
-      {"global", {{"tlsDisable", false}}},
-      {"injector", {{"enabled", false}}},
-      {"server",
-       {{"ha",
-         {{"enabled", true},
-          {"replicas", replicas},
-          {"raft", {{"enabled", true}, {"setNodeId", true}, {"config", raft}}}}},
-        {"dataStorage", {{"size", "10Gi"}}},
-        {"auditStorage", {{"enabled", true}, {"size", "10Gi"}}},
-        {"resources", to_json(context.size("secrets", "openbao"))},
-        {"extraEnvironmentVars", {{"BAO_CACERT", "/openbao/userconfig/openbao-tls/ca.crt"}}},
-        {"volumes", Json::array({volume_secret("tls", "openbao-tls")})},
-        {"volumeMounts",
-         Json::array(
-             {{{"name", "tls"}, {"mountPath", "/openbao/userconfig/openbao-tls"}, {"readOnly", true}}})}}}};
-  part.releases.push_back(
-      {.chart = "openbao", .release = "openbao", .ns = kNamespace, .values = std::move(values)});
-  if (!cert_manager(context)) {
-    part.secrets.push_back({.name = "openbao-tls",
-                            .ns = kNamespace,
-                            .keys = {"tls.crt", "tls.key", "ca.crt"},
-                            .why = "certificate of OpenBao inside the cluster"});
-  }
-  const Labels pods{{"app.kubernetes.io/name", "openbao"}};
-  part.edges.push_back({.from = Peer::pods(kNamespace, pods),
-                        .to = Peer::pods(kNamespace, pods),
-                        .ports = {{"api", 8200}, {"raft", 8201}},
-                        .why = "keeps its copies alike"});
-  part.edges.push_back(
-      {.from = Peer::pods(kNamespace, pods), .to = Peer::api_server(), .why = "checks tokens of pods"});
-  part.edges.push_back({.from = Peer::pods(kNamespace, {{"app.kubernetes.io/instance", "external-secrets"}}),
-                        .to = Peer::pods(kNamespace, pods),
-                        .ports = {{"api", 8200}},
-                        .why = "reads secrets"});
-  part.sections.push_back({Section::Chapter::first_steps, "Unseal OpenBao", unseal(replicas)});
-  part.sections.push_back({Section::Chapter::first_steps, "Let the operator read secrets",
-                           let_read(context.name(), context.component("secrets").text("from.vault.path"))});
-  part.sections.push_back(
-      {Section::Chapter::troubleshooting, "OpenBao is sealed after a restart",
-       "Three of the five keys are needed again, on each pod: there is no cloud seal here.\n"});
-}
-
 }  // namespace
 
 std::vector<Part> secrets(const Context& context, const std::vector<Part>& parts) {
@@ -213,16 +141,15 @@ std::vector<Part> secrets(const Context& context, const std::vector<Part>& parts
                            .release = "external-secrets",
                            .ns = kNamespace,
                            .values = operator_values(context)});
-  const bool openbao = own_vault(context);
-  if (openbao) add_openbao(part, context);
   Json store = object("external-secrets.io/v1", "ClusterSecretStore", kStore);
   store["spec"] = {{"provider", provider(context)}};
   part.add("store.yaml", std::move(store));
   for (const Part& p : parts) {
     for (const SecretNeed& need : p.secrets) {
+      if (need.from != SecretNeed::From::reference) continue;
       // Copies of a generated one are made at apply.
-      if (need.from == SecretNeed::From::reference && !need.reference.starts_with("copy of"))
-        part.add("external-secrets.yaml", external_secret(context, need));
+      const SecretNeed* kept = need.reference.starts_with(kCopy) ? original(parts, need) : &need;
+      if (kept != nullptr) part.add("external-secrets.yaml", external_secret(context, need, *kept));
     }
   }
   const Labels pods{{"app.kubernetes.io/instance", "external-secrets"}};

@@ -161,6 +161,7 @@ std::vector<Part> knative(const Context& context) {
                            .ns = kOperator,
                            .values = operator_values(context)});
   part.add("knative-serving.yaml", knative_serving(context));
+  part.manifests.back().makes = {"services.serving.knative.dev"};
   const Peer op = Peer::pods(kOperator), core = Peer::pods(kServing);
   part.edges = {
       {.from = op, .to = Peer::api_server(), .why = "installs Knative Serving"},

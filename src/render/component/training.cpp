@@ -1,6 +1,7 @@
 // Who runs TrainingRuns: JobSet, Kubeflow's Trainer above it, Kueue in front of it, or the whole Kubeflow.
 #include <fmt/format.h>
 
+#include "catalog/images.hpp"
 #include "render/component/components.hpp"
 #include "render/workload/workloads.hpp"
 #include "text/emit.hpp"
@@ -36,23 +37,48 @@ void add_jobset(const Context& context, Part& part) {
       {.chart = "jobset", .release = "jobset", .ns = kNamespace, .values = jobset_values(context)});
 }
 
+// The chart's own way to bring it is a job that is root and fetches kubectl from the internet at each
+// upgrade.
+Json torch_runtime() {
+  const Json container{
+      {"name", "node"},
+      {"image", catalog::image("torch-runtime")},
+      {"securityContext",
+       {{"allowPrivilegeEscalation", false}, {"capabilities", {{"drop", Json::array({"ALL"})}}}}}};
+  const Json pod{{"securityContext",
+                  {{"runAsNonRoot", true},
+                   {"runAsUser", 65532},
+                   {"runAsGroup", 65532},
+                   {"fsGroup", 65532},
+                   {"seccompProfile", {{"type", "RuntimeDefault"}}}}},
+                 {"containers", Json::array({container})}};
+  Json job = Json::object();
+  job["metadata"]["labels"] = {{"trainer.kubeflow.org/trainjob-ancestor-step", "trainer"}};
+  job["spec"]["template"]["spec"] = pod;
+  Json out = object("trainer.kubeflow.org/v1alpha1", "ClusterTrainingRuntime", "torch-distributed");
+  out["metadata"]["labels"] = {{"trainer.kubeflow.org/framework", "torch"}};
+  out["spec"]["mlPolicy"] = {{"numNodes", 1}, {"torch", Json::object()}};
+  out["spec"]["template"]["spec"]["replicatedJobs"] =
+      Json::array({{{"name", "node"}, {"template", std::move(job)}}});
+  return out;
+}
+
 // JobSet comes with it: one owner.
 void add_trainer(const Context& context, Part& part) {
   Json manager{{"replicas", context.replicas("training", "trainer")},
                {"resources", to_json(context.size("training", "trainer"))}};
   place(context, manager);
-  Json installer{{"resources", to_json(context.size("training", "installer"))}};
-  place(context, installer);
   Json jobset = jobset_values(context);
   jobset["install"] = true;
   Json values{{"jobset", std::move(jobset)},
               {"manager", std::move(manager)},
               {"dataCache", {{"enabled", false}}},
-              {"runtimes", {{"installer", std::move(installer)}, {"torchDistributed", {{"enabled", true}}}}}};
+              {"runtimes", {{"defaultEnabled", false}}}};
   part.releases.push_back({.chart = "kubeflow-trainer",
                            .release = "kubeflow-trainer",
                            .ns = kNamespace,
                            .values = std::move(values)});
+  part.add("runtimes.yaml", torch_runtime());
   part.sections.push_back({Section::Chapter::first_steps, "Train",
                            "kubectl get clustertrainingruntimes\n"
                            "kubectl get trainjobs,jobsets -A\n"});

@@ -7,6 +7,7 @@
 
 #include "catalog/releases.hpp"
 #include "render/delivery/delivery.hpp"
+#include "render/order.hpp"
 #include "render/outputs.hpp"
 #include "text/emit.hpp"
 
@@ -273,7 +274,8 @@ std::string login_script(const Context& context) {
 std::string deploy_script(const std::vector<Part>& parts) {
   std::string out = script({"export KUBECONFIG=kubeconfig", "PATH=$PWD/bin:$PATH", ""});
   out += output_guard(output_uses(parts));
-  for (const Part& p : parts) {
+  for (const Part* part : in_order(parts)) {
+    const Part& p = *part;
     if (!deployed_by_pipeline(p)) continue;
     const std::string folder = p.folder();
     for (const Release& r : p.releases) {

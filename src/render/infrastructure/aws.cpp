@@ -456,6 +456,32 @@ void sections(Part& part, const Aws& a) {
         a.c.state_bucket, a.c.region,
         a.c.region == "us-east-1" ? "" : " --create-bucket-configuration LocationConstraint=" + a.c.region);
   part.sections.push_back({Chapter::first_steps, "Credentials of the cloud", std::move(text)});
+  for (const auto& [name, spec] : a.context.spec().named("data")) {
+    if (spec.text("use") != "aurora-postgresql") continue;
+    const std::string id = identifier("data_" + name);
+    part.sections.push_back(
+        {Chapter::first_steps, "Password of the database " + name,
+         fmt::format("Terraform writes it to the database and to the cloud's store and keeps it nowhere. "
+                     "Only the first "
+                     "`tofu apply` needs it; leave the shell open until that went through:\n\n```sh\n"
+                     "export TF_VAR_{}_password=\"$(openssl rand -hex 24)\"\n```\n",
+                     id)});
+    part.sections.push_back(
+        {Chapter::monthly, "Another password for the database " + name,
+         fmt::format(
+             "What reads it starts again behind it. VERSION is one more than the one in the file, or 2:\n\n"
+             "```sh\ncd infrastructure/terraform\n"
+             "echo '{{\"{0}_password_version\": VERSION}}' >{0}.auto.tfvars.json\n"
+             "TF_VAR_{0}_password=\"$(openssl rand -hex 24)\" tofu apply\n"
+             "kubectl annotate externalsecrets -A --all force-sync=\"$(date +%s)\" --overwrite\n"
+             "kubectl get deployments,statefulsets -A -o json | jq -r '.items[] | select([.. | "
+             ".secretKeyRef? | "
+             ".name?] | index(\"{1}-postgresql\")) | "
+             "\"-n \\(.metadata.namespace) \\(.kind)/\\(.metadata.name)\"' | xargs -L1 kubectl rollout "
+             "restart\n"
+             "```\n",
+             id, name)});
+  }
   add_first_apply(part, a.c);
   if (a.c.bastion)
     part.sections.push_back(

@@ -37,7 +37,53 @@ Block aurora_subnets(Aws& a, const std::string& name) {
                        {{"name", "${var.cluster_name}-" + name}, {"subnet_ids", a.private_ids()}});
 }
 
-Block aurora_cluster(Aws& a, const std::string& name, const std::string& version, const Block& subnets) {
+// The password of the owner: made by people at the first apply, written to the database and to the store,
+// kept in no state and no plan. The cloud's own way changes it every week, and programs that know it by their
+// environment would stand outside.
+struct Owner {
+  Block password, version;
+};
+
+Owner aurora_owner(Aws& a, const std::string& name) {
+  const std::string id = identifier("data_" + name);
+  return {.password =
+              a.tf.variable({.name = id + "_password",
+                             .type = "string",
+                             .description = fmt::format("Password of the owner of {}: at the first apply, "
+                                                        "and with a new version",
+                                                        name),
+                             .optional = true,
+                             .sensitive = true,
+                             .ephemeral = true}),
+          .version = a.tf.variable({.name = id + "_password_version",
+                                    .type = "number",
+                                    .description = "One more than before writes the password again",
+                                    .fallback = 1})};
+}
+
+// What programs read: all that they need to reach it.
+void aurora_secret(Aws& a, const std::string& name, const Block& cluster, const Owner& owner) {
+  const std::string id = identifier("data_" + name);
+  const Block secret = a.tf.resource("data", "aws_secretsmanager_secret", id,
+                                     {{"name", fmt::format("{}/data/{}-postgresql", a.c.name, name)},
+                                      {"description", "Owner of the database " + name},
+                                      {"kms_key_id", a.key.at("key_id")}});
+  const std::string user = cluster.path("master_username"), database = cluster.path("database_name");
+  const std::string password = fmt::format("coalesce({}, \"-\")", owner.password.address);
+  const std::string url =
+      fmt::format("format(\"postgresql://%s:%s@%s:5432/%s?sslmode=require\", {}, {}, {}, {})", user, password,
+                  cluster.path("endpoint"), database);
+  a.tf.resource(
+      "data", "aws_secretsmanager_secret_version", id,
+      {{"secret_id", secret.at("id")},
+       {"secret_string_wo",
+        expression(fmt::format("jsonencode({{username = {}, password = {}, database = {}, url = {}}})", user,
+                               password, database, url))},
+       {"secret_string_wo_version", owner.version.value()}});
+}
+
+Block aurora_cluster(Aws& a, const std::string& name, const std::string& version, const Block& subnets,
+                     const Owner& owner) {
   const Block group = reachable(a, "data", "data-" + name, "Database " + name, 5432);
   const Block settings = aurora_settings(a, name, version);
   std::string database = name;
@@ -47,9 +93,8 @@ Block aurora_cluster(Aws& a, const std::string& name, const std::string& version
             {"engine_version", version},
             {"database_name", database},
             {"master_username", "platform"},
-            // The cloud makes the password, keeps it in its Secrets Manager and changes it by itself.
-            {"manage_master_user_password", true},
-            {"master_user_secret_kms_key_id", a.key.at("key_id")},
+            {"master_password_wo", owner.password.value()},
+            {"master_password_wo_version", owner.version.value()},
             {"storage_encrypted", true},
             {"kms_key_id", a.key.at("arn")},
             {"db_subnet_group_name", subnets.at("name")},
@@ -74,7 +119,9 @@ void aurora(Aws& a, const std::string& name, const spec::Reader& spec) {
   std::string version = spec.text("version");
   if (version.empty()) version = "17";
   const Block subnets = aurora_subnets(a, name);
-  const Block cluster = aurora_cluster(a, name, version, subnets);
+  const Owner owner = aurora_owner(a, name);
+  const Block cluster = aurora_cluster(a, name, version, subnets, owner);
+  aurora_secret(a, name, cluster, owner);
   std::string type = spec.text("instanceType");
   if (type.empty()) type = "db.r6g.large";
   const int instances = static_cast<int>(spec.integer("instances"));
@@ -95,8 +142,6 @@ void aurora(Aws& a, const std::string& name, const spec::Reader& spec) {
   }
   tf.output("data_" + name, "Address of the database " + name, cluster.at("endpoint"));
   tf.output(fmt::format("data_{}_reader", name), "Address of its readers", cluster.at("reader_endpoint"));
-  tf.output(fmt::format("data_{}_secret", name), "Where the cloud keeps its owner's password",
-            cluster.at("master_user_secret[0].secret_arn"));
 }
 
 void efs(Aws& a, const std::string& name) {

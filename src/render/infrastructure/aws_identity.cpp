@@ -197,14 +197,13 @@ void external_secrets(Aws& a) {
   const auto kept = [&](const std::string& path) {
     return fmt::format("arn:aws:secretsmanager:${{var.region}}:{}:secret:{}", account.at("account_id"), path);
   };
-  const Block role =
-      pod_role(a, {.name = "external-secrets",
-                   .ns = "secrets",
-                   .account = "external-secrets",
-                   // The second are the database's own secrets, made by the cloud.
-                   .statements = {{{"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"},
-                                   {kept(a.c.name + "/*"), kept("rds!cluster-*")}},
-                                  {{"kms:Decrypt"}, {a.key.at("arn")}}}});
+  const Block role = pod_role(
+      a, {.name = "external-secrets",
+          .ns = "secrets",
+          .account = "external-secrets",
+          .statements = {
+              {{"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"}, {kept(a.c.name + "/*")}},
+              {{"kms:Decrypt"}, {a.key.at("arn")}}}});
   a.tf.output("external_secrets_role_arn", "Role of External Secrets", role.at("arn"));
 }
 

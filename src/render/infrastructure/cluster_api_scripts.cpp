@@ -160,6 +160,8 @@ cluster() {
   write_kubeconfig
   managing --namespace "$workspace" wait "clusters.cluster.x-k8s.io/$cluster" --for=condition=ControlPlaneInitialized --timeout=20m
   until_there 900 workload get --raw /readyz
+  # One of them alone is larger than a ConfigMap may be. Cluster API tries the rest again until they are there.
+  calico_definitions | apply workload -
   workload wait nodes --all --for=condition=Ready --timeout=15m
   autoscaler
 }
@@ -298,18 +300,24 @@ std::string stack(const Context& context) {
 }
 
 std::string network(const std::vector<Part>& parts) {
+  std::string out;
   for (const Part& p : parts) {
     if (p.name != "network") continue;
+    for (const Definitions& d : p.definitions) {
+      const catalog::Chart& c = catalog::chart(d.chart);
+      out += fmt::format(
+          "\ncalico_definitions() {{\n  helm template definitions {} --repo {} --version {}\n}}\n", c.name,
+          c.repository, c.version);
+    }
     for (const Release& r : p.releases) {
       const catalog::Chart& c = catalog::chart(r.chart);
-      return fmt::format(
-          "\ncalico_chart() {{\n  helm template {} {} --repo {} --version {} --namespace {} --include-crds "
-          "\\\n"
+      out += fmt::format(
+          "\ncalico_chart() {{\n  helm template {} {} --repo {} --version {} --namespace {} \\\n"
           "    --values \"$tree/{}/{}/values.yaml\"\n}}\n",
           r.release, c.name, c.repository, c.version, r.ns, p.folder(), r.release);
     }
   }
-  return {};
+  return out;
 }
 
 std::string autoscaler(const Context& context) {

@@ -61,6 +61,10 @@ Block Terraform::variable(const Variable& v) {
   Json body{{"description", v.description}, {"type", v.type}};
   if (!v.fallback.is_null() || v.optional) body["default"] = v.fallback;
   if (v.sensitive) body["sensitive"] = true;
+  if (v.ephemeral) {
+    body["ephemeral"] = true;
+    files_[kVersions]["terraform"]["required_version"] = ">= 1.11.0";  // arguments that are only written
+  }
   if (!v.condition.empty())
     body["validation"] =
         Json::array({{{"condition", expression(v.condition)}, {"error_message", v.message}}});

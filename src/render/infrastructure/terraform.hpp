@@ -32,6 +32,7 @@ struct Variable {
   Json fallback = nullptr;                    // null = none: a value must be given
   bool optional = false;                      // the fallback null is meant
   bool sensitive = false;
+  bool ephemeral = false;              // never in a state or a plan: for arguments that are only written
   std::string condition{}, message{};  // of a validation, may be empty
 };
 

@@ -93,6 +93,7 @@ void add_uses(const Context& context, const std::vector<App>& apps, Part& part, 
   for (const std::string& used : app.spec.list("uses")) {
     const std::string prefix = variable(used);
     if (const auto api = data_api(context, used)) {
+      part.after.push_back(used);
       part.edges.push_back({.from = app.peer(),
                             .to = api->peer,
                             .ports = {{api->use, api->port}},

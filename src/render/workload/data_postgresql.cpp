@@ -91,7 +91,10 @@ Json cluster(const Context& context, const std::string& name, const spec::Reader
         {"customQueriesConfigMap", Json::array({{{"name", name + "-queries"}, {"key", "queries"}}})}};
   }
   if (context.spec().flag("storage.snapshots"))
-    out["spec"]["backup"] = {{"volumeSnapshot", {{"className", "snapshots"}}}};
+    // A snapshot of a running instance is worth nothing without an archive of its log: one that stands still
+    // needs none. It is a follower, where there is one.
+    out["spec"]["backup"] = {{"target", "prefer-standby"},
+                             {"volumeSnapshot", {{"className", "snapshots"}, {"online", false}}}};
   return out;
 }
 
@@ -234,14 +237,15 @@ Part postgresql_cluster(const Context& context, const std::string& name, const s
   return part;
 }
 
-// The cloud runs it; here are only the ways to it. Its Secret comes from what Terraform made.
-Part aurora(const Context&, const std::string& name, const spec::Reader&) {
+// The cloud runs it; here are only the ways to it. Terraform puts its Secret into the cloud's store.
+Part aurora(const Context& context, const std::string& name, const spec::Reader&) {
   Part part = data_part(name);
   part.secrets.push_back({.name = name + "-postgresql",
                           .ns = kDataNamespace,
                           .keys = kKeys,
                           .from = SecretNeed::From::reference,
-                          .reference = "terraform output data_" + name,
+                          .reference = fmt::format("Terraform, as {}/{}/{}-postgresql in the store",
+                                                   context.name(), kDataNamespace, name),
                           .why = "owner of the database"});
   part.sections.push_back(
       {Section::Chapter::daily, "Database " + name,

@@ -115,8 +115,14 @@ func attribute(name, text string, settable bool) *tfprotov6.SchemaAttribute {
 		Required: required,
 		Optional: !required && !computed,
 		// Which optional arguments the provider fills in is not known, so any may be.
-		Computed: computed || (!required && !settable),
+		Computed: computed || (!required && !settable && !onlyWritten(name)),
+		// The packages do not say it; providers name all of these so.
+		WriteOnly: onlyWritten(name),
 	}
+}
+
+func onlyWritten(name string) bool {
+	return strings.HasSuffix(name, "_wo") && !strings.HasPrefix(name, "has_")
 }
 
 // attributes are those of a schema; a block that is written as an argument is one too.
