@@ -390,11 +390,10 @@ std::vector<Section> secrets_before(const Context& context, const std::vector<Pa
 Section secrets_of_own_vault(const Context& context, const std::vector<Part>& parts) {
   if (!own_vault(context)) return {};
   const std::string text = into_store(context, parts, Stored(parts));
-  if (text.empty()) return {};
   return {Chapter::first_steps, "Secrets in the store",
-          kStoreIntro + text +
-              "\nThen the first token is revoked:\n\n```sh\nkubectl -n secrets exec openbao-0 -- "
-              "bao token revoke -self\n```\n"};
+          (text.empty() ? std::string("Nothing is kept there yet.\n") : kStoreIntro + text) +
+              "\nThen the first token is revoked:\n\n```sh\nkubectl -n secrets exec openbao-0 -- bao token "
+              "revoke -self\n```\n"};
 }
 
 std::string secrets_for(const Context& context, const Part& part, const std::vector<Part>& parts) {

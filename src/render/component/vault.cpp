@@ -36,9 +36,7 @@ std::string let_read(const std::string& platform, const std::string& path) {
       "bao write auth/kubernetes/config kubernetes_host=https://kubernetes.default.svc\n"
       "echo 'path \"{0}/data/{1}/*\" {{ capabilities = [\"read\"] }}' | bao policy write external-secrets -\n"
       "bao write auth/kubernetes/role/external-secrets bound_service_account_names=external-secrets \\\n"
-      "  bound_service_account_namespaces=secrets policies=external-secrets ttl=15m\n"
-      "bao kv put {0}/{1}/NAMESPACE/SECRET KEY=-   # for each row of the table Secrets; reads the value\n"
-      "bao token revoke -self\n",
+      "  bound_service_account_namespaces=secrets policies=external-secrets ttl=15m\n",
       path, platform);
 }
 
@@ -151,7 +149,8 @@ std::vector<Part> vault(const Context& context) {
   part.namespaces.push_back({.name = kNamespace});
   add_openbao(part, context);
   part.steps.push_back(
-      {.kind = "people", .what = "\"Unseal OpenBao\" and \"Let the operator read secrets\""});
+      {.kind = "people",
+       .what = "\"Unseal OpenBao\", \"Let the operator read secrets\" and \"Secrets in the store\""});
   part.steps.push_back({.kind = "wait", .what = "clustersecretstore/platform Ready", .timeout = "10m"});
   return {std::move(part)};
 }
