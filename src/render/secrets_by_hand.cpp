@@ -350,7 +350,7 @@ std::string into_store(const Context& context, const std::vector<Part>& parts, c
   for (const auto& [part, need] : wanted(parts)) {
     const std::string* path = stored.path(*need);
     // What Terraform made it also wrote there.
-    if (path == nullptr || !brought(*need) || need->reference.starts_with("terraform ")) continue;
+    if (path == nullptr || !brought(*need) || need->reference.starts_with("Terraform")) continue;
     if (!told.insert(*path).second) continue;
     needs.push_back(need);
     lines += put_line(*need, *path);
