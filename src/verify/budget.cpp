@@ -75,7 +75,7 @@ std::string what_to_drop(const std::vector<Entry>& all, double missing, const En
   }
   // Where all of the model would have to go, a smaller one is no way out.
   const bool can_shrink = model != nullptr && model->memory - missing >= kSmallestModel;
-  const std::string smaller =
+  std::string smaller =
       can_shrink ? fmt::format("choose a model of {} or less", mib(model->memory - missing)) : std::string();
   if (freed < missing) {
     if (can_shrink) return smaller;

@@ -36,16 +36,17 @@ class Report {
  public:
   explicit Report(std::vector<spec::Finding>& out) : out_(out) {}
   // `path` is relative to the reader; the finding and its message name it as it stands in the document.
-  void error(const spec::Reader& reader, std::string_view path, std::string_view code, std::string message,
-             std::string hint);
-  void warning(const spec::Reader& reader, std::string_view path, std::string_view code, std::string message,
-               std::string hint);
+  void error(const spec::Reader& reader, std::string_view path, std::string_view code,
+             const std::string& message, std::string hint);
+  void warning(const spec::Reader& reader, std::string_view path, std::string_view code,
+               const std::string& message, std::string hint);
   // At a place that no reader gives.
   void error_at(const text::Position& at, std::string where, std::string_view code,
                 const std::string& message, std::string hint);
   // The entry `index` of the list at `path`.
   void error_in(const spec::Reader& reader, std::string_view path, std::size_t index,
-                const text::Position& at, std::string_view code, std::string message, std::string hint);
+                const text::Position& at, std::string_view code, const std::string& message,
+                std::string hint);
 
  private:
   std::vector<spec::Finding>& out_;

@@ -77,12 +77,12 @@ Key key(const spec::Finding& f) { return {f.code, f.at.file, f.at.line, f.at.col
 }  // namespace
 
 void Report::error(const spec::Reader& reader, std::string_view path, std::string_view code,
-                   std::string message, std::string hint) {
+                   const std::string& message, std::string hint) {
   out_.push_back(finding(reader, path, spec::Severity::error, code, message, std::move(hint)));
 }
 
 void Report::warning(const spec::Reader& reader, std::string_view path, std::string_view code,
-                     std::string message, std::string hint) {
+                     const std::string& message, std::string hint) {
   out_.push_back(finding(reader, path, spec::Severity::warning, code, message, std::move(hint)));
 }
 
@@ -94,7 +94,7 @@ void Report::error_at(const text::Position& at, std::string where, std::string_v
 }
 
 void Report::error_in(const spec::Reader& reader, std::string_view path, std::size_t index,
-                      const text::Position& at, std::string_view code, std::string message,
+                      const text::Position& at, std::string_view code, const std::string& message,
                       std::string hint) {
   error_at(at, fmt::format("{}[{}]", reader.where(path), index), code, message, std::move(hint));
 }

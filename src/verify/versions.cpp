@@ -42,7 +42,7 @@ std::vector<std::string_view> minors_of(const Subject& s) {
 }
 
 std::string version_of(const Subject& s) {
-  const std::string version = s.spec.text("cluster.version");
+  std::string version = s.spec.text("cluster.version");
   if (!version.empty()) return version;
   return std::string(s.site == "openTelekomCloud" ? catalog::cce_versions().back()
                                                   : catalog::default_kubernetes().minor);

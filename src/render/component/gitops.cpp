@@ -289,7 +289,7 @@ Json application(const Context& context, const Piece& piece, int wave) {
 }
 
 std::vector<Part> argo(const Context& context, const std::vector<Part>& parts) {
-  const spec::Reader spec = context.spec();
+  const spec::Reader& spec = context.spec();
   Part part = component("gitops");
   part.after = {"gitops-controller"};
   int wave = 0;
@@ -338,7 +338,7 @@ std::string delivered_by(const Context& context, const Part& part) {
   if (part.where != Where::component && part.where != Where::workload) return {};
   // Fleet's agent is a pod like others: it cannot bring the network that it needs itself.
   if (part.name == "network" && context.site() == Site::cluster_api) return "clusterResourceSet";
-  const std::string use = context.spec().text("delivery.gitops.use");
+  std::string use = context.spec().text("delivery.gitops.use");
   if (use == "none" || part.name == "gitops" || part.name == "gitops-controller") return {};
   return use;
 }

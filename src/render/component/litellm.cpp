@@ -273,7 +273,7 @@ Part litellm(const Context& context) {
         {.from = self, .to = Peer::everywhere(), .ports = {{"https", 443}}, .why = "asks providers"});
   }
   if (context.all(spec::DocumentKind::tenant).size() > 1) {
-    const spec::Reader spec = context.spec();
+    const spec::Reader& spec = context.spec();
     context.warn("one_key", spec.at("components.serving"), "spec.components.serving",
                  "LiteLLM without a database has one key: Tenants are not told apart, limits do not hold",
                  "leave components.serving out: tidegate keeps keys, limits and budgets");

@@ -15,7 +15,7 @@ constexpr const char* kNamespace = "kube-system";
 // cluster-autoscaler, karpenter, none.
 std::string chosen(const Context& context) {
   if (context.site() != Site::aws) return "none";
-  const std::string written = context.spec().text("components.autoscaling.nodes");
+  std::string written = context.spec().text("components.autoscaling.nodes");
   if (!written.empty()) return written;
   for (const Pool& p : pools(context)) {
     if (p.scales()) return "cluster-autoscaler";

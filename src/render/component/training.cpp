@@ -144,7 +144,7 @@ void add_kubeflow(Part& part) {
 }  // namespace
 
 std::string training_use(const Context& context) {
-  const std::string use = context.use("training");
+  std::string use = context.use("training");
   if (!use.empty()) return use;
   return context.all(spec::DocumentKind::training_run).empty() ? "none" : "jobset";
 }

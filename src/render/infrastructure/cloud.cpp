@@ -203,7 +203,7 @@ namespace {
 std::string logs_bucket(const Context& context) {
   const spec::Reader logs = context.component("logs");
   if (context.use("logs") != "loki") return {};
-  const std::string bucket = logs.text("storage.bucket");
+  std::string bucket = logs.text("storage.bucket");
   if (!bucket.empty() || logs.text("mode") != "distributed") return bucket;
   return context.name() + "-logs";
 }

@@ -146,7 +146,7 @@ std::vector<Json> cluster_class(const Context& context) {
 }
 
 std::vector<Json> workload_cluster(const Context& context) {
-  const spec::Reader spec = context.spec();
+  const spec::Reader& spec = context.spec();
   const std::string ns = gitops_workspace(context);
   Json c = object(kCore, "Cluster", context.cluster_name(), ns);
   c["metadata"]["labels"] = {{"cni", "calico"}, {kImport, "true"}};

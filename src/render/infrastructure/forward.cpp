@@ -64,7 +64,7 @@ forward_to_pod() {
 }  // namespace
 
 std::vector<Part> forward(const Context& context) {
-  const spec::Reader spec = context.spec();
+  const spec::Reader& spec = context.spec();
   const auto ports = spec.texts_map("access.forward");
   if (ports.empty()) return {};
   std::string text =

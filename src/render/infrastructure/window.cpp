@@ -95,7 +95,7 @@ Window window(std::string_view written, std::string time_zone) {
 Window upkeep_window(const Context& context) {
   const spec::Reader& spec = context.spec();
   // Restarts are the care that people notice: where only they have hours, these are the window.
-  const Window at = window(spec.text("upkeep.window.at"), spec.text("upkeep.window.timeZone"));
+  Window at = window(spec.text("upkeep.window.at"), spec.text("upkeep.window.timeZone"));
   if (!spec.has("upkeep.window.at") && spec.has("upkeep.reboot.at")) {
     Window reboot = reboot_window(context);
     if (!reboot.days.empty()) return reboot;
