@@ -30,7 +30,7 @@ Workers::Workers(const Shared& shared, const http::ServerOptions& server, std::s
     // The worker lives and dies on its own thread: its connections belong to that loop.
     t->thread = std::thread([thread = t.get()] {
       thread->loop.run();
-      thread->worker->close_all();
+      thread->worker->cut_all();
       thread->worker.reset();
     });
   }

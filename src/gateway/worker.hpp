@@ -61,9 +61,10 @@ class Worker final : public http::Service {
   void set_ready(bool ready) { ready_ = ready; }
   // Stops accepting and lets open requests finish; `done` runs once the last connection is gone.
   void drain(std::function<void()> done);
-  void close_all() {
+  // The drain's time is over: what is still open is settled as cut.
+  void cut_all() {
     cutting_ = true;
-    server_.close_all();
+    server_.cut_all();
   }
   bool cutting() const { return cutting_; }
   // Any thread.

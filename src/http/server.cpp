@@ -106,6 +106,10 @@ void Server::drain(std::function<void()> done) {
   if (connections() == 0 && drained_) loop_.defer(std::exchange(drained_, nullptr));
 }
 
+void Server::cut_all() {
+  while (first_ != nullptr) first_->cut();
+}
+
 void Server::close_all() {
   while (first_ != nullptr) first_->close();
 }

@@ -133,7 +133,9 @@ class Server {
   // Stops accepting (what is in the backlog is accepted first), closes idle connections, lets the others
   // finish their exchange; `done` is called once no connection is left.
   void drain(std::function<void()> done);
-  // Closes every connection at once.
+  // Closes every connection at once; open exchanges are told that their client is gone.
+  void cut_all();
+  // The same without a word to them: their owner is at its end.
   void close_all();
 
   std::size_t connections() const {

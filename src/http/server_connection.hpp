@@ -32,7 +32,8 @@ class Http1Connection final : public net::Handler, public ServerStream, private 
 
   // Answers 503 in place of a request. `linger`: the connection stays until the client has read it, or 2 s.
   void turn_away(bool linger);
-  void drain();  // close now if idle, else after the exchange
+  void drain();           // close now if idle, else after the exchange
+  void cut() { gone(); }  // close, and the exchange is told
   void close();
 
   Http1Connection* next = nullptr;

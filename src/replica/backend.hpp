@@ -78,6 +78,9 @@ class Backend {
   virtual std::uint64_t memory_need(const spec::Model& model) const = 0;
   // True when weights of the model are on this machine, so that a start has no fetch phase.
   virtual bool weights_present(const spec::Model& model) const = 0;
+  // What would keep any replica of this model from starting, as far as it can be seen without a start;
+  // nothing is fetched for such a model. Asked when documents are loaded, and again while it stands.
+  virtual std::optional<Reason> obstacle(const spec::Model& model) const = 0;
 };
 
 }  // namespace tg::replica

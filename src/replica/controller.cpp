@@ -197,7 +197,7 @@ ModelState& Controller::Impl::make_model(const spec::Model& spec) {
   m.table = std::make_shared<Table>(spec.name, options.workers);
   m.last_active = now;
   m.saved = now;
-  look_for_weights(m);
+  look_at_parts(m);
   if (!options.state_dir.empty()) {
     auto memory = load_memory(options.state_dir, spec);
     if (memory) {
@@ -243,7 +243,7 @@ void Controller::Impl::change_model(ModelState& m, const spec::Model& spec) {
   const bool same = m.spec.same_revision(spec);
   const bool may_help = m.permanent || m.failures > 0;
   m.spec = spec;
-  look_for_weights(m);
+  look_at_parts(m);
   if (may_help) clear_failures(m);  // a reload is a person's try
   if (same) return;
   ++m.revision;
@@ -305,6 +305,7 @@ void Controller::Impl::wait(const Wait& w) {
     entry.counts_from = m.first_again.try_emplace(w.ticket, now).first->second;
   }
   entry.deadline = entry.counts_from + m.spec.hold.deadline;
+  if (m.obstacle) look_at_parts(m);  // somebody may have mended it
   const bool was_empty = m.queue.empty();
   m.queue.add(entry);
   m.last_active = now;
@@ -385,14 +386,14 @@ bool Controller::Impl::hopeless(const ModelState& m) const {
     if (m.spec.engine == spec::EngineKind::external) break;
     if (r.phase == Phase::draining && !m.permanent && m.failures < kFailLimit && !m.blocked) return false;
   }
-  if (m.permanent) return true;
+  if (m.permanent || m.obstacle) return true;
   if (m.failures >= kFailLimit && now < m.backoff_until) return true;
   return m.blocked && m.blocked->why == scale::Blocked::Why::never_fits;
 }
 
 void Controller::Impl::refuse_hopeless(ModelState& m) {
   if (m.queue.empty() || !hopeless(m)) return;
-  const Nanos retry = m.permanent || m.blocked ? 0 : std::max(kSecond, m.backoff_until - now);
+  const Nanos retry = m.obstacle || m.permanent || m.blocked ? 0 : std::max(kSecond, m.backoff_until - now);
   // A client learns the code. The text with its paths and engine output is for the operator.
   const auto why = why_not_ready(m, backend, now);
   refuse_all(m, 503,

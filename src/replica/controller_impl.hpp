@@ -67,7 +67,7 @@ struct Controller::Impl {
 
   // ---- reconcile.cpp
   void advance(ModelState& m);
-  void look_for_weights(ModelState& m);
+  void look_at_parts(ModelState& m);
   void decide(ModelState& m);
   scale::Supply supply_of(const ModelState& m) const;
   // Decides for all Models, allots the machine between them, then starts and drains.

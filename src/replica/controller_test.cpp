@@ -179,6 +179,25 @@ TEST(Controller, TheDeadlineIs503WithTheLearnedTime) {
   EXPECT_EQ(r.ended - r.sent, 5 * kSecond);
 }
 
+TEST(Controller, AnObstacleIsSeenBeforeAStartAndGoesByItself) {
+  Fleet f;
+  f.backend.plans["a"].obstacle = Reason{"engine_missing", "cannot run x", "install it"};
+  auto m = Fleet::model("a", 1, 1);
+  m.replicas_min = 1;
+  f.apply({m});
+  EXPECT_THAT(f.controller->models_json(f.time.now()), testing::HasSubstr("engine_missing"));
+  const auto refused = f.send("a");
+  f.run_for(kSecond);
+  EXPECT_EQ(f.requests[refused].refusal.status, 503);
+  EXPECT_EQ(f.requests[refused].refusal.reason.code, "engine_missing");
+  EXPECT_TRUE(f.backend.starts.empty());
+  f.backend.plans["a"].obstacle.reset();
+  const auto served = f.send("a");
+  f.run_for(20 * kSecond);
+  EXPECT_EQ(f.requests[served].state, State::complete);
+  f.expect_nothing_lost("obstacle");
+}
+
 TEST(Controller, AClientThatLeavesIsRemovedWithoutAnUpstreamCall) {
   Fleet f;
   f.apply({Fleet::model("a", 1, 1)});

@@ -57,6 +57,7 @@ class FakeBackend : public Backend {
     Reason fail_reason{"engine_exited", "engine exited with code 1", "see the log"};
     bool will_retry = true;
     std::uint64_t memory = 0;
+    std::optional<Reason> obstacle;
     bool fetched = true;
     Nanos stop_takes = 100 * kMillisecond;
   };
@@ -137,6 +138,10 @@ class FakeBackend : public Backend {
   std::uint64_t memory_need(const spec::Model& model) const override {
     const auto it = plans.find(model.name);
     return it == plans.end() ? 0 : it->second.memory;
+  }
+  std::optional<Reason> obstacle(const spec::Model& model) const override {
+    const auto it = plans.find(model.name);
+    return it == plans.end() ? std::nullopt : it->second.obstacle;
   }
   bool weights_present(const spec::Model& model) const override {
     const auto it = plans.find(model.name);

@@ -92,8 +92,9 @@ struct ModelState {
   bool permanent = false;         // the backend says: the document must change first
   std::optional<Reason> failure;  // the last one
   Nanos failed_at = 0;
-  bool fetch_needed = false;  // the next start has to bring the weights
-  Nanos looked_for_weights = 0;
+  bool fetch_needed = false;       // the next start has to bring the weights
+  std::optional<Reason> obstacle;  // no start is tried while it stands
+  Nanos looked_at_parts = 0;       // weights and obstacle
   std::optional<scale::Blocked> blocked;
   std::optional<scale::Blocked> noted_block;  // the last one that a decision record told
   std::string evicted_for;                    // the last eviction, for people

@@ -101,7 +101,7 @@ void Controller::Impl::advance(ModelState& m) {
   m.totals = sums;
   m.learner.observe(seen);
   // Looks at files, so only while it matters and not each second.
-  if (m.replicas.empty() && now - m.looked_for_weights >= 10 * kSecond) look_for_weights(m);
+  if (m.replicas.empty() && now - m.looked_at_parts >= 10 * kSecond) look_at_parts(m);
   if (seen.finished > 0) m.dirty = true;
   if (seen.arrivals > 0 || supply.in_flight > 0 || supply.held > 0) m.last_active = now;
   scale::advance(m.scale, now, {seen.arrivals, seen.prompt_tokens}, scale_spec(m.spec), figures_of(m),
@@ -122,8 +122,14 @@ void Controller::Impl::advance(ModelState& m) {
   }
 }
 
-void Controller::Impl::look_for_weights(ModelState& m) {
-  m.looked_for_weights = now;
+void Controller::Impl::look_at_parts(ModelState& m) {
+  m.looked_at_parts = now;
+  const bool stood = m.obstacle.has_value();
+  m.obstacle = backend.obstacle(m.spec);
+  if (m.obstacle && !stood) {
+    log.warn("model cannot start", {field("model", m.spec.name), field("code", m.obstacle->code),
+                                    field("reason", m.obstacle->text), field("hint", m.obstacle->hint)});
+  }
   m.fetch_needed = m.spec.engine != spec::EngineKind::external && !backend.weights_present(m.spec);
 }
 
@@ -163,7 +169,7 @@ void Controller::Impl::reconcile() {
       ++running;
       round.acted = true;
     }
-    const bool may_start = !m.permanent && now >= m.backoff_until;
+    const bool may_start = !m.obstacle && !m.permanent && now >= m.backoff_until;
     const int desired = may_start ? m.decision.desired : std::min(running, m.decision.desired);
     scale::Claim c;
     c.model = name;
@@ -311,7 +317,7 @@ void Controller::Impl::start(ModelState& m) {
   --in_backend;
   r.ordered = std::max(now, options.clock());
   r.index = m.table->add(r.id);
-  look_for_weights(m);
+  look_at_parts(m);
   r.phase = m.fetch_needed ? Phase::fetching : Phase::loading;
   r.label = fmt::format("{}-{}", m.spec.name, r.index);
   by_replica[r.id] = &m;

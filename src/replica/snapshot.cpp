@@ -246,6 +246,7 @@ Reason why_not_ready(const ModelState& m, const Backend& backend, Nanos now) {
                              : fmt::format(", longer than 9 of 10 of {} starts", samples);
     return {r.phase == Phase::fetching ? "weights_fetching" : "weights_loading", text, ""};
   }
+  if (m.obstacle) return *m.obstacle;
   if (m.failure) {
     Reason reason = *m.failure;
     if (m.permanent) {
@@ -282,7 +283,7 @@ std::string state_word(const ModelState& m, Nanos now) {
   for (const auto& r : m.replicas) {
     if (r.starting() && m.current(r)) return std::string(phase_name(r.phase));
   }
-  if (m.permanent || (m.failure && (m.backoff_until > now || m.failures > 0))) return "failed";
+  if (m.obstacle || m.permanent || (m.failure && (m.backoff_until > now || m.failures > 0))) return "failed";
   if (m.blocked) return "blocked";
   if (m.decision.desired == 0) return m.count_draining() > 0 ? "draining" : "zero";
   return "loading";

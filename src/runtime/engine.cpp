@@ -20,6 +20,14 @@ Result<EnginePlan> plan_engine(const PlanInput& in) {
   return fail("engine_unknown", "unknown engine");
 }
 
+std::string engine_program(const spec::Model& model) {
+  const bool ollama = model.engine == spec::EngineKind::ollama;
+  if (model.engine == spec::EngineKind::external || (ollama && !model.ollama.url.empty())) return {};
+  if (!model.command.empty()) return model.command.front();
+  if (ollama) return "ollama";
+  return model.engine == spec::EngineKind::llamacpp ? "llama-server" : "";
+}
+
 Result<UrlParts> parse_engine_url(const std::string& url) {
   const auto bad = [&url](std::string_view why) {
     return fail("engine_url", fmt::format("'{}': {}", url, why),

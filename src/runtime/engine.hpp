@@ -64,6 +64,10 @@ Result<EnginePlan> plan_simulated(const PlanInput& in);
 Result<EnginePlan> plan_ollama(const PlanInput& in);
 Result<EnginePlan> plan_external(const PlanInput& in);
 
+// The program that a replica of this model is started with, as written: a path, or a name on PATH. Empty
+// where none is needed, or where it is this one.
+std::string engine_program(const spec::Model& model);
+
 struct UrlParts {
   std::string host;  // without brackets
   std::uint16_t port = 0;

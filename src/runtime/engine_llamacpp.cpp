@@ -14,7 +14,7 @@ Result<EnginePlan> plan_llamacpp(const PlanInput& in) {
                 "set spec.source to file:///path/model.gguf or hf://owner/repo/file.gguf");
   }
   EnginePlan plan;
-  plan.argv = m.command.empty() ? std::vector<std::string>{"llama-server"} : m.command;
+  plan.argv = m.command.empty() ? std::vector<std::string>{engine_program(m)} : m.command;
   const int slots = m.slots > 0 ? m.slots : 1;
   const auto add = [&plan](std::string_view name, std::string value) {
     plan.argv.emplace_back(name);

@@ -34,7 +34,8 @@ Result<EnginePlan> plan_ollama(const PlanInput& in) {
                    .model = "",
                    .label = in.label};
   // `command` names the program, with or without Ollama's word `serve`.
-  std::vector<std::string> program = m.command.empty() ? std::vector<std::string>{"ollama"} : m.command;
+  std::vector<std::string> program =
+      m.command.empty() ? std::vector<std::string>{engine_program(m)} : m.command;
   if (program.size() > 1 && program.back() == "serve") program.pop_back();
   const bool own = m.ollama.url.empty();
   std::string prefix;

@@ -14,6 +14,8 @@
 #include "base/fd.hpp"
 #include "base/files.hpp"
 #include "base/id.hpp"
+#include "base/units.hpp"
+#include "runtime/memory.hpp"
 #include "runtime/transfer.hpp"
 
 namespace tg::runtime {
@@ -170,9 +172,11 @@ Result<> ask_host(Plan& plan, const std::stop_token& stop) {
 
 class Download {
  public:
-  Download(WeightsCache& cache, Plan& plan, const ProgressSink& progress, std::stop_token stop)
+  Download(WeightsCache& cache, Plan& plan, const MemoryBound& memory, const ProgressSink& progress,
+           std::stop_token stop)
       : cache_(cache),
         plan_(plan),
+        memory_(memory),
         progress_(progress),
         stop_(std::move(stop)),
         base_(cache.part_path(plan.source.url)) {}
@@ -181,6 +185,7 @@ class Download {
 
  private:
   Result<> open();
+  Result<> fits(std::uint64_t size, std::uint64_t have) const;
   Result<> attempt();
   bool on_head(const TransferAnswer& answer);
   bool on_data(std::string_view bytes);
@@ -192,6 +197,7 @@ class Download {
 
   WeightsCache& cache_;
   Plan& plan_;
+  const MemoryBound& memory_;
   const ProgressSink& progress_;
   std::stop_token stop_;
   std::string base_;
@@ -217,6 +223,18 @@ void Download::write_validator(const TransferAnswer& answer) {
   validator_ = etag.starts_with("\"") ? etag : "";  // weak ones cannot prove that the bytes are the same
   (void)replace_file(base_ + ".json", Json{{"url", plan_.source.url}, {"etag", validator_}}.dump(
                                           -1, ' ', false, Json::error_handler_t::replace));
+}
+
+// Whether memory and disk have room for a file of that size.
+Result<> Download::fits(std::uint64_t size, std::uint64_t have) const {
+  if (const std::uint64_t need = least_need(size); memory_.total != 0 && need > memory_.total) {
+    return fail("memory_short",
+                fmt::format("{} has {}: a replica needs {} at least, engines may use {} in all ({})",
+                            plan_.source.name, format_bytes(size), format_bytes(need),
+                            format_bytes(memory_.total), memory_.limited_by),
+                "choose a smaller model, or raise the memory limit");
+  }
+  return cache_.room_for(size, have, plan_.source.name);
 }
 
 bool Download::start_over() {
@@ -265,7 +283,7 @@ bool Download::on_head(const TransferAnswer& answer) {
         return false;
       }
       plan_.size = length;
-      if (auto room = cache_.room_for(*length, 0, plan_.source.name); !room) {
+      if (auto room = fits(*length, 0); !room) {
         refuse(room.error());
         return false;
       }
@@ -347,11 +365,10 @@ Result<Fetched> Download::finish() {
 
 Result<Fetched> Download::run() {
   if (auto opened = open(); !opened) return std::unexpected(opened.error());
-  if (plan_.size) {
-    if (auto room = cache_.room_for(*plan_.size, have_, plan_.source.name); !room)
-      return std::unexpected(room.error());
-  }
   progress_({have_, plan_.size.value_or(0)});
+  if (plan_.size) {
+    if (auto room = fits(*plan_.size, have_); !room) return std::unexpected(room.error());
+  }
   Nanos pause = cache_.options().retry_pause;
   std::uint64_t before = have_;
   for (int left = cache_.options().attempts - 1;;) {
@@ -419,7 +436,8 @@ std::optional<Fetched> cached(const WeightsCache& cache, const std::string& name
 }  // namespace
 
 Result<Fetched> fetch_weights(WeightsCache& cache, const std::string& source, const std::string& sha256,
-                              const ProgressSink& progress, const std::stop_token& stop) {
+                              const MemoryBound& memory, const ProgressSink& progress,
+                              const std::stop_token& stop) {
   auto parsed = parse_source(source, cache.options().hf_endpoint);
   if (!parsed) return std::unexpected(std::move(parsed.error()));
   Plan plan{.source = std::move(*parsed),
@@ -444,7 +462,7 @@ Result<Fetched> fetch_weights(WeightsCache& cache, const std::string& source, co
   if (!claim) return std::unexpected(stopped());
   if (auto found = cached(cache, source, plan.sha256, stop)) return *found;
   if (stop.stop_requested()) return std::unexpected(stopped());
-  return Download(cache, plan, progress, stop).run();
+  return Download(cache, plan, memory, progress, stop).run();
 }
 
 bool worth_retrying(const Error& error) {

@@ -71,9 +71,11 @@ using ProgressSink = std::function<void(const replica::Progress&)>;
 
 // `sha256` empty = not demanded by the document. Errors, besides those of parse_source and transfer:
 // `weights_missing`, `weights_denied`, `weights_host` (another status), `weights_no_network`,
-// `digest_missing`, `digest_mismatch`, `wrong_length`, `disk_full`, `disk_budget`, `stopped`.
+// `digest_missing`, `digest_mismatch`, `wrong_length`, `disk_full`, `disk_budget`, `memory_short`, `stopped`.
+// A file whose size breaks a bound is refused before a byte of it is fetched, where its host states the size.
 Result<Fetched> fetch_weights(WeightsCache& cache, const std::string& source, const std::string& sha256,
-                              const ProgressSink& progress, const std::stop_token& stop);
+                              const MemoryBound& memory, const ProgressSink& progress,
+                              const std::stop_token& stop);
 
 // False: trying again changes nothing until somebody changes the document.
 bool worth_retrying(const Error& error);

@@ -1,10 +1,13 @@
 #include "runtime/local_backend.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include "base/files.hpp"
@@ -80,6 +83,53 @@ void LocalContext::sample_memory() {
   loop.arm_after(sampler, options.watch_every);
 }
 
+replica::Capacity LocalContext::capacity() const {
+  replica::Capacity capacity;
+  std::uint64_t held = 0;
+  for (const auto& [id, r] : replicas) {
+    if (!r->has_process()) continue;
+    capacity.in_use += memory_need(r->model());
+    held += resident(r->engine().pid);
+  }
+  const auto meminfo = read_file("/proc/meminfo", 1 << 20);
+  // What engines hold now counts as available to engines.
+  capacity.total = (meminfo ? memory_available(*meminfo) : 0) + held;
+  capacity.limited_by = "MemAvailable";
+  const auto limit = cgroup_memory_limit();
+  if (limit && *limit < capacity.total) {
+    capacity.total = *limit;
+    capacity.limited_by = "cgroup limit";
+  }
+  return capacity;
+}
+
+std::uint64_t LocalContext::memory_need(const spec::Model& model) const {
+  std::optional<std::string> path;
+  if (Weights::handles(model.source)) path = weights.present(model.source, model.sha256);
+  return memory.need(model, path, weights.announced(model.source, model.sha256));
+}
+
+// As execvp() looks for it.
+std::optional<replica::Reason> LocalContext::missing_program(const spec::Model& model) const {
+  const std::string program = engine_program(model);
+  if (program.empty()) return std::nullopt;
+  const std::string hint = "install it, or name its path in spec.command";
+  if (program.find('/') != std::string::npos) {
+    if (::access(program.c_str(), X_OK) == 0) return std::nullopt;
+    return replica::Reason{"engine_missing", fmt::format("cannot run {}: {}", program, std::strerror(errno)),
+                           hint};
+  }
+  const char* given = std::getenv("PATH");
+  for (std::string_view path = given != nullptr ? given : "/bin:/usr/bin"; !path.empty();) {
+    const std::size_t end = path.find(':');
+    const std::string folder(path.substr(0, end));
+    if (::access(fmt::format("{}/{}", folder.empty() ? "." : folder, program).c_str(), X_OK) == 0)
+      return std::nullopt;
+    path = end == std::string_view::npos ? std::string_view() : path.substr(end + 1);
+  }
+  return replica::Reason{"engine_missing", fmt::format("cannot run {}: it is not on PATH", program), hint};
+}
+
 LocalBackend::LocalBackend(net::Loop& loop, net::Resolver& resolver, Logger& log, LocalOptions options) {
   for (const char* name : {"cache", "logs", "run"}) {
     if (auto made = make_directories(options.data_dir + "/" + name); !made)
@@ -116,30 +166,14 @@ void LocalBackend::stop(replica::ReplicaId id) {
   if (context_->sink) context_->sink(event);
 }
 
-replica::Capacity LocalBackend::capacity() const {
-  replica::Capacity capacity;
-  std::uint64_t held = 0;
-  for (const auto& [id, r] : context_->replicas) {
-    if (!r->has_process()) continue;
-    capacity.in_use += memory_need(r->model());
-    held += resident(r->engine().pid);
-  }
-  const auto meminfo = read_file("/proc/meminfo", 1 << 20);
-  // What engines hold now counts as available to engines.
-  capacity.total = (meminfo ? memory_available(*meminfo) : 0) + held;
-  capacity.limited_by = "MemAvailable";
-  const auto limit = cgroup_memory_limit();
-  if (limit && *limit < capacity.total) {
-    capacity.total = *limit;
-    capacity.limited_by = "cgroup limit";
-  }
-  return capacity;
-}
+replica::Capacity LocalBackend::capacity() const { return context_->capacity(); }
 
 std::uint64_t LocalBackend::memory_need(const spec::Model& model) const {
-  std::optional<std::string> path;
-  if (Weights::handles(model.source)) path = context_->weights.present(model.source, model.sha256);
-  return context_->memory.need(model, path);
+  return context_->memory_need(model);
+}
+
+std::optional<replica::Reason> LocalBackend::obstacle(const spec::Model& model) const {
+  return context_->missing_program(model);
 }
 
 bool LocalBackend::weights_present(const spec::Model& model) const {

@@ -55,6 +55,7 @@ class LocalBackend final : public replica::Backend {
   replica::Capacity capacity() const override;
   std::uint64_t memory_need(const spec::Model& model) const override;
   bool weights_present(const spec::Model& model) const override;
+  std::optional<replica::Reason> obstacle(const spec::Model& model) const override;
 
   // Processes not yet gone, those being ended included: 0 = it is safe to leave.
   std::size_t alive() const;

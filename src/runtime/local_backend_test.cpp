@@ -156,6 +156,13 @@ TEST_F(LocalBackendTest, MissingProgramIsNamed) {
   ASSERT_TRUE(until(id, Phase::failed));
   EXPECT_EQ(find(id, Phase::failed)->reason.code, "engine_missing");
   EXPECT_THAT(find(id, Phase::failed)->reason.text, HasSubstr("/nowhere/llama-server"));
+  EXPECT_EQ(backend_->obstacle(m)->code, "engine_missing");
+  m.command = {"no-such-program-anywhere"};
+  EXPECT_THAT(backend_->obstacle(m)->text, HasSubstr("no-such-program-anywhere: it is not on PATH"));
+  m.command = {"sh"};
+  EXPECT_FALSE(backend_->obstacle(m));
+  m.command.clear();
+  EXPECT_FALSE(backend_->obstacle(m));  // simulated: this program itself
 }
 
 TEST_F(LocalBackendTest, StopWhileLoadingStops) {
@@ -300,6 +307,7 @@ TEST_F(LocalBackendTest, WeightsThatCannotBeFetched) {
   RawServer server([](const std::string&) { return "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"; });
   spec::Model m = simulated_model();
   m.engine = spec::EngineKind::llamacpp;
+  m.command = {"/bin/false"};  // else there is nothing to fetch for
   m.source = server.url("/m.gguf");
   m.sha256 = std::string(64, 'a');
   const auto id = start(m);
@@ -317,6 +325,7 @@ TEST_F(LocalBackendTest, StopWhileFetchingStops) {
   });
   spec::Model m = simulated_model();
   m.engine = spec::EngineKind::llamacpp;
+  m.command = {"/bin/false"};  // else there is nothing to fetch for
   m.source = server.url("/m.gguf");
   m.sha256 = std::string(64, 'a');
   const auto id = start(m);
@@ -387,7 +396,12 @@ TEST_F(LocalBackendTest, OwnOllamaImportsAFile) {
   std::ofstream(dir_.path() + "/m.gguf") << "x";
   const auto id = start(m);
   ASSERT_TRUE(until(id, Phase::ready)) << find(id, Phase::failed).value_or(Event{}).reason.text;
-  EXPECT_EQ(read_file(dir_.path() + "/cache/ollama/mine").value_or(""), "FROM " + dir_.path() + "/m.gguf");
+  std::vector<std::string> imported;  // by a name with the file's size and time in it
+  for (const auto& entry : std::filesystem::directory_iterator(dir_.path() + "/cache/ollama")) {
+    if (entry.path().filename().string().starts_with("mine:"))
+      imported.push_back(read_file(entry.path().string()).value_or(""));
+  }
+  EXPECT_THAT(imported, testing::ElementsAre("FROM " + dir_.path() + "/m.gguf"));
   stop(id);
   EXPECT_TRUE(until(id, Phase::stopped));
 }

@@ -107,10 +107,18 @@ void LocalReplica::emit_progress(const replica::Progress& progress) {
 
 void LocalReplica::begin() {
   const bool process = model_.engine != spec::EngineKind::external;
+  if (auto missing = context_.missing_program(model_))
+    return fail("engine_missing", std::move(missing->text), std::move(missing->hint));
   if (!process || !Weights::handles(model_.source)) return launch({});
   if (const auto path = context_.weights.present(model_.source, model_.sha256)) return launch(*path);
   emit(Phase::fetching);
-  weights_handle_ = context_.weights.get(model_.source, model_.sha256,
+  // The document's word on the memory is as good as the file's size.
+  MemoryBound bound;
+  if (model_.memory == 0) {
+    auto capacity = context_.capacity();
+    bound = {capacity.total, std::move(capacity.limited_by)};
+  }
+  weights_handle_ = context_.weights.get(model_.source, model_.sha256, bound,
                                          [this](const WeightsUpdate& u) { weights_update(u); });
 }
 
@@ -374,7 +382,7 @@ void LocalReplica::on_report(const Report& report) {
         const bool absent = exec_error_ == ENOENT;
         return fail("engine_missing",
                     fmt::format("cannot run {}: {}", plan_.argv.front(), std::strerror(exec_error_)),
-                    absent ? "install it, or name its path in spec.engine's command" : "");
+                    absent ? "install it, or name its path in spec.command" : "", false);
       }
       const std::string how = report.what == What::exited
                                   ? fmt::format("the engine ended with status {}", report.value)

@@ -42,6 +42,11 @@ struct LocalContext {
   // is tried again.
   Result<std::uint16_t> choose_port();
   void sample_memory();
+  // `engine_missing` if the model's program cannot be run.
+  std::optional<replica::Reason> missing_program(const spec::Model& model) const;
+  // What engines may use in all, see Backend::capacity().
+  replica::Capacity capacity() const;
+  std::uint64_t memory_need(const spec::Model& model) const;
 };
 
 class LocalReplica {

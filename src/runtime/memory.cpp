@@ -103,6 +103,8 @@ std::uint64_t memory_available(const std::string& meminfo) {
   return kib * 1024;
 }
 
+std::uint64_t least_need(std::uint64_t weights_size) { return add(weights_size, weights_size / 10); }
+
 std::uint64_t estimate_need(const std::string& weights_path, std::int64_t context, int slots) {
   const auto size = file_size(weights_path);
   if (!size) return 0;
@@ -114,7 +116,7 @@ std::uint64_t estimate_need(const std::string& weights_path, std::int64_t contex
                     : info->trained_context;
     if (__builtin_mul_overflow(info->kv_bytes_per_token(), tokens, &kv)) kv = kMost;
   }
-  return add(add(add(*size, *size / 10), kv), kEngineBase);
+  return add(add(least_need(*size), kv), kEngineBase);
 }
 
 MemoryBook::MemoryBook(std::string state_path) : path_(std::move(state_path)) {
@@ -129,7 +131,8 @@ MemoryBook::MemoryBook(std::string state_path) : path_(std::move(state_path)) {
   }
 }
 
-std::uint64_t MemoryBook::need(const spec::Model& model, const std::optional<std::string>& weights) const {
+std::uint64_t MemoryBook::need(const spec::Model& model, const std::optional<std::string>& weights,
+                               std::uint64_t announced) const {
   if (model.memory != 0) return model.memory;
   if (model.engine == spec::EngineKind::external) return 0;
   if (model.engine == spec::EngineKind::ollama && !model.ollama.url.empty())
@@ -138,7 +141,7 @@ std::uint64_t MemoryBook::need(const spec::Model& model, const std::optional<std
   if (known != entries_.end() && known->second.settled) return known->second.peak;
   const std::uint64_t peak = known != entries_.end() ? known->second.peak : 0;
   if (model.engine == spec::EngineKind::simulated) return std::max(kSimulatedNeed, peak);
-  if (!weights) return peak;
+  if (!weights) return std::max(peak, least_need(announced));
   const std::string key =
       fmt::format("{}|{}|{}|{}", *weights, file_size(*weights).value_or(0), model.context, model.slots);
   auto [estimate, fresh] = estimates_.try_emplace(key, 0);

@@ -20,6 +20,9 @@ std::optional<std::uint64_t> cgroup_memory_limit(const std::string& cgroup_text,
 // MemAvailable of /proc/meminfo in bytes, 0 if it is not there.
 std::uint64_t memory_available(const std::string& meminfo_text);
 
+// The least that a replica needs for weights of this size, whatever its context may be.
+std::uint64_t least_need(std::uint64_t weights_size);
+
 // Weights file × 1.1 + context estimate. For a GGUF file the context is context × slots tokens of keys and
 // values in 16 bits for each layer, otherwise a tenth of the file.
 std::uint64_t estimate_need(const std::string& weights_path, std::int64_t context, int slots);
@@ -30,7 +33,9 @@ class MemoryBook {
   explicit MemoryBook(std::string state_path);
 
   // Bytes for one replica: the document's word, the measured peak, or the estimate (0 = nothing known).
-  std::uint64_t need(const spec::Model& model, const std::optional<std::string>& weights) const;
+  // `announced`: the size of weights that are not here yet, as their host stated it; 0 = not known.
+  std::uint64_t need(const spec::Model& model, const std::optional<std::string>& weights,
+                     std::uint64_t announced = 0) const;
   // A sample of a running replica. `settled`: it served long enough that its peak replaces the estimate.
   void sample(const spec::Model& model, std::uint64_t peak, bool settled);
   // The measured peak, 0 = none yet.

@@ -23,6 +23,7 @@ struct Weights::Impl {
 
   struct Job {
     std::map<std::uint64_t, Callback> askers;
+    MemoryBound memory;
     std::jthread thread;  // not joinable: waits for its turn
   };
 
@@ -35,6 +36,7 @@ struct Weights::Impl {
   WeightsCache cache;
   std::map<std::string, Fetched> known;  // by source
   std::map<Key, Job> jobs;
+  std::map<Key, std::uint64_t> announced;  // sizes, as hosts stated them
   std::deque<Key> queue;
   std::size_t running = 0;
   std::uint64_t next_handle = 1;
@@ -58,31 +60,33 @@ void Weights::Impl::start_queued() {
 void Weights::Impl::launch(const Key& key, Job& job) {
   ++running;
   log.info("fetching weights", {field("source", key.first)});
-  job.thread = std::jthread([this, key, token = std::weak_ptr<bool>(alive)](const std::stop_token& stop) {
-    // `this` is valid as long as the thread runs: the destructor joins it. What is posted may run later and
-    // asks the token.
-    Nanos said = 0;
-    int quarter = 0;
-    const auto progress = [&, this](const replica::Progress& p) {
-      const Nanos now = mono_now();
-      if (now - said < kProgressEvery && quarters(p) == quarter) return;
-      said = now;
-      quarter = quarters(p);
-      loop.post([this, key, token, p] {
-        if (!token.expired()) progressed(key, p);
+  job.thread = std::jthread(
+      [this, key, memory = job.memory, token = std::weak_ptr<bool>(alive)](const std::stop_token& stop) {
+        // `this` is valid as long as the thread runs: the destructor joins it. What is posted may run later
+        // and asks the token.
+        Nanos said = 0;
+        int quarter = 0;
+        const auto progress = [&, this](const replica::Progress& p) {
+          const Nanos now = mono_now();
+          if (now - said < kProgressEvery && quarters(p) == quarter) return;
+          said = now;
+          quarter = quarters(p);
+          loop.post([this, key, token, p] {
+            if (!token.expired()) progressed(key, p);
+          });
+        };
+        auto result = fetch_weights(cache, key.first, key.second, memory, progress, stop);
+        if (result && !result->sha256.empty()) cache.remember(*result);
+        loop.post([this, key, token, result = std::move(result)] {
+          if (!token.expired()) ended(key, result);
+        });
       });
-    };
-    auto result = fetch_weights(cache, key.first, key.second, progress, stop);
-    if (result && !result->sha256.empty()) cache.remember(*result);
-    loop.post([this, key, token, result = std::move(result)] {
-      if (!token.expired()) ended(key, result);
-    });
-  });
 }
 
 void Weights::Impl::progressed(const Key& key, const replica::Progress& progress) {
   const auto found = jobs.find(key);
   if (found == jobs.end()) return;
+  if (progress.total != 0) announced[key] = progress.total;
   lines.progressed(key.first, progress, mono_now());
   WeightsUpdate update;
   update.progress = progress;
@@ -162,12 +166,20 @@ std::optional<std::string> Weights::present(const std::string& source, const std
   return f.path;
 }
 
-std::uint64_t Weights::get(const std::string& source, const std::string& sha256, Callback callback) {
+std::uint64_t Weights::announced(const std::string& source, const std::string& sha256) const {
+  const auto found = impl_->announced.find({source, sha256});
+  return found == impl_->announced.end() ? 0 : found->second;
+}
+
+std::uint64_t Weights::get(const std::string& source, const std::string& sha256, const MemoryBound& memory,
+                           Callback callback) {
   const std::uint64_t handle = impl_->next_handle++;
   const Impl::Key key{source, sha256};
   const bool fresh = !impl_->jobs.contains(key);
-  impl_->jobs[key].askers.emplace(handle, std::move(callback));
+  Impl::Job& job = impl_->jobs[key];
+  job.askers.emplace(handle, std::move(callback));
   if (fresh) {
+    job.memory = memory;
     impl_->queue.push_back(key);
     impl_->start_queued();
   }

@@ -40,6 +40,12 @@ struct WeightsUpdate {
   bool will_retry = true;  // with failed: false = nothing changes until the document does
 };
 
+// What engines may use in all: a file that cannot fit there is not fetched. 0 = no bound.
+struct MemoryBound {
+  std::uint64_t total = 0;
+  std::string limited_by = {};
+};
+
 class Weights {
  public:
   Weights(net::Loop& loop, Logger& log, WeightsOptions options);
@@ -54,10 +60,15 @@ class Weights {
   // The path, if the file is here and, where `sha256` is given, was verified. Reads one stat(2).
   std::optional<std::string> present(const std::string& source, const std::string& sha256) const;
 
+  // The size of a file that is not here, as its host stated it when it was last asked; 0 = never.
+  std::uint64_t announced(const std::string& source, const std::string& sha256) const;
+
   using Callback = std::function<void(const WeightsUpdate&)>;
-  // Fetches unless present; several askers share one download. `present` or `failed` is the last call of the
-  // callback, never made from inside get(). Returns a handle for forget().
-  std::uint64_t get(const std::string& source, const std::string& sha256, Callback callback);
+  // Fetches unless present; several askers share one download, which the bound of the first one holds.
+  // `present` or `failed` is the last call of the callback, never made from inside get(). Returns a handle
+  // for forget().
+  std::uint64_t get(const std::string& source, const std::string& sha256, const MemoryBound& memory,
+                    Callback callback);
   // No further call. The download goes on if others wait for it, and otherwise stops (its part is kept).
   void forget(std::uint64_t handle);
 

@@ -91,7 +91,7 @@ class WeightsTest : public testing::Test {
   }
   Result<Fetched> fetch(const std::string& source, const std::string& sha256 = "") {
     WeightsCache cache(options_);
-    return fetch_weights(cache, source, sha256,
+    return fetch_weights(cache, source, sha256, memory_,
                          [this](const replica::Progress& p) { progress_.push_back(p); }, {});
   }
   std::size_t asked(const std::string& what) const {
@@ -102,6 +102,7 @@ class WeightsTest : public testing::Test {
   TemporaryDirectory dir_;
   Host host_;
   WeightsOptions options_;
+  MemoryBound memory_;
   std::vector<replica::Progress> progress_;
   RawServer server_{[this](const std::string& r) { return host_(r); }};
   const std::string source_ = "hf://owner/repo/sub/model.gguf";
@@ -297,6 +298,19 @@ TEST_F(WeightsTest, StatusesHaveTheirReasons) {
   EXPECT_THAT(fetch(source_).error().hint, HasSubstr("HF_TOKEN"));
 }
 
+TEST_F(WeightsTest, MemoryIsLookedAtBeforeAByteIsFetched) {
+  const std::uint64_t size = host_.content.size();
+  memory_ = {size + size / 10 - 1, "cgroup limit"};
+  const auto fetched = fetch(source_);
+  ASSERT_FALSE(fetched);
+  EXPECT_EQ(fetched.error().code, "memory_short");
+  EXPECT_THAT(fetched.error().message, HasSubstr("(cgroup limit)"));
+  EXPECT_EQ(asked("GET "), 0U);
+  EXPECT_EQ(progress_.back().total, size);  // admission learns it all the same
+  memory_.total += 1;
+  EXPECT_TRUE(fetch(source_));
+}
+
 TEST_F(WeightsTest, BudgetIsCheckedBeforeAByteIsFetched) {
   options_.disk_budget = 1000;
   const auto fetched = fetch(source_);
@@ -339,8 +353,8 @@ TEST_F(WeightsLoopTest, TwoAskersShareOneDownloadAndItIsRememberedLater) {
   };
   thread_.call([&] {
     EXPECT_FALSE(weights_->present(source_, ""));
-    weights_->get(source_, "", note);
-    weights_->get(source_, "", note);
+    weights_->get(source_, "", {}, note);
+    weights_->get(source_, "", {}, note);
   });
   ASSERT_TRUE(thread_.until([&] { return ends.size() == 2; }));
   EXPECT_EQ(ends[0].what, WeightsUpdate::What::present);
@@ -362,14 +376,14 @@ TEST_F(WeightsLoopTest, ForgottenDownloadStopsAndMayBeAskedForAgain) {
   bool called = false;
   std::vector<WeightsUpdate> ends;
   const auto handle = thread_.call([&] {
-    return weights_->get(source_, "", [&](const WeightsUpdate& u) {
+    return weights_->get(source_, "", {}, [&](const WeightsUpdate& u) {
       called = called || u.what != WeightsUpdate::What::progress;
     });
   });
   ASSERT_TRUE(wait_until([&] { return slow.requests().size() >= 2; }));
   thread_.call([&] {
     weights_->forget(handle);
-    weights_->get(source_, "", [&](const WeightsUpdate& u) {
+    weights_->get(source_, "", {}, [&](const WeightsUpdate& u) {
       if (u.what != WeightsUpdate::What::progress) ends.push_back(u);
     });
   });
@@ -387,7 +401,7 @@ TEST_F(WeightsLoopTest, GoingAwayDuringADownloadIsQuick) {
   });
   options_.hf_endpoint = slow.url();
   make();
-  thread_.call([&] { return weights_->get(source_, "", [](const WeightsUpdate&) {}); });
+  thread_.call([&] { return weights_->get(source_, "", {}, [](const WeightsUpdate&) {}); });
   ASSERT_TRUE(wait_until([&] { return slow.requests().size() >= 2; }));
   const Nanos before = mono_now();
   thread_.call([this] { weights_.reset(); });

@@ -13,7 +13,7 @@ import subprocess
 import time
 
 import pytest
-from lib import documents
+from lib import client, documents
 from lib.hub import Hub
 from lib.wait import until
 from program import Program
@@ -119,3 +119,49 @@ def test_cache_limit(binary, tmp_path, hub):
         [str(binary), "up", "--cache-limit", "much"], capture_output=True, text=True, timeout=20, check=False
     )
     assert done.returncode == 2 and "[bad_flag]" in done.stderr and "'much'" in done.stderr
+
+
+def model(program: Program) -> dict:
+    (found,) = json.loads(program.command("models", "-o", "json").stdout)["items"]
+    return found
+
+
+def refused(program: Program, code: str) -> client.Answer:
+    """Within a start's time, long before the hold's deadline."""
+    answer = client.post(program.address(), program.key, client.chat("big", "hi"), bound=15)
+    assert (answer.status, answer.error["code"]) == (503, code), answer
+    return answer
+
+
+def test_an_engine_that_is_not_there(binary, tmp_path, hub):
+    """Said when the documents are loaded; nothing is fetched for it. Once it is there, the next request starts it."""
+    engine = tmp_path / "llama-server"
+    text = documents.document(
+        "Model", "big", {"source": "hf://owner/repo/big.gguf", "command": [str(engine)], "memory": "64Mi"}
+    )
+    with Program(binary, tmp_path, {"big.yaml": text}, env={"HF_ENDPOINT": hub.url}) as program:
+        (line,) = lines(program, "model cannot start")
+        assert (line["code"], str(engine) in line["reason"]) == ("engine_missing", True)
+        found = model(program)
+        assert (found["state"], found["reason"]["code"]) == ("failed", "engine_missing")
+        refused(program, "engine_missing")
+        assert (hub.heads, hub.gets) == (0, 0)
+        engine.write_text("#!/bin/sh\nexec sleep 600\n")
+        engine.chmod(0o755)
+        hub.allow(SIZE)
+        with client.Stream(program.address(), program.key, client.chat("big", "hi", stream=True)):
+            until("the weights are fetched", lambda: lines(program, "weights are here"))
+
+
+def test_weights_that_memory_cannot_hold(binary, tmp_path):
+    """The host states the size, and the file is not asked for: not at first, and not again."""
+    text = documents.document("Model", "big", {"source": "hf://owner/repo/big.gguf", "command": ["/bin/false"]})
+    with (
+        Hub(b"x" * 1000, stated=1 << 50) as hub,
+        Program(binary, tmp_path, {"big.yaml": text}, env={"HF_ENDPOINT": hub.url}) as program,
+    ):
+        refused(program, "memory_short")
+        found = model(program)["reason"]
+        assert found["code"] == "memory_short" and "1126.4 TiB" in found["text"], found
+        refused(program, "memory_short")
+        assert (hub.heads, hub.gets) == (1, 0)

@@ -8,10 +8,12 @@ import threading
 
 
 class Hub:
-    """For HF_ENDPOINT: any hf:// file is `content`. At most `allowed` bytes of it are sent until more are."""
+    """For HF_ENDPOINT: any hf:// file is `content`, or as large as it is `stated` to be. At most `allowed` bytes of it are sent until more are."""
 
-    def __init__(self, content: bytes):
+    def __init__(self, content: bytes, stated: int | None = None):
         self.content = content
+        self.stated = len(content) if stated is None else stated
+        self.heads = 0
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.gets = 0
         self._allowed = 0
@@ -22,6 +24,7 @@ class Hub:
             protocol_version = "HTTP/1.1"
 
             def do_HEAD(self):
+                outer.heads += 1
                 self.head()
 
             def do_GET(self):
@@ -32,7 +35,7 @@ class Hub:
             def head(self):
                 self.send_response(200)
                 self.send_header("content-length", str(len(outer.content)))
-                self.send_header("x-linked-size", str(len(outer.content)))
+                self.send_header("x-linked-size", str(outer.stated))
                 self.send_header("x-linked-etag", f'"{outer.sha256}"')
                 self.end_headers()
 
