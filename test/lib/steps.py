@@ -33,6 +33,7 @@ DEFINES = {
     "knative-operator": {"operator.knative.dev"},
     "kubeflow-trainer": {"jobset.x-k8s.io", "trainer.kubeflow.org"},
     "kueue": {"kueue.x-k8s.io"},
+    "kyverno": {"kyverno.io", "policies.kyverno.io"},
     "ngrok-operator": {"bindings.k8s.ngrok.com", "ingress.k8s.ngrok.com", "ngrok.k8s.ngrok.com"},
     "prometheus-operator-crds": {"monitoring.coreos.com"},
     "rancher": {"management.cattle.io", "provisioning.cattle.io", "turtles-capi.cattle.io", "fleet.cattle.io"},
@@ -50,7 +51,7 @@ INSTALLERS = {
     "gateway-helm": (("certgen.job", ""),),
     "cert-manager": (("startupapicheck", "startupapicheck.enabled"),),
     "kube-prometheus-stack": (
-        ("prometheusOperator.admissionWebhooks.patch", "prometheusOperator.admissionWebhooks.patch.enabled"),
+        ("prometheusOperator.admissionWebhooks.patch", "prometheusOperator.admissionWebhooks.enabled"),
     ),
     "ingress-nginx": (("controller.admissionWebhooks.patch", "controller.admissionWebhooks.patch.enabled"),),
 }
