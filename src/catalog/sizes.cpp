@@ -48,6 +48,7 @@ constexpr auto kWorkloads = std::to_array<Workload>({
     {"scaling", "vpa-admission", {2, 1}, {{"50m", "128Mi", "", "256Mi"}, {"20m", "64Mi", "", "128Mi"}}},
     {"training", "jobset", {2, 1}, {{"100m", "128Mi", "", "512Mi"}, {"20m", "64Mi", "", "192Mi"}}},
     {"training", "trainer", {1, 1}, {{"100m", "128Mi", "", "512Mi"}, {"20m", "64Mi", "", "192Mi"}}},
+    {"training", "runtime", {0, 0}, {{"1", "2Gi", "", "16Gi"}, {"500m", "1Gi", "", "4Gi"}}},
     {"training", "kueue", {2, 1}, {{"250m", "256Mi", "", "512Mi"}, {"50m", "128Mi", "", "256Mi"}}},
     {"backup", "velero", {1, 1}, {{"100m", "128Mi", "", "512Mi"}, {"20m", "64Mi", "", "256Mi"}}},
     {"backup", "node-agent", {-1, -1}, {{"100m", "128Mi", "", "1Gi"}, {"20m", "64Mi", "", "512Mi"}}},

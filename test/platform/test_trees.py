@@ -47,7 +47,8 @@ def test_pods_keep_to_the_level_of_their_namespace(tree, rendered, api_server):
     """The admission of a real API server takes each pod of our manifests, by the labels of its namespace."""
     everything = objects(rendered(tree))
     namespaces = [o for o in everything if o["kind"] == "Namespace"]
-    pods = [pod for pod in kube_facts.pods_of(everything) if pod["metadata"].get("namespace") not in GIVEN]
+    # A template of no namespace is judged where it is used.
+    pods = [pod for pod in kube_facts.pods_of(everything) if pod["metadata"].get("namespace") not in (*GIVEN, None)]
     accounts = {(p["metadata"]["namespace"], p["spec"].get("serviceAccountName", "default")) for p in pods}
     needs = [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}

@@ -39,13 +39,19 @@ void add_jobset(const Context& context, Part& part) {
 
 // The chart's own way to bring it is a job that is root and fetches kubectl from the internet at each
 // upgrade.
-Json torch_runtime() {
-  const Json container{
-      {"name", "node"},
-      {"image", catalog::image("torch-runtime")},
-      {"securityContext",
-       {{"allowPrivilegeEscalation", false}, {"capabilities", {{"drop", Json::array({"ALL"})}}}}}};
-  const Json pod{{"securityContext",
+Json torch_runtime(const Context& context) {
+  const Json container{{"name", "node"},
+                       {"image", catalog::image("torch-runtime")},
+                       // What a run takes that says nothing of its own.
+                       {"resources", to_json(context.size("training", "runtime"))},
+                       {"env", Json::array({env("HOME", "/tmp")})},
+                       {"volumeMounts", Json::array({{{"name", "tmp"}, {"mountPath", "/tmp"}}})},
+                       {"securityContext",
+                        {{"allowPrivilegeEscalation", false},
+                         {"readOnlyRootFilesystem", true},
+                         {"capabilities", {{"drop", Json::array({"ALL"})}}}}}};
+  const Json pod{{"volumes", Json::array({volume_scratch("tmp", "8Gi")})},
+                 {"securityContext",
                   {{"runAsNonRoot", true},
                    {"runAsUser", 65532},
                    {"runAsGroup", 65532},
@@ -78,7 +84,7 @@ void add_trainer(const Context& context, Part& part) {
                            .release = "kubeflow-trainer",
                            .ns = kNamespace,
                            .values = std::move(values)});
-  part.add("runtimes.yaml", torch_runtime());
+  part.add("runtimes.yaml", torch_runtime(context));
   part.sections.push_back({Section::Chapter::first_steps, "Train",
                            "kubectl get clustertrainingruntimes\n"
                            "kubectl get trainjobs,jobsets -A\n"});
