@@ -67,7 +67,10 @@ func (n node) filled(value tftypes.Value, fill filler) (tftypes.Value, error) {
 		return value, err
 	}
 	for name := range n.Attributes {
-		if parts[name].IsNull() {
+		switch {
+		case onlyWritten(name): // whoever plans or keeps it would tell it
+			parts[name] = tftypes.NewValue(kind.AttributeTypes[name], nil)
+		case parts[name].IsNull():
 			parts[name] = fill(name, kind.AttributeTypes[name])
 		}
 	}
