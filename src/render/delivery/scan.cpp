@@ -47,6 +47,8 @@ constexpr auto kOnAws = std::to_array<Waiver>({
     {"CKV_AWS_158", "CloudWatch encrypts with a key of its own"},
     {"CKV_AWS_338", "logs of the cloud are kept as long as those of the platform"},
     {"CKV_AWS_356", "lists have no narrower resource"},
+    {"CKV_SECRET_4",
+     "takes the form of a database's URL for one: what stands in it is filled in by Terraform"},
     {"CKV2_AWS_8", "the database makes its own copies every day"},
     {"CKV2_AWS_19", "the addresses belong to the gateway's load balancer, not to machines"},
     {"CKV2_AWS_27", "statements of users would stand in the log"},

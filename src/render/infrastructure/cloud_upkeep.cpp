@@ -57,13 +57,6 @@ void tell(const Context& context, const Care& c) {
                              c.utc.length / kHour),
                  google ? "write twelve hours, or four on three days" : "write four hours");
   }
-  if (!catalog::standard_offset(c.asked.time_zone))
-    context.warn(
-        "unknown_time_zone", spec.at("upkeep.window.timeZone"), "spec.upkeep.window.timeZone",
-        fmt::format("no time zone '{}' is known, and the cloud takes hours of UTC only: they are taken "
-                    "as UTC",
-                    c.asked.time_zone),
-        "write REGION/CITY as the time zone database has it, for example Europe/Brussels");
 }
 
 std::string clock(int minutes) { return fmt::format("{:02}:{:02}", minutes / kHour % 24, minutes % kHour); }
