@@ -243,6 +243,8 @@ def test_commands_are_clean(run, tree, tmp_path):
         assert [str(p) for p in oracles.shellcheck.check(path)] == []
 
 
+# Of an object NAME its operator makes the Secret NAME-ENDING.
+MADE_BY_OPERATORS = {"Cluster": ("kubeconfig",), "Elasticsearch": ("es-elastic-user", "es-http-certs-public")}
 # Where values of charts name Secrets; the rest of what they hold are other things.
 NAMES = ("existingSecret", "existingSecretName", "secretName")
 
@@ -272,6 +274,8 @@ def test_every_reference_is_known(run, tree):
     for o in everything:
         if o["kind"] == "Certificate":
             known.add(f"{o['metadata']['namespace']}/{o['spec']['secretName']}")
+        for ending in MADE_BY_OPERATORS.get(o["kind"], ()):
+            known.add(f"{o['metadata'].get('namespace')}/{o['metadata']['name']}-{ending}")
     asked = set()
     for o in everything:
         if o["kind"] in ("Certificate", "CustomResourceDefinition", "Ingress", "ClusterSecretStore"):
